@@ -1,0 +1,31 @@
+//! Kafka's wire format: bytes to typed messages. Cannot fail: what is not understood is a value.
+//!
+//! Two ways in. Small messages are decoded from one whole slice ([`Message`]). Produce requests and Fetch answers, which may be
+//! 100 MiB, are decoded by [`body::Decoder`], which is fed any split of [`Segment`]s, keeps at most a few KiB, and steps over what was elided.
+//! No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod body;
+pub mod compression;
+pub mod error_code;
+pub mod header;
+pub mod record_batch;
+
+/// A run of a stream: bytes, or `n` bytes that exist but were not captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment<'a> {
+    Bytes(&'a [u8]),
+    Elided(u64),
+}
+
+/// Kafka's UUID, as on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uuid(pub [u8; 16]);
+
+/// A topic in a message: names before, ids from KIP-516 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TopicRef<'a> {
+    Name(&'a str),
+    Id(Uuid),
+}

@@ -1,0 +1,212 @@
+//! The one contract between the BPF programs and the agent: ring-buffer records and map values.
+//!
+//! Everything here is `repr(C)`, without padding, and the same on both sides. All numbers are native-endian: the
+//! two sides run on one machine. All times are `CLOCK_MONOTONIC` nanoseconds (`bpf_ktime_get_ns`). Nothing here
+//! names a library: what a library looks like arrives as [`CallShape`] values.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Full payload chunks; a longer call leaves as several records.
+pub const CHUNK: usize = 32 * 1024;
+/// What is copied of one call at most; the rest is one [`kind::GAP`] with [`gap::CALL_LIMIT`].
+pub const CALL_LIMIT: usize = 16 * 1024 * 1024;
+/// Number of call shapes the kernel map holds.
+pub const SHAPES: u32 = 256;
+
+/// `RecordHeader::kind`.
+pub mod kind {
+    /// Payload bytes follow the header.
+    pub const DATA: u8 = 1;
+    /// `gap` bytes of the stream exist but were not copied; `reason` says why. No payload.
+    pub const GAP: u8 = 2;
+    /// A connection was seen for the first time, or its socket became known. Payload: [`super::Socket`].
+    pub const OPENED: u8 = 3;
+    /// The connection ended (socket closed, TLS handle freed, cleared or rebound).
+    pub const CLOSED: u8 = 4;
+    /// A process executed a new program (tp_btf/sched_process_exec).
+    pub const EXEC: u8 = 5;
+    /// A process (thread group) ended.
+    pub const EXIT: u8 = 6;
+}
+
+/// `RecordHeader::direction`.
+pub mod direction {
+    /// The process read these bytes.
+    pub const READ: u8 = 0;
+    /// The process wrote these bytes.
+    pub const WRITE: u8 = 1;
+}
+
+/// `RecordHeader::source` and `CallShape::source`.
+pub mod source {
+    pub const SOCKET: u8 = 0;
+    pub const OPENSSL: u8 = 1;
+    pub const GO_TLS: u8 = 2;
+}
+
+/// `RecordHeader::reason` of a [`kind::GAP`].
+pub mod gap {
+    /// The call moved more than [`super::CALL_LIMIT`] (or the configured limit).
+    pub const CALL_LIMIT: u8 = 1;
+    /// A page of the buffer was not resident.
+    pub const FAULT: u8 = 2;
+    /// The verdict for this connection says that nobody reads it.
+    pub const VERDICT: u8 = 3;
+    /// sendfile, splice: the bytes never were in user memory.
+    pub const SENDFILE: u8 = 4;
+    /// More iovecs than the program walks.
+    pub const IOVECS: u8 = 5;
+    /// Found by the reader: the offset jumped, records were lost in the ring.
+    pub const RING: u8 = 6;
+}
+
+/// Every ring-buffer record starts with this; 72 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RecordHeader {
+    pub kind: u8,
+    pub direction: u8,
+    pub source: u8,
+    pub reason: u8,
+    /// Payload bytes after this header. The ring record may be longer (size classes).
+    pub len: u32,
+    /// Identity of the connection, unique for the life of the agent (never an address).
+    pub conn: u64,
+    /// Position of the first payload byte (or of the gap) in this direction of the stream, counted from the first
+    /// byte that the kernel side saw.
+    pub offset: u64,
+    /// Length of a [`kind::GAP`] in bytes, else 0.
+    pub gap: u64,
+    /// The call was entered.
+    pub began_ns: u64,
+    /// The call returned.
+    pub ended_ns: u64,
+    /// Go: address of the goroutine's `g`; else 0.
+    pub task: u64,
+    pub pid: u32,
+    pub tid: u32,
+    /// Bytes that the whole call moved, over all of its records.
+    pub call_len: u32,
+    pub reserved: u32,
+}
+
+/// Payload of [`kind::OPENED`]: the socket's two ends. `family` 0 = not known (yet).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Socket {
+    /// AF_INET (2), AF_INET6 (10) or 0.
+    pub family: u16,
+    /// Host byte order.
+    pub local_port: u16,
+    /// Host byte order.
+    pub remote_port: u16,
+    pub reserved: u16,
+    pub netns: u32,
+    pub fd: i32,
+    /// IPv4 addresses stand in the first four bytes, network order.
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+    /// TLS handle or 0.
+    pub handle: u64,
+    /// Kernel address of the socket: an identity within one boot, never shown.
+    pub sock: u64,
+}
+
+/// What a hooked call does with its handle.
+pub mod role {
+    /// Plaintext comes out: buffer is valid at the return.
+    pub const READ: u8 = 1;
+    /// Plaintext goes in.
+    pub const WRITE: u8 = 2;
+    /// Binds handle (argument `handle`) to a descriptor (argument `length`).
+    pub const SET_FD: u8 = 3;
+    /// Ends the stream of the handle.
+    pub const FREE: u8 = 4;
+}
+
+/// Where the number of moved bytes is found when the call returns.
+pub mod count {
+    /// In the return register: > 0 is a byte count.
+    pub const RETURN: u8 = 0;
+    /// The return register is 1 for success and the `size_t` behind argument `count_arg` holds the bytes.
+    pub const POINTER: u8 = 1;
+}
+
+/// `CallShape::abi`.
+pub mod abi {
+    /// State between entry and return is keyed by thread.
+    pub const C: u8 = 0;
+    /// State is keyed by (process, g); the socket is read from the connection object by `fd_path`.
+    pub const GO: u8 = 1;
+}
+
+/// Value for "no such register".
+pub const NO_REG: u8 = 0xff;
+
+/// How to read the arguments of one hooked function. Register fields are word numbers in x86-64 `pt_regs`:
+/// r15=0 r14=1 r13=2 r12=3 bp=4 bx=5 r11=6 r10=7 r9=8 r8=9 ax=10 cx=11 dx=12 si=13 di=14.
+/// The low 8 bits of the attach cookie are the index of the shape.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct CallShape {
+    pub role: u8,
+    pub source: u8,
+    pub abi: u8,
+    pub handle: u8,
+    pub buffer: u8,
+    pub length: u8,
+    pub count: u8,
+    pub count_arg: u8,
+    /// Register of the return value (ax = 10).
+    pub result: u8,
+    /// Go: register of `g` (r14 = 1).
+    pub task: u8,
+    /// Go: number of used entries of `fd_path`.
+    pub fd_steps: u8,
+    pub reserved: u8,
+    /// Go: from the handle, read a pointer at +fd_path[0], from there at +fd_path[1], ..; the last offset is that of
+    /// an i64 descriptor. For `*tls.Conn`: data word of the `net.Conn` interface, `netFD`, `Sysfd`.
+    pub fd_path: [u16; 4],
+    /// Go: file-relative address (ELF vaddr) of the itab that the interface must hold (word before `fd_path[0]`), or 0 = do
+    /// not check. Compared in its low 12 bits only, which survive relocation.
+    pub itab: u32,
+}
+
+/// Value of the verdict map, keyed by connection.
+pub mod copy {
+    /// Not decided: at most [`super::UNDECIDED_LIMIT`] bytes a direction are copied.
+    pub const UNDECIDED: u8 = 0;
+    pub const WHOLE: u8 = 1;
+    /// Nothing is copied any more; the kernel side only advances offsets and sends no record.
+    pub const NONE: u8 = 2;
+}
+/// Before a verdict this much is copied in each direction.
+pub const UNDECIDED_LIMIT: u64 = 4096;
+
+/// Index into the per-CPU statistics array: what the kernel side met, u64 counters.
+pub mod stat {
+    pub const EVENTS_SOCKET: u32 = 0;
+    pub const EVENTS_OPENSSL: u32 = 1;
+    pub const EVENTS_GO_TLS: u32 = 2;
+    pub const BYTES_SOCKET: u32 = 3;
+    pub const BYTES_OPENSSL: u32 = 4;
+    pub const BYTES_GO_TLS: u32 = 5;
+    /// Records that found the ring full.
+    pub const LOST_RING: u32 = 6;
+    /// A return without its entry (normal in the first moments after attaching).
+    pub const LOST_UNPAIRED: u32 = 7;
+    /// A table was full.
+    pub const LOST_TABLE: u32 = 8;
+    /// Gaps written because a page was not resident.
+    pub const GAP_FAULT: u32 = 9;
+    /// Bytes not copied because a call was over the limit.
+    pub const GAP_LIMIT: u32 = 10;
+    /// Calls inside another call on the same handle (counted once, not lost).
+    pub const NESTED: u32 = 11;
+    /// Sum of program hits, by kind of site, for the cost estimate.
+    pub const HITS_CALL: u32 = 12;
+    pub const HITS_SYSCALL: u32 = 13;
+    pub const COUNT: u32 = 16;
+}
