@@ -1,0 +1,2 @@
+//! `obi-cli`: the same program under the name that users type to ask a running agent.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `obi`: the agent and its command line in one binary.
+fn main() {}
