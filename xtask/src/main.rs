@@ -1,2 +1,42 @@
 //! Chores of the repository that are more than one line of shell: `cargo xtask <chore>`.
-fn main() {}
+//!
+//! In: a chore's name and flags. Out: its exit code, 0 when all went well. A chore is one file beside this one.
+
+mod stages;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "chores of the repository")]
+enum Chore {
+    /// Run every check and test, stage by stage, with the time of each
+    Test(stages::Args),
+    /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Test(args) => stages::run(&args),
+        Chore::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}

@@ -1,0 +1,12 @@
+# The menu. Every line is one chore of xtask/; `make help` prints this.
+.PHONY: help demo test test-full bench
+.DEFAULT_GOAL := help
+
+help: ## show this menu
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+test: ## every check and test, pairwise cells of the end-to-end table
+	@cargo xtask test
+
+test-full: ## the same, every cell
+	@cargo xtask test --full

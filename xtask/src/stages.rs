@@ -1,0 +1,226 @@
+//! `cargo xtask test`: the stages of `make test`, one after the other, each with its time.
+//!
+//! In: [`STAGES`]. Out: the output of each stage as it comes, a table of times, and the last line `N passed, N failed`. A stage
+//! that prints `test result: ok. N passed; N failed` (cargo) or `N passed, N failed` counts as that many tests, any other one as a
+//! single test. A failing stage does not stop the next ones, but for the ones that cannot do without it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// One line of `make test`.
+struct Stage {
+    name: &'static str,
+    /// Program and arguments, run in the root of the repository.
+    command: &'static [&'static str],
+    /// Replaces `command` under `make test-full`.
+    full: Option<&'static [&'static str]>,
+    /// Nothing after it makes sense when it fails.
+    vital: bool,
+}
+
+const fn stage(name: &'static str, command: &'static [&'static str]) -> Stage {
+    Stage {
+        name,
+        command,
+        full: None,
+        vital: false,
+    }
+}
+
+const STAGES: &[Stage] = &[
+    stage("format", &["cargo", "fmt", "--all", "--check"]),
+    stage("tidy", &["cargo", "xtask", "tidy"]),
+    stage(
+        "clippy",
+        &[
+            "cargo",
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    stage(
+        "units",
+        &["cargo", "test", "--quiet", "--workspace", "--no-fail-fast"],
+    ),
+];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Every cell of the end-to-end table, not the pairwise choice
+    #[arg(long)]
+    full: bool,
+    /// Only these stages
+    #[arg(long, value_name = "NAME", value_parser = STAGES.iter().map(|s| s.name).collect::<Vec<_>>())]
+    stage: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    tally: Tally,
+}
+
+/// Runs the stages; true when nothing failed.
+pub fn run(args: &Args) -> Result<bool> {
+    let chosen: Vec<_> = STAGES
+        .iter()
+        .filter(|s| args.stage.is_empty() || args.stage.iter().any(|name| name == s.name))
+        .collect();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for (at, stage) in chosen.iter().enumerate() {
+        println!("\n=== [{}/{}] {}", at + 1, chosen.len(), stage.name);
+        let outcome = run_stage(stage, args.full)?;
+        println!("--- {}: {}", stage.name, line(&outcome));
+        let stop = stage.vital && outcome.tally.failed > 0;
+        outcomes.push(outcome);
+        if stop {
+            println!("the stages after {} need it and were not run", stage.name);
+            break;
+        }
+    }
+    println!();
+    for outcome in &outcomes {
+        println!("{:<12} {}", outcome.name, line(outcome));
+    }
+    let passed: u64 = outcomes.iter().map(|o| o.tally.passed).sum();
+    let failed: u64 = outcomes.iter().map(|o| o.tally.failed).sum();
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0)
+}
+
+fn line(outcome: &Outcome) -> String {
+    format!(
+        "{:>7.1} s  {} passed, {} failed",
+        outcome.took.as_secs_f64(),
+        outcome.tally.passed,
+        outcome.tally.failed
+    )
+}
+
+fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
+    let command = if full {
+        stage.full.unwrap_or(stage.command)
+    } else {
+        stage.command
+    };
+    let [program, args @ ..] = command else {
+        anyhow::bail!("stage {} has no command", stage.name)
+    };
+    let began = Instant::now();
+    let mut child = Command::new(program)
+        .args(args)
+        .current_dir(crate::root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("stage {}: cannot start {program}", stage.name))?;
+    let mut counted = Tally::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line?;
+            let text = String::from_utf8_lossy(&line);
+            writeln!(std::io::stdout(), "{text}")?;
+            if let Some(found) = tally_of(&text) {
+                counted.passed += found.passed;
+                counted.failed += found.failed;
+            }
+        }
+    }
+    let ok = child.wait()?.success();
+    let mut tally = if counted == Tally::default() {
+        Tally {
+            passed: u64::from(ok),
+            failed: 0,
+        }
+    } else {
+        counted
+    };
+    if !ok && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(Outcome {
+        name: stage.name,
+        took: began.elapsed(),
+        tally,
+    })
+}
+
+/// Reads `test result: ok. 3 passed; 1 failed; ...` and `3 passed, 1 failed`.
+fn tally_of(line: &str) -> Option<Tally> {
+    let line = line.trim();
+    let counts = match line.strip_prefix("test result:") {
+        Some(rest) => rest.split_once(". ")?.1,
+        None => line,
+    };
+    let mut words = counts
+        .split([' ', ',', ';'])
+        .filter(|word| !word.is_empty());
+    let passed = words.next()?.parse().ok()?;
+    if words.next()? != "passed" {
+        return None;
+    }
+    let failed = words.next()?.parse().ok()?;
+    (words.next()? == "failed").then_some(Tally { passed, failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_cargo_and_from_our_own_lines() {
+        for (line, want) in [
+            (
+                "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured",
+                Some((12, 0)),
+            ),
+            (
+                "test result: FAILED. 3 passed; 2 failed; 0 ignored",
+                Some((3, 2)),
+            ),
+            ("59 passed, 1 failed", Some((59, 1))),
+            ("59 passed", None),
+            ("3 failed, 1 passed", None),
+            ("running 4 tests", None),
+            ("", None),
+        ] {
+            let want = want.map(|(passed, failed)| Tally { passed, failed });
+            assert_eq!(tally_of(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_stage_counts_its_tests_or_itself() {
+        let run = |command| {
+            run_stage(&stage("s", command), false)
+                .map(|o| o.tally)
+                .unwrap()
+        };
+        let tally = |passed, failed| Tally { passed, failed };
+        assert_eq!(run(&["true"]), tally(1, 0));
+        assert_eq!(run(&["false"]), tally(0, 1));
+        assert_eq!(
+            run(&["sh", "-c", "echo 3 passed, 2 failed; exit 1"]),
+            tally(3, 2)
+        );
+        // All its tests passed and yet it ended badly: that is a failure too.
+        assert_eq!(
+            run(&["sh", "-c", "echo 3 passed, 0 failed; exit 1"]),
+            tally(3, 1)
+        );
+    }
+}
