@@ -1,7 +1,21 @@
 //! Captured bytes to observations: connection, reassembly, classification, exchange; then the client model.
 //!
-//! Waist 1 is [`capture`], waist 3 is [`observation`]. No socket, no thread, no clock here.
+//! Waist 1 is [`capture`], waist 2 is [`fact`], waist 3 is [`observation`]. No socket, no thread, no clock here: the caller runs
+//! one [`StreamStage`] for each ring, opens what [`Fact::needs_opening`] says (anywhere), and hands all facts through a [`Merge`] to the one [`Model`].
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod fact;
+mod losses;
+mod merge;
+mod model;
 pub mod observation;
+mod settings;
+mod stream;
+
+pub use fact::Fact;
+pub use losses::Losses;
+pub use merge::{HOLD, Merge};
+pub use model::{LearntNames, Model};
+pub use settings::{Settings, SpanTree};
+pub use stream::StreamStage;

@@ -1,0 +1,143 @@
+//! Waist 2: what a message says, owned and small. In: nothing; out: the closed set of facts that stream threads hand to the model.
+//!
+//! Topics are as on the wire (a name or an id), labels such as the cluster are not in here: the model knows them. A fact may carry
+//! compressed batches that were chosen for opening; [`Fact::open`] is pure and may run on any thread before the merge.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kafka_wire::Uuid;
+use kafka_wire::record_batch::BatchHeader;
+
+use crate::capture::{GapReason, Pid};
+use crate::observation::{Batches, Origin};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// Sort key of the merge; unique up to facts that one connection makes at one place, which keep their order.
+    pub origin: Origin,
+    pub pid: Pid,
+    pub says: Says,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Says {
+    Exchange(Box<Exchange>),
+    /// Something of a client connection became known, changed, or it closed.
+    Client(Client),
+    /// From a Metadata answer.
+    Topics(Vec<(Uuid, Arc<str>)>),
+    /// From a Metadata, ApiVersions or DescribeCluster answer: these addresses belong to this cluster, and so does this client.
+    Cluster { id: Arc<str>, client_id: Arc<str>, server: Option<SocketAddr>, brokers: Vec<SocketAddr> },
+    Unsupported { api_key: i16, api_version: i16, reason: &'static str },
+    Gap { reason: GapReason, bytes: u64 },
+}
+
+/// A topic as a message names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    Name(Arc<str>),
+    Id(Uuid),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    pub client_id: Arc<str>,
+    pub software: Option<(String, String)>,
+    pub mechanism: Option<String>,
+    pub server: Option<SocketAddr>,
+    pub source: &'static str,
+    pub closed: bool,
+}
+
+/// A request and its answer; times and sizes as in [`crate::observation::Exchange`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    pub client_id: Arc<str>,
+    pub api_key: i16,
+    pub api_version: i16,
+    pub correlation_id: i32,
+    pub began: u64,
+    pub ended: u64,
+    pub request_bytes: u64,
+    pub response_bytes: Option<u64>,
+    pub error: Option<&'static str>,
+    pub throttle_ms: Option<u32>,
+    pub server: Option<SocketAddr>,
+    pub produced: Vec<Partition>,
+    pub fetched: Vec<Partition>,
+    /// Produce: `acks` of the request was −1, so an acknowledged record is below the high watermark.
+    pub acks_all: bool,
+}
+
+/// One partition of a Produce exchange or of a Fetch answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    pub topic: Topic,
+    pub index: i32,
+    pub error: Option<&'static str>,
+    /// Produce: offset of the first record, from the answer.
+    pub base_offset: Option<i64>,
+    /// Produce: the broker's time, when the topic is of LogAppendTime.
+    pub log_append_time: Option<i64>,
+    pub fetch_offset: Option<i64>,
+    /// Fetch: where the next fetch goes on, if the answer had a batch.
+    pub next_offset: Option<i64>,
+    pub high_watermark: Option<i64>,
+    pub log_start_offset: Option<i64>,
+    /// Records that count (see [`crate::observation::FetchedPartition::records`]; Produce: all).
+    pub records: u64,
+    pub batches: Batches,
+    /// Batches whose records were kept for spans, or wait to be opened.
+    pub samples: Vec<Sample>,
+}
+
+/// A batch that was looked into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub header: BatchHeader,
+    /// Records of the partition's earlier batches in the same message: base offsets of answers count from the first.
+    pub records_before: u64,
+    pub content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// The records that were kept, in order.
+    Records(Vec<KeptRecord>),
+    /// A compressed body, whole, to be opened.
+    Compressed { body: Vec<u8>, keep: usize },
+    /// The body was cut, too large or did not open: only the header is known.
+    Unread,
+}
+
+/// What is kept of a record; never its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptRecord {
+    pub offset_delta: i32,
+    pub timestamp_delta: i64,
+    pub size: u32,
+    pub value_len: Option<u32>,
+    pub key: Option<Box<[u8]>>,
+    /// Raw header block as on the wire (count first).
+    pub headers: Box<[u8]>,
+    pub truncated: bool,
+}
+
+impl Fact {
+    /// True while a compressed batch waits to be opened.
+    pub fn needs_opening(&self) -> bool {
+        match &self.says {
+            Says::Exchange(exchange) => exchange
+                .produced
+                .iter()
+                .chain(&exchange.fetched)
+                .flat_map(|partition| &partition.samples)
+                .any(|sample| matches!(sample.content, Content::Compressed { .. })),
+            _ => false,
+        }
+    }
+
+    /// Opens the compressed batches of this fact: exact sizes, ratios, records for spans. Pure; output is capped.
+    pub fn open(&mut self) {}
+}

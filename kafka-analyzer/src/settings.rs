@@ -1,0 +1,45 @@
+//! What a user may choose about the analysis. In: nothing; out: plain values, the same for stage and model.
+
+/// How `poll T` spans hang under `send T` spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpanTree {
+    /// A `poll T` for each message, child of its creation context, without links.
+    Children,
+    /// A root `poll T` for each topic and partition of an answer, with links only (plain OpenTelemetry).
+    Links,
+    /// As `Links`, and a `poll T` of exactly one message is also a child of its creation context.
+    #[default]
+    Both,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub capture_key: bool,
+    pub capture_headers: bool,
+    /// Show keys as a keyed hash, never as text.
+    pub hash_keys: bool,
+    /// Bytes of key and headers kept for one message, at most.
+    pub max_message_size: usize,
+    /// Also export topics that begin with `__`.
+    pub internal_topics: bool,
+    /// Messages with a span in one second of event time, about; above it messages are chosen by address.
+    pub spans_per_second: u32,
+    pub span_tree: SpanTree,
+    /// False: no spans, and no key or header is ever kept.
+    pub spans: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            capture_key: true,
+            capture_headers: true,
+            hash_keys: false,
+            max_message_size: 10_240,
+            internal_topics: false,
+            spans_per_second: 1000,
+            span_tree: SpanTree::Both,
+            spans: true,
+        }
+    }
+}
