@@ -1,8 +1,8 @@
 //! Kafka's wire format: bytes to typed messages. Cannot fail: what is not understood is a value.
 //!
-//! Two ways in. Small messages are decoded from one whole slice ([`Message`]). Produce requests and Fetch answers, which may be
-//! 100 MiB, are decoded by [`body::Decoder`], which is fed any split of [`Segment`]s, keeps at most a few KiB, and steps over what was elided.
-//! No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
+//! Two ways in, both through [`body::Decoder`], which is fed any split of a body as [`Segment`]s. Small messages are gathered and come
+//! out as one [`api::Message`]. Produce requests and Fetch answers, which may be 100 MiB, are decoded as they pass: at most a few KiB are
+//! kept, and what was elided is stepped over. No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -10,6 +10,7 @@ pub mod body;
 pub mod compression;
 pub mod error_code;
 pub mod header;
+pub mod reader;
 pub mod record_batch;
 
 /// A run of a stream: bytes, or `n` bytes that exist but were not captured.
@@ -20,8 +21,13 @@ pub enum Segment<'a> {
 }
 
 /// Kafka's UUID, as on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// All zero: "none".
+    pub const ZERO: Uuid = Uuid([0; 16]);
+}
 
 /// A topic in a message: names before, ids from KIP-516 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

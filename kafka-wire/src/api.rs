@@ -1,0 +1,197 @@
+//! Every API of Kafka 4.4 by key: its name, its versions, and how its bodies are read.
+//!
+//! A new API is one file `api/nNN_name.rs` with a function from a [`Reader`] to a [`Message`], and its line in [`APIS`]. What has no decoder is
+//! framed, named and counted all the same; a key or version that is not in the table is never read as something else.
+
+use crate::reader::{Read, Reader};
+
+mod message;
+pub mod n00_produce;
+pub mod n01_fetch;
+pub mod n03_metadata;
+pub mod n10_find_coordinator;
+pub mod n17_sasl_handshake;
+pub mod n18_api_versions;
+pub mod n22_init_producer_id;
+pub mod n36_sasl_authenticate;
+
+pub use message::Message;
+
+pub const PRODUCE: i16 = 0;
+pub const FETCH: i16 = 1;
+pub const METADATA: i16 = 3;
+pub const CONTROLLED_SHUTDOWN: i16 = 7;
+pub const FIND_COORDINATOR: i16 = 10;
+pub const SASL_HANDSHAKE: i16 = 17;
+pub const API_VERSIONS: i16 = 18;
+pub const INIT_PRODUCER_ID: i16 = 22;
+pub const SASL_AUTHENTICATE: i16 = 36;
+
+/// How a body is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// Stepped over.
+    Framed,
+    /// Gathered, then decoded at once.
+    Whole(for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>),
+    ProduceRequest,
+    FetchResponse,
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    pub key: i16,
+    /// Kafka's own name.
+    pub name: &'static str,
+    /// The newest version of Kafka 4.4; for APIs removed in 4.0 the last there was.
+    pub max_version: i16,
+    /// From this version on it is flexible (KIP-482).
+    pub flexible_from: i16,
+    pub(crate) request: Shape,
+    pub(crate) response: Shape,
+}
+
+/// The line of `key`, if Kafka 4.4 knows it.
+pub fn find(key: i16) -> Option<&'static Api> {
+    APIS.get(usize::try_from(key).ok()?)
+}
+
+/// Kafka's own name of an API (`Produce`, `Fetch`, ...).
+pub fn name(key: i16) -> Option<&'static str> {
+    find(key).map(|api| api.name)
+}
+
+/// True if this version of this API is in the table, so that its bodies can be read.
+pub fn is_known(key: i16, version: i16) -> bool {
+    find(key).is_some_and(|api| (0..=api.max_version).contains(&version))
+}
+
+/// True where compact types and tag buffers are used. An unknown version of a known API is as its newest known one.
+pub fn is_flexible(key: i16, version: i16) -> bool {
+    find(key).is_some_and(|api| version >= api.flexible_from)
+}
+
+const NEVER: i16 = i16::MAX;
+
+const fn framed(key: i16, name: &'static str, max_version: i16, flexible_from: i16) -> Api {
+    Api {
+        key,
+        name,
+        max_version,
+        flexible_from,
+        request: Shape::Framed,
+        response: Shape::Framed,
+    }
+}
+
+impl Api {
+    const fn request(mut self, shape: Shape) -> Api {
+        self.request = shape;
+        self
+    }
+
+    const fn response(mut self, shape: Shape) -> Api {
+        self.response = shape;
+        self
+    }
+}
+
+#[rustfmt::skip]
+static APIS: [Api; 95] = [
+    framed(0, "Produce", 13, 9).request(Shape::ProduceRequest).response(Shape::Whole(n00_produce::response)),
+    framed(1, "Fetch", 18, 12).request(Shape::Whole(n01_fetch::request)).response(Shape::FetchResponse),
+    framed(2, "ListOffsets", 11, 6),
+    framed(3, "Metadata", 13, 9).request(Shape::Whole(n03_metadata::request)).response(Shape::Whole(n03_metadata::response)),
+    framed(4, "LeaderAndIsr", 7, 4),
+    framed(5, "StopReplica", 4, 2),
+    framed(6, "UpdateMetadata", 8, 6),
+    framed(7, "ControlledShutdown", 3, 3),
+    framed(8, "OffsetCommit", 10, 8),
+    framed(9, "OffsetFetch", 10, 6),
+    framed(10, "FindCoordinator", 6, 3).request(Shape::Whole(n10_find_coordinator::request)).response(Shape::Whole(n10_find_coordinator::response)),
+    framed(11, "JoinGroup", 9, 6),
+    framed(12, "Heartbeat", 4, 4),
+    framed(13, "LeaveGroup", 5, 4),
+    framed(14, "SyncGroup", 5, 4),
+    framed(15, "DescribeGroups", 6, 5),
+    framed(16, "ListGroups", 5, 3),
+    framed(17, "SaslHandshake", 1, NEVER).request(Shape::Whole(n17_sasl_handshake::request)).response(Shape::Whole(n17_sasl_handshake::response)),
+    framed(18, "ApiVersions", 5, 3).request(Shape::Whole(n18_api_versions::request)).response(Shape::Whole(n18_api_versions::response)),
+    framed(19, "CreateTopics", 7, 5),
+    framed(20, "DeleteTopics", 6, 4),
+    framed(21, "DeleteRecords", 2, 2),
+    framed(22, "InitProducerId", 6, 2).request(Shape::Whole(n22_init_producer_id::request)).response(Shape::Whole(n22_init_producer_id::response)),
+    framed(23, "OffsetForLeaderEpoch", 4, 4),
+    framed(24, "AddPartitionsToTxn", 5, 3),
+    framed(25, "AddOffsetsToTxn", 4, 3),
+    framed(26, "EndTxn", 5, 3),
+    framed(27, "WriteTxnMarkers", 2, 1),
+    framed(28, "TxnOffsetCommit", 6, 3),
+    framed(29, "DescribeAcls", 3, 2),
+    framed(30, "CreateAcls", 3, 2),
+    framed(31, "DeleteAcls", 3, 2),
+    framed(32, "DescribeConfigs", 4, 4),
+    framed(33, "AlterConfigs", 2, 2),
+    framed(34, "AlterReplicaLogDirs", 2, 2),
+    framed(35, "DescribeLogDirs", 5, 2),
+    framed(36, "SaslAuthenticate", 2, 2).response(Shape::Whole(n36_sasl_authenticate::response)),
+    framed(37, "CreatePartitions", 3, 2),
+    framed(38, "CreateDelegationToken", 3, 2),
+    framed(39, "RenewDelegationToken", 2, 2),
+    framed(40, "ExpireDelegationToken", 2, 2),
+    framed(41, "DescribeDelegationToken", 3, 2),
+    framed(42, "DeleteGroups", 3, 2),
+    framed(43, "ElectLeaders", 2, 2),
+    framed(44, "IncrementalAlterConfigs", 1, 1),
+    framed(45, "AlterPartitionReassignments", 1, 0),
+    framed(46, "ListPartitionReassignments", 0, 0),
+    framed(47, "OffsetDelete", 0, NEVER),
+    framed(48, "DescribeClientQuotas", 1, 1),
+    framed(49, "AlterClientQuotas", 1, 1),
+    framed(50, "DescribeUserScramCredentials", 0, 0),
+    framed(51, "AlterUserScramCredentials", 0, 0),
+    framed(52, "Vote", 2, 0),
+    framed(53, "BeginQuorumEpoch", 1, 1),
+    framed(54, "EndQuorumEpoch", 1, 1),
+    framed(55, "DescribeQuorum", 2, 0),
+    framed(56, "AlterPartition", 3, 0),
+    framed(57, "UpdateFeatures", 2, 0),
+    framed(58, "Envelope", 0, 0),
+    framed(59, "FetchSnapshot", 1, 0),
+    framed(60, "DescribeCluster", 2, 0),
+    framed(61, "DescribeProducers", 0, 0),
+    framed(62, "BrokerRegistration", 4, 0),
+    framed(63, "BrokerHeartbeat", 2, 0),
+    framed(64, "UnregisterBroker", 0, 0),
+    framed(65, "DescribeTransactions", 0, 0),
+    framed(66, "ListTransactions", 2, 0),
+    framed(67, "AllocateProducerIds", 0, 0),
+    framed(68, "ConsumerGroupHeartbeat", 1, 0),
+    framed(69, "ConsumerGroupDescribe", 1, 0),
+    framed(70, "ControllerRegistration", 0, 0),
+    framed(71, "GetTelemetrySubscriptions", 0, 0),
+    framed(72, "PushTelemetry", 0, 0),
+    framed(73, "AssignReplicasToDirs", 0, 0),
+    framed(74, "ListConfigResources", 1, 0),
+    framed(75, "DescribeTopicPartitions", 0, 0),
+    framed(76, "ShareGroupHeartbeat", 1, 0),
+    framed(77, "ShareGroupDescribe", 1, 0),
+    framed(78, "ShareFetch", 2, 0),
+    framed(79, "ShareAcknowledge", 2, 0),
+    framed(80, "AddRaftVoter", 1, 0),
+    framed(81, "RemoveRaftVoter", 0, 0),
+    framed(82, "UpdateRaftVoter", 0, 0),
+    framed(83, "InitializeShareGroupState", 0, 0),
+    framed(84, "ReadShareGroupState", 0, 0),
+    framed(85, "WriteShareGroupState", 1, 0),
+    framed(86, "DeleteShareGroupState", 0, 0),
+    framed(87, "ReadShareGroupStateSummary", 1, 0),
+    framed(88, "StreamsGroupHeartbeat", 1, 0),
+    framed(89, "StreamsGroupDescribe", 1, 0),
+    framed(90, "DescribeShareGroupOffsets", 1, 0),
+    framed(91, "AlterShareGroupOffsets", 0, 0),
+    framed(92, "DeleteShareGroupOffsets", 0, 0),
+    framed(93, "StreamsGroupTopologyDescriptionUpdate", 0, 0),
+    framed(94, "UnregisterController", 0, 0),
+];

@@ -1,0 +1,72 @@
+//! The closed set of messages that are decoded whole. In: nothing; out: the enum, and the questions that fit every message.
+
+use super::*;
+
+/// A decoded body. Field names are Kafka's; fields that a version does not have hold the default of Kafka's schema (−1, 0, None), as
+/// each field's comment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message<'a> {
+    ProduceResponse(n00_produce::ProduceResponse<'a>),
+    FetchRequest(n01_fetch::FetchRequest<'a>),
+    MetadataRequest(n03_metadata::MetadataRequest<'a>),
+    MetadataResponse(n03_metadata::MetadataResponse<'a>),
+    FindCoordinatorRequest(n10_find_coordinator::FindCoordinatorRequest<'a>),
+    FindCoordinatorResponse(n10_find_coordinator::FindCoordinatorResponse<'a>),
+    SaslHandshakeRequest(n17_sasl_handshake::SaslHandshakeRequest<'a>),
+    SaslHandshakeResponse(n17_sasl_handshake::SaslHandshakeResponse<'a>),
+    ApiVersionsRequest(n18_api_versions::ApiVersionsRequest<'a>),
+    ApiVersionsResponse(n18_api_versions::ApiVersionsResponse<'a>),
+    InitProducerIdRequest(n22_init_producer_id::InitProducerIdRequest<'a>),
+    InitProducerIdResponse(n22_init_producer_id::InitProducerIdResponse),
+    SaslAuthenticateResponse(n36_sasl_authenticate::SaslAuthenticateResponse<'a>),
+}
+
+impl Message<'_> {
+    /// The first error code that is not 0, in wire order; None: no error, or a request.
+    pub fn first_error(&self) -> Option<i16> {
+        let failed = |code: &i16| *code != 0;
+        match self {
+            Message::ProduceResponse(answer) => {
+                let partitions = answer
+                    .responses
+                    .iter()
+                    .flat_map(|topic| &topic.partition_responses);
+                partitions
+                    .map(|partition| partition.error_code)
+                    .find(failed)
+            }
+            Message::MetadataResponse(answer) => {
+                let topics = answer.topics.iter().map(|topic| topic.error_code);
+                topics.chain([answer.error_code]).find(failed)
+            }
+            Message::FindCoordinatorResponse(answer) => answer
+                .coordinators
+                .iter()
+                .map(|coordinator| coordinator.error_code)
+                .find(failed),
+            Message::SaslHandshakeResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::ApiVersionsResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::InitProducerIdResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::FetchRequest(_)
+            | Message::MetadataRequest(_)
+            | Message::FindCoordinatorRequest(_)
+            | Message::SaslHandshakeRequest(_)
+            | Message::ApiVersionsRequest(_)
+            | Message::InitProducerIdRequest(_) => None,
+        }
+    }
+
+    /// How long the broker held the client back, where the answer says so.
+    pub fn throttle_time_ms(&self) -> Option<i32> {
+        match self {
+            Message::ProduceResponse(answer) => Some(answer.throttle_time_ms),
+            Message::MetadataResponse(answer) => Some(answer.throttle_time_ms),
+            Message::FindCoordinatorResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ApiVersionsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::InitProducerIdResponse(answer) => Some(answer.throttle_time_ms),
+            _ => None,
+        }
+    }
+}

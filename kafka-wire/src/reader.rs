@@ -1,0 +1,268 @@
+//! A checked cursor over bytes from the wire. In: a slice; out: Kafka's primitive types, or why not.
+//!
+//! The same cursor serves whole messages and the streaming decoders: when bytes are missing it says how many would be needed, so
+//! that a caller with more to come can wait for exactly that many. It never reads past its slice, allocates or panics.
+
+use crate::Uuid;
+
+/// Why a read stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The slice ends too early; at least this many bytes, counted from its start, are needed.
+    Need(usize),
+    /// No continuation can make sense of it.
+    Bad(&'static str),
+}
+
+impl Stop {
+    /// The reason when no more bytes will come.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Stop::Need(_) => "truncated",
+            Stop::Bad(reason) => reason,
+        }
+    }
+}
+
+pub type Read<T> = Result<T, Stop>;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    flexible: bool,
+    longest: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// `flexible` chooses compact strings and arrays, and tag buffers (KIP-482).
+    pub fn new(bytes: &'a [u8], flexible: bool) -> Self {
+        Reader {
+            bytes,
+            at: 0,
+            flexible,
+            longest: usize::MAX,
+        }
+    }
+
+    /// Refuses strings and byte fields above `bytes` instead of waiting for them.
+    pub fn with_longest(mut self, bytes: usize) -> Self {
+        self.longest = bytes;
+        self
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Bytes not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    pub fn is_flexible(&self) -> bool {
+        self.flexible
+    }
+
+    /// The next `n` bytes.
+    #[inline]
+    pub fn take(&mut self, n: usize) -> Read<&'a [u8]> {
+        let end = self.at.checked_add(n).ok_or(Stop::Bad("length"))?;
+        let taken = self.bytes.get(self.at..end).ok_or(Stop::Need(end))?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let end = self.at + N;
+        let array = self
+            .bytes
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk::<N>())
+            .ok_or(Stop::Need(end))?;
+        self.at = end;
+        Ok(*array)
+    }
+
+    #[inline]
+    pub fn i8(&mut self) -> Read<i8> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    #[inline]
+    pub fn i16(&mut self) -> Read<i16> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    #[inline]
+    pub fn i32(&mut self) -> Read<i32> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    #[inline]
+    pub fn u32(&mut self) -> Read<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    #[inline]
+    pub fn i64(&mut self) -> Read<i64> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    pub fn bool(&mut self) -> Read<bool> {
+        self.i8().map(|byte| byte != 0)
+    }
+
+    pub fn uuid(&mut self) -> Read<Uuid> {
+        self.array().map(Uuid)
+    }
+
+    /// An unsigned varint of at most 5 bytes and 32 bits.
+    #[inline]
+    pub fn uvarint(&mut self) -> Read<u32> {
+        let mut value = 0u64;
+        for i in 0..5 {
+            let [byte] = self.array()?;
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                return u32::try_from(value).map_err(|_| Stop::Bad("varint"));
+            }
+        }
+        Err(Stop::Bad("varint"))
+    }
+
+    /// A zigzag varint of at most 5 bytes.
+    #[inline]
+    pub fn varint(&mut self) -> Read<i32> {
+        self.uvarint().map(|n| (n >> 1) as i32 ^ -((n & 1) as i32))
+    }
+
+    /// A zigzag varint of at most 10 bytes.
+    #[inline]
+    pub fn varlong(&mut self) -> Read<i64> {
+        let mut value = 0u64;
+        for i in 0..10 {
+            let [byte] = self.array()?;
+            if i == 9 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        Err(Stop::Bad("varint"))
+    }
+
+    /// A length that may be null: i16 or uvarint(n + 1) for strings.
+    fn string_length(&mut self) -> Read<Option<usize>> {
+        let length = if self.flexible {
+            i64::from(self.uvarint()?) - 1
+        } else {
+            i64::from(self.i16()?)
+        };
+        self.checked_length(length)
+    }
+
+    /// A length that may be null: i32 or uvarint(n + 1), of a byte field, a record set or an array.
+    pub fn length(&mut self) -> Read<Option<usize>> {
+        let length = if self.flexible {
+            i64::from(self.uvarint()?) - 1
+        } else {
+            i64::from(self.i32()?)
+        };
+        self.checked_length(length)
+    }
+
+    fn checked_length(&self, length: i64) -> Read<Option<usize>> {
+        match length {
+            -1 => Ok(None),
+            n => usize::try_from(n)
+                .map(Some)
+                .map_err(|_| Stop::Bad("length")),
+        }
+    }
+
+    pub fn nullable_string(&mut self) -> Read<Option<&'a str>> {
+        let Some(length) = self.string_length()? else {
+            return Ok(None);
+        };
+        if length > self.longest {
+            return Err(Stop::Bad("string_too_long"));
+        }
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| Stop::Bad("utf8"))
+    }
+
+    pub fn string(&mut self) -> Read<&'a str> {
+        self.nullable_string()?.ok_or(Stop::Bad("null_string"))
+    }
+
+    /// A nullable byte field; the bytes are stepped over and only their number is returned.
+    pub fn skip_bytes(&mut self) -> Read<Option<usize>> {
+        let Some(length) = self.length()? else {
+            return Ok(None);
+        };
+        self.take(length)?;
+        Ok(Some(length))
+    }
+
+    /// Reads an array, each element with `element`; null is None. Grows with the bytes at hand, never by the count.
+    pub fn nullable_array<T>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Read<T>,
+    ) -> Read<Option<Vec<T>>> {
+        let Some(count) = self.length()? else {
+            return Ok(None);
+        };
+        // An element takes at least a byte, so a count above the rest cannot be true.
+        if count > self.rest().len() {
+            return Err(Stop::Need(self.at.saturating_add(count)));
+        }
+        let mut elements = Vec::new();
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(Some(elements))
+    }
+
+    /// Like [`Reader::nullable_array`]; null is empty.
+    pub fn elements<T>(&mut self, element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
+        self.nullable_array(element).map(Option::unwrap_or_default)
+    }
+
+    /// Steps over an array of elements of `size` bytes each; returns their number (null: 0).
+    pub fn skip_array(&mut self, size: usize) -> Read<usize> {
+        let count = self.length()?.unwrap_or(0);
+        self.take(count.checked_mul(size).ok_or(Stop::Bad("length"))?)?;
+        Ok(count)
+    }
+
+    /// Steps over a tag buffer, if the version has them.
+    pub fn tags(&mut self) -> Read<()> {
+        self.tags_with(|_, _| Ok(()))
+    }
+
+    /// Reads a tag buffer, if the version has them; `field` is given each tag with a cursor over exactly its bytes.
+    pub fn tags_with(
+        &mut self,
+        mut field: impl FnMut(u32, &mut Reader<'a>) -> Read<()>,
+    ) -> Read<()> {
+        if !self.flexible {
+            return Ok(());
+        }
+        for _ in 0..self.uvarint()? {
+            let tag = self.uvarint()?;
+            let size = self.uvarint()? as usize;
+            let bytes = self.take(size)?;
+            let mut inner = Reader::new(bytes, true).with_longest(self.longest);
+            field(tag, &mut inner).map_err(|stop| Stop::Bad(stop.reason()))?;
+        }
+        Ok(())
+    }
+}
