@@ -1,2 +1,6 @@
 //! The agent and its command line.
+pub mod cli;
+pub mod config;
+pub mod export;
+pub mod stop;
 pub mod telemetry;

@@ -1,2 +1,5 @@
 //! `obi`: the agent and its command line in one binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    obi::cli::main()
+}
