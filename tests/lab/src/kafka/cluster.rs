@@ -1,0 +1,310 @@
+//! One or two KRaft brokers. In: jars, a folder, a count. Out: their addresses. Node 1 is the controller; brokers talk to each other
+//! over PLAINTEXT, so replica fetches are on the node too. They end with the handle.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{Admin, Certificates, Jars};
+use crate::layout::Layout;
+use crate::process::{Launch, Process};
+use crate::{ports, step};
+
+/// Heap of a broker: enough for answers of 60 MiB.
+const HEAP: &str = "768m";
+
+/// The SASL user that clients log in as.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: String,
+    pub password: String,
+}
+
+#[derive(Debug)]
+pub struct Broker {
+    pub id: u32,
+    pub plaintext: u16,
+    pub sasl_ssl: u16,
+    controller: u16,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+pub struct Cluster {
+    // Before the brokers: it is dropped first.
+    pub admin: Admin,
+    pub brokers: Vec<Broker>,
+    pub certificates: Certificates,
+    pub user: User,
+    pub id: String,
+}
+
+impl Cluster {
+    pub fn start(layout: &Layout, name: &str, brokers: u32) -> Result<Self> {
+        let jars = Jars::fetch(layout)?;
+        let folder = layout.run().join(name);
+        let certificates = Certificates::make(&folder.join("certificates"))?;
+        let user = User {
+            name: "alice".to_owned(),
+            password: format!("pass-{}", random_hex()?),
+        };
+        let id = random_id()?;
+        let mut brokers = (1..=brokers)
+            .map(|id| {
+                Ok(Broker {
+                    id,
+                    plaintext: ports::free()?,
+                    sasl_ssl: ports::free()?,
+                    controller: ports::free()?,
+                    process: None,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let controller = brokers
+            .first()
+            .map(|broker| broker.controller)
+            .context("a cluster has at least one broker")?;
+        for broker in &mut brokers {
+            let at = folder.join(format!("broker-{}", broker.id));
+            fs::create_dir_all(&at)?;
+            fs::write(
+                at.join("server.properties"),
+                properties(broker, controller, &at, &certificates, &user),
+            )?;
+            fs::write(at.join("log4j2.properties"), LOGGING)?;
+            format(&jars, &at, &id, &user)?;
+        }
+        for broker in &mut brokers {
+            let at = folder.join(format!("broker-{}", broker.id));
+            broker.process = Some(launch(&jars, &at, broker.id)?);
+        }
+        for broker in &mut brokers {
+            step::say(&format!(
+                "Kafka broker {}: PLAINTEXT 127.0.0.1:{}, SASL_SSL 127.0.0.1:{}",
+                broker.id, broker.plaintext, broker.sasl_ssl
+            ));
+            let Some(process) = &mut broker.process else {
+                continue;
+            };
+            step::wait(
+                "Kafka broker",
+                Duration::from_secs(120),
+                Duration::from_millis(50),
+                || {
+                    process.check()?;
+                    let log = fs::read_to_string(process.log()).unwrap_or_default();
+                    Ok(log.contains("Kafka Server started").then_some(()))
+                },
+            )?;
+        }
+        let addresses: Vec<_> = brokers
+            .iter()
+            .map(|broker| format!("127.0.0.1:{}", broker.plaintext))
+            .collect();
+        let admin = Admin::start(layout, &jars, &folder, &addresses.join(","))?;
+        Ok(Self {
+            admin,
+            brokers,
+            certificates,
+            user,
+            id,
+        })
+    }
+
+    /// `host:port,...` of every broker.
+    pub fn bootstrap(&self, tls: bool) -> String {
+        let port = |broker: &Broker| {
+            if tls {
+                broker.sasl_ssl
+            } else {
+                broker.plaintext
+            }
+        };
+        self.brokers
+            .iter()
+            .map(|broker| format!("127.0.0.1:{}", port(broker)))
+            .collect::<Vec<_>>()
+            .join(",")
+    }
+
+    /// Ends admin and brokers; an error when one of them had to be killed.
+    pub fn stop(self) -> Result<()> {
+        drop(self.admin);
+        for process in self
+            .brokers
+            .into_iter()
+            .rev()
+            .filter_map(|broker| broker.process)
+        {
+            let mut process = process;
+            process.stop(Duration::from_secs(30))?;
+        }
+        Ok(())
+    }
+}
+
+fn java(jars: &Jars, at: &Path) -> Vec<String> {
+    vec![
+        "-cp".to_owned(),
+        jars.class_path(),
+        format!(
+            "-Dlog4j2.configurationFile={}",
+            at.join("log4j2.properties").display()
+        ),
+    ]
+}
+
+fn format(jars: &Jars, at: &Path, cluster: &str, user: &User) -> Result<()> {
+    let mut command = Command::new("java");
+    command
+        .args(java(jars, at))
+        .args([
+            "-Xmx128m",
+            "-XX:TieredStopAtLevel=1",
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster,
+            "-c",
+        ])
+        .arg(at.join("server.properties"))
+        .arg("--add-scram")
+        .arg(format!(
+            "SCRAM-SHA-512=[name={},password={}]",
+            user.name, user.password
+        ));
+    step::run("format the broker's storage", &mut command)
+}
+
+fn launch(jars: &Jars, at: &Path, id: u32) -> Result<Process> {
+    Launch::new(&format!("Kafka broker {id}"), "java", at.join("broker.log"))
+        .args(java(jars, at))
+        .arg(format!("-Xmx{HEAP}"))
+        .args(["-Xms256m", "-XX:+UseSerialGC", "kafka.Kafka"])
+        .arg(at.join("server.properties"))
+        .start()
+}
+
+fn properties(
+    broker: &Broker,
+    controller: u16,
+    at: &Path,
+    certificates: &Certificates,
+    user: &User,
+) -> String {
+    let Broker {
+        id,
+        plaintext,
+        sasl_ssl,
+        ..
+    } = broker;
+    let is_controller = *id == 1;
+    let listeners = format!("PLAINTEXT://127.0.0.1:{plaintext},SASL_SSL://127.0.0.1:{sasl_ssl}");
+    let mut lines = vec![
+        (
+            "process.roles",
+            if is_controller {
+                "broker,controller"
+            } else {
+                "broker"
+            }
+            .to_owned(),
+        ),
+        ("node.id", id.to_string()),
+        (
+            "controller.quorum.voters",
+            format!("1@127.0.0.1:{controller}"),
+        ),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("advertised.listeners", listeners.clone()),
+        (
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT".to_owned(),
+        ),
+        ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
+        ("ssl.keystore.type", "PEM".to_owned()),
+        (
+            "ssl.keystore.location",
+            certificates.broker.display().to_string(),
+        ),
+        ("ssl.truststore.type", "PEM".to_owned()),
+        (
+            "ssl.truststore.location",
+            certificates.authority.display().to_string(),
+        ),
+        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512".to_owned()),
+        (
+            "listener.name.sasl_ssl.plain.sasl.jaas.config",
+            format!(
+                "org.apache.kafka.common.security.plain.PlainLoginModule required user_{}=\"{}\";",
+                user.name, user.password
+            ),
+        ),
+        (
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ),
+        ("log.dirs", at.join("data").display().to_string()),
+        // Topics are made on purpose, never by a client's mistake.
+        ("auto.create.topics.enable", "false".to_owned()),
+        ("message.max.bytes", "20971520".to_owned()),
+        // Answers of more than 50 MiB are wanted.
+        ("fetch.max.bytes", "134217728".to_owned()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ("offsets.topic.num.partitions", "4".to_owned()),
+        ("transaction.state.log.num.partitions", "4".to_owned()),
+        (
+            "share.coordinator.state.topic.num.partitions",
+            "2".to_owned(),
+        ),
+        (
+            "share.coordinator.state.topic.replication.factor",
+            "1".to_owned(),
+        ),
+        ("share.coordinator.state.topic.min.isr", "1".to_owned()),
+        ("offsets.topic.replication.factor", "1".to_owned()),
+        ("transaction.state.log.replication.factor", "1".to_owned()),
+        ("transaction.state.log.min.isr", "1".to_owned()),
+        ("log.cleaner.dedupe.buffer.size", "8388608".to_owned()),
+        ("log.segment.delete.delay.ms", "1000".to_owned()),
+    ];
+    lines.push((
+        "listeners",
+        if is_controller {
+            format!("{listeners},CONTROLLER://127.0.0.1:{controller}")
+        } else {
+            listeners
+        },
+    ));
+    lines.iter().fold(String::new(), |mut text, (key, value)| {
+        let _ = writeln!(text, "{key}={value}");
+        text
+    })
+}
+
+const LOGGING: &str = "rootLogger.level=INFO
+rootLogger.appenderRef.a.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=[%d] %p %m (%c)%n
+";
+
+fn random_hex() -> Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// A cluster id: 22 characters of URL-safe base64; hex digits are a part of that alphabet.
+fn random_id() -> Result<String> {
+    Ok(format!("{}A", random_hex()?.get(..21).unwrap_or_default()))
+}
