@@ -3,6 +3,7 @@
 //! A new API is one file `api/nNN_name.rs` with a function from a [`Reader`] to a [`Message`], and its line in [`APIS`]. What has no decoder is
 //! framed, named and counted all the same; a key or version that is not in the table is never read as something else.
 
+use crate::body::Side;
 use crate::reader::{Read, Reader};
 
 mod message;
@@ -27,13 +28,15 @@ pub const API_VERSIONS: i16 = 18;
 pub const INIT_PRODUCER_ID: i16 = 22;
 pub const SASL_AUTHENTICATE: i16 = 36;
 
+pub(crate) type Decode = for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>;
+
 /// How a body is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     /// Stepped over.
     Framed,
     /// Gathered, then decoded at once.
-    Whole(for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>),
+    Whole(Decode),
     ProduceRequest,
     FetchResponse,
 }
@@ -55,6 +58,15 @@ pub struct Api {
 /// The line of `key`, if Kafka 4.4 knows it.
 pub fn find(key: i16) -> Option<&'static Api> {
     APIS.get(usize::try_from(key).ok()?)
+}
+
+/// How bodies of this key and version are read; what is not known is only framed.
+pub(crate) fn shape(side: Side, key: i16, version: i16) -> Shape {
+    match find(key).filter(|api| (0..=api.max_version).contains(&version)) {
+        Some(api) if side == Side::Request => api.request,
+        Some(api) => api.response,
+        None => Shape::Framed,
+    }
 }
 
 /// Kafka's own name of an API (`Produce`, `Fetch`, ...).

@@ -4,8 +4,16 @@
 //! streamed are gathered up to [`Limits::whole`] and decoded once. Any split of a body gives the same events (pieces of compressed
 //! bodies aside). Not here: what a message means, and opening compressed batches.
 
+use crate::api::Shape;
+use crate::reader::{Reader, Stop};
 use crate::record_batch::{BatchHeader, Codec, Record};
 use crate::{Segment, TopicRef, api};
+
+mod partial;
+mod records;
+mod stream;
+
+use stream::{Kind, Stream};
 
 /// Caps on what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -100,15 +108,61 @@ pub struct Aborted<'a> {
     pub truncated: bool,
 }
 
+impl Partition<'static> {
+    const UNKNOWN: Partition<'static> = Partition {
+        index: -1,
+        error_code: 0,
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted: Aborted {
+            pairs: &[],
+            truncated: false,
+        },
+        preferred_read_replica: -1,
+        records_len: None,
+    };
+}
+
+/// What a step did with its window.
+enum Step {
+    /// These bytes are done with; perhaps none, when only the state changed.
+    Took(usize),
+    /// Nothing can be done with fewer bytes than this.
+    Need(usize),
+    /// Nothing more is expected.
+    Finished,
+}
+
+#[derive(Debug)]
+enum State {
+    /// To the body's end.
+    Skip,
+    Whole(api::Decode),
+    Stream(Box<Stream>),
+}
+
 /// Reads one body. Feed it until `End` came, or call [`Decoder::finish`] when the rest will never come.
 #[derive(Debug)]
 pub struct Decoder {
-    left: u64,
+    state: State,
+    version: i16,
+    flexible: bool,
+    secret: bool,
+    whole: usize,
+    /// Bytes of the body, and how many of them are done with.
+    len: u64,
+    pos: u64,
+    /// The start of a piece whose rest did not come yet, and the size at which it is looked at again.
+    carry: Vec<u8>,
+    need: usize,
+    complete: bool,
     ended: bool,
 }
 
 impl Decoder {
-    /// For a body of `body_len` bytes (the frame's size without the header) of this API key and version.
+    /// For a body of `body_len` bytes (the frame's size without the header) of this API key and version. Bodies of unknown keys and
+    /// versions are stepped over.
     pub fn new(
         side: Side,
         api_key: i16,
@@ -116,35 +170,177 @@ impl Decoder {
         body_len: u64,
         limits: Limits,
     ) -> Decoder {
-        let _ = (side, api_key, api_version, limits);
+        let flexible = api::is_flexible(api_key, api_version);
+        let stream = |kind| {
+            State::Stream(Box::new(Stream::new(
+                kind,
+                api_version,
+                flexible,
+                body_len,
+                limits,
+            )))
+        };
+        let state = match api::shape(side, api_key, api_version) {
+            Shape::Framed => State::Skip,
+            Shape::Whole(decode) => State::Whole(decode),
+            Shape::ProduceRequest => stream(Kind::ProduceRequest),
+            Shape::FetchResponse => stream(Kind::FetchResponse),
+        };
         Decoder {
-            left: body_len,
+            state,
+            version: api_version,
+            flexible,
+            secret: api_key == api::SASL_AUTHENTICATE,
+            whole: limits.whole,
+            len: body_len,
+            pos: 0,
+            carry: Vec::new(),
+            need: 0,
+            complete: true,
             ended: false,
         }
     }
 
     /// Bytes of the body that were not fed yet.
     pub fn left(&self) -> u64 {
-        self.left
+        self.len - self.pos - self.carry.len() as u64
     }
 
     /// Takes the next run of the body; bytes past its end are ignored. `End` comes with the last byte.
     pub fn feed(&mut self, segment: Segment<'_>, emit: &mut impl FnMut(Event<'_>)) {
-        let n = match segment {
-            Segment::Bytes(bytes) => bytes.len() as u64,
-            Segment::Elided(n) => n,
-        };
-        self.left = self.left.saturating_sub(n);
-        if self.left == 0 && !self.ended {
+        if self.ended {
+            return;
+        }
+        match segment {
+            Segment::Bytes(bytes) => {
+                let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+                self.bytes(bytes.get(..left).unwrap_or(bytes), emit);
+            }
+            Segment::Elided(n) => self.elided(n.min(self.left()), emit),
+        }
+        if self.pos == self.len && !self.ended {
             self.ended = true;
-            emit(Event::End { complete: true });
+            emit(Event::End {
+                complete: self.complete && self.is_whole(),
+            });
         }
     }
 
     /// Ends the body here: what was not fed counts as elided. Gives the `End` of empty bodies; does nothing after `End`.
     pub fn finish(&mut self, emit: &mut impl FnMut(Event<'_>)) {
-        if !self.ended {
-            self.feed(Segment::Elided(self.left), emit);
+        self.feed(Segment::Elided(self.left()), emit);
+    }
+
+    fn is_whole(&self) -> bool {
+        match &self.state {
+            State::Skip | State::Whole(_) => true,
+            State::Stream(stream) => stream.is_complete(),
+        }
+    }
+
+    fn bytes(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(Event<'_>)) {
+        while !self.carry.is_empty() {
+            let missing = self.need.saturating_sub(self.carry.len());
+            let (now, later) = bytes.split_at(missing.min(bytes.len()));
+            self.carry.extend_from_slice(now);
+            bytes = later;
+            if self.carry.len() < self.need {
+                return;
+            }
+            let mut carry = std::mem::take(&mut self.carry);
+            let taken = self.run(&carry, emit);
+            if self.secret {
+                carry.fill(0);
+                std::hint::black_box(&carry);
+            }
+            carry.drain(..taken);
+            self.carry = carry;
+        }
+        let taken = self.run(bytes, emit);
+        self.carry
+            .extend_from_slice(bytes.get(taken..).unwrap_or_default());
+    }
+
+    /// Steps until more bytes are needed; returns how many were done with.
+    fn run(&mut self, window: &[u8], emit: &mut impl FnMut(Event<'_>)) -> usize {
+        let mut at = 0;
+        loop {
+            let rest = window.get(at..).unwrap_or_default();
+            match self.step(rest, emit) {
+                Ok(Step::Took(n)) => {
+                    at += n;
+                    self.pos += n as u64;
+                }
+                Ok(Step::Need(n)) if n as u64 <= self.len - self.pos => {
+                    self.need = n;
+                    return at;
+                }
+                Ok(Step::Finished) if self.pos == self.len => return at,
+                Ok(Step::Finished) => self.give_up("trailing_bytes", emit),
+                Ok(Step::Need(_)) => self.give_up("truncated", emit),
+                Err(reason) => self.give_up(reason, emit),
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        window: &[u8],
+        emit: &mut impl FnMut(Event<'_>),
+    ) -> Result<Step, &'static str> {
+        match &mut self.state {
+            State::Skip if window.is_empty() => Ok(if self.pos == self.len {
+                Step::Finished
+            } else {
+                Step::Need(1)
+            }),
+            State::Skip => Ok(Step::Took(window.len())),
+            State::Stream(stream) => stream.step(window, self.pos, emit),
+            State::Whole(decode) => {
+                let len = usize::try_from(self.len)
+                    .ok()
+                    .filter(|len| *len <= self.whole)
+                    .ok_or("too_large")?;
+                let Some(body) = window.get(..len) else {
+                    return Ok(Step::Need(len));
+                };
+                let mut reader = Reader::new(body, self.flexible);
+                let message = decode(&mut reader, self.version).map_err(Stop::reason)?;
+                if !reader.rest().is_empty() {
+                    return Err("trailing_bytes");
+                }
+                emit(Event::Message(message));
+                self.state = State::Skip;
+                Ok(Step::Took(len))
+            }
+        }
+    }
+
+    fn give_up(&mut self, reason: &'static str, emit: &mut impl FnMut(Event<'_>)) {
+        self.state = State::Skip;
+        self.complete = false;
+        emit(Event::Undecodable { reason });
+    }
+
+    fn elided(&mut self, n: u64, emit: &mut impl FnMut(Event<'_>)) {
+        // What was waiting for its rest is lost with it.
+        let mut n = n + self.carry.len() as u64;
+        self.carry.clear();
+        self.run(&[], emit);
+        while n > 0 {
+            let absorbed = match &mut self.state {
+                State::Skip => Ok(n),
+                State::Whole(_) => Err("gap"),
+                State::Stream(stream) => stream.gap(self.pos, n),
+            };
+            match absorbed {
+                Ok(absorbed) if absorbed > 0 => {
+                    self.pos += absorbed;
+                    n -= absorbed;
+                    self.run(&[], emit);
+                }
+                _ => self.give_up("gap", emit),
+            }
         }
     }
 }

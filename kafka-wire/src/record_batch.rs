@@ -5,6 +5,8 @@
 
 use crate::reader::Reader;
 
+pub(crate) mod fields;
+pub(crate) mod prefix;
 mod walk;
 
 pub use walk::{Walked, walk};
