@@ -1,9 +1,36 @@
 //! Facts of a file to the plan of its hooks. Tables of libraries: one file and one table line each.
 //!
-//! In: a `symbolizer::Binary`. Out: a [`HookPlan`]: data only, nothing is attached here.
+//! In: a `symbolizer::Binary`. Out: a [`HookPlan`]: data only, nothing is attached here. A plan depends on the file
+//! alone, so it may be kept by [`symbolizer::Identity`] and used for every process that maps the file.
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+mod client;
+mod facts;
+mod registers;
+mod tls;
 
 use obi_abi::CallShape;
+use symbolizer::Binary;
+
+use facts::Facts;
+
+/// Everything that can be hooked in `binary`, and what should be there but cannot.
+pub fn plan(binary: &Binary) -> HookPlan {
+    let facts = Facts::read(binary);
+    let mut plan = HookPlan {
+        client: client::find(&facts),
+        ..HookPlan::default()
+    };
+    if plan.client.is_some() {
+        plan.scope = Scope::File;
+    }
+    for library in tls::TABLE {
+        library(&facts, &mut plan);
+    }
+    plan
+}
 
 /// All that can be hooked in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +74,8 @@ pub enum Returns {
     /// C: a uretprobe at `function` (file offset of the true entry); `sites` are its RET instructions for targets where a uretprobe is not
     /// safe (empty when disassembly was not certain).
     Uretprobe { function: u64, sites: Vec<u64> },
-    /// Go: file offsets of the RET instructions.
+    /// File offsets at one of which every call passes when it is done, the result register intact: the RET
+    /// instructions of a Go function; in C the instructions behind a hooked `call`. Safe for every target.
     Sites(Vec<u64>),
 }
 

@@ -1,0 +1,222 @@
+//! One ELF file and the questions it answers.
+//!
+//! In: a path. Out: facts, each read when asked for; nothing is kept but headers. Addresses are ELF virtual
+//! addresses; [`Binary::file_offset`] turns one into the file offset that a uprobe wants.
+
+use std::path::Path;
+
+use crate::code::{self, Body, Site};
+use crate::elf::{Elf, Machine, Section};
+use crate::source::Source;
+use crate::symbols::{self, Function, Symbol, Table};
+use crate::{BuildId, Error, Go, Identity, build_id, go, relocations, scan, unwind};
+
+pub struct Binary {
+    pub(crate) source: Source,
+    pub(crate) elf: Elf,
+}
+
+impl Binary {
+    /// Reads the headers of the file at `path`. The file stays open, so later questions are about the same inode.
+    pub fn open(path: &Path) -> Result<Binary, Error> {
+        Binary::parse(Source::open(path)?)
+    }
+
+    /// The same over bytes in memory, for tests and fuzzing.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Binary, Error> {
+        Binary::parse(Source::memory(bytes))
+    }
+
+    fn parse(source: Source) -> Result<Binary, Error> {
+        let elf = Elf::parse(&source)?;
+        Ok(Binary { source, elf })
+    }
+
+    pub fn machine(&self) -> Machine {
+        self.elf.machine
+    }
+
+    pub fn sections(&self) -> &[Section] {
+        &self.elf.sections
+    }
+
+    pub fn build_id(&self) -> BuildId {
+        build_id::read(&self.source, &self.elf)
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity {
+            build_id: self.build_id(),
+            size: self.source.len(),
+        }
+    }
+
+    /// Libraries that the dynamic linker loads with this file (DT_NEEDED), in order.
+    pub fn needed(&self) -> Vec<String> {
+        symbols::needed(&self.source, &self.elf)
+    }
+
+    /// The name under which other files need this one (DT_SONAME).
+    pub fn soname(&self) -> Option<String> {
+        symbols::soname(&self.source, &self.elf)
+    }
+
+    /// Addresses of variables defined in this file, in the order of `names`.
+    pub fn variables(&self, names: &[&str]) -> Vec<Option<u64>> {
+        let found = symbols::find(&self.source, &self.elf, names, symbols::Kind::Variable);
+        found
+            .into_iter()
+            .map(|variable| Some(variable?.address))
+            .collect()
+    }
+
+    /// Functions defined in this file, in the order of `names`. Sizes that the symbol table leaves out are filled in
+    /// from unwind tables where there are any.
+    pub fn functions(&self, names: &[&str]) -> Vec<Option<Function>> {
+        let mut found = symbols::find(&self.source, &self.elf, names, symbols::Kind::Function);
+        for function in found.iter_mut().flatten().filter(|f| f.size == 0) {
+            if let Some((start, size)) = self.function_at(function.address)
+                && start == function.address
+            {
+                function.size = size;
+            }
+        }
+        found
+    }
+
+    /// Every entry of a symbol table, for listings.
+    pub fn visit_symbols(&self, table: Table, mut each: impl FnMut(Symbol)) {
+        symbols::visit(&self.source, &self.elf, table, &mut each);
+    }
+
+    /// First address and size of the function that holds `address`, from unwind tables.
+    pub fn function_at(&self, address: u64) -> Option<(u64, u64)> {
+        unwind::Table::open(&self.source, &self.elf)?.function(address)
+    }
+
+    pub fn file_offset(&self, address: u64) -> Option<u64> {
+        self.elf.offset_of(address)
+    }
+
+    pub fn address(&self, file_offset: u64) -> Option<u64> {
+        self.elf.address_of(file_offset)
+    }
+
+    /// The word at `address` with relative relocations applied (load address 0).
+    pub fn word(&self, address: u64) -> Option<u64> {
+        relocations::words(&self.source, &self.elf, &[address])
+            .into_iter()
+            .next()?
+    }
+
+    /// Up to `len` bytes (at most 4 MiB) at a virtual address; fewer at the end of a segment.
+    pub fn read(&self, address: u64, len: u64) -> Option<Vec<u8>> {
+        let segment = self
+            .elf
+            .segments
+            .iter()
+            .find(|s| address.wrapping_sub(s.address) < s.file_size)?;
+        let left = segment.file_size - (address - segment.address);
+        self.source.read(
+            self.elf.offset_of(address)?,
+            usize::try_from(len.min(left)).ok()?,
+        )
+    }
+
+    /// The instructions of a function: return sites, calls. `None` when its extent is unknown or unreadable.
+    pub fn body(&self, function: &Function) -> Option<Body> {
+        let bytes = self.code(function)?;
+        Some(code::body(self.elf.machine, &bytes, function.address))
+    }
+
+    /// The cheapest probe site near the entry at which `args` still hold the arguments.
+    pub fn entry_site(
+        &self,
+        function: &Function,
+        args: &[code::Register],
+        convention: code::Convention,
+    ) -> Option<Site> {
+        let bytes = self.code(function)?;
+        Some(code::entry_site(
+            self.elf.machine,
+            &bytes,
+            function.address,
+            args,
+            convention,
+        ))
+    }
+
+    /// The cheapest probe site behind the call instruction at `call` in `function`, which only that call leads to and
+    /// at which `keep` is as the callee left it.
+    pub fn site_behind_call(
+        &self,
+        function: &Function,
+        call: u64,
+        keep: &[code::Register],
+    ) -> Option<Site> {
+        code::site_behind_call(
+            self.elf.machine,
+            &self.code(function)?,
+            function.address,
+            call,
+            keep,
+        )
+    }
+
+    /// The one of `candidates` that holds an address on the stack when `function` reaches the call at `call`: a pointer
+    /// to a local variable.
+    pub fn stack_argument(
+        &self,
+        function: &Function,
+        call: u64,
+        candidates: &[code::Register],
+    ) -> Option<code::Register> {
+        code::stack_argument(
+            self.elf.machine,
+            &self.code(function)?,
+            function.address,
+            call,
+            candidates,
+        )
+    }
+
+    fn code(&self, function: &Function) -> Option<Vec<u8>> {
+        if function.size == 0 || function.size > code::FUNCTION_LIMIT {
+            return None;
+        }
+        let executable = self.elf.segments.iter().any(|s| {
+            s.executable
+                && function
+                    .address
+                    .checked_sub(s.address)
+                    .is_some_and(|delta| delta < s.file_size)
+        });
+        let bytes = executable.then(|| self.read(function.address, function.size))??;
+        (bytes.len() as u64 == function.size).then_some(bytes)
+    }
+
+    /// Addresses of a byte string in read-only data, at most `limit`.
+    pub fn find_in_rodata(&self, needle: &[u8], limit: usize) -> Vec<u64> {
+        // Old linkers put read-only data and code into one executable segment.
+        scan::bytes(&self.source, &self.elf, needle, limit, |segment| {
+            !segment.writable
+        })
+    }
+
+    /// Instructions that load one of `targets` into a register: (instruction, target), at most `limit`.
+    pub fn find_address_loads(&self, targets: &[u64], limit: usize) -> Vec<(u64, u64)> {
+        let mut targets = targets.to_vec();
+        targets.sort_unstable();
+        scan::address_loads(&self.source, &self.elf, &targets, limit)
+    }
+
+    /// Direct calls of and jumps to `target`, at most `limit`.
+    pub fn find_calls(&self, target: u64, limit: usize) -> Vec<u64> {
+        scan::direct_calls(&self.source, &self.elf, target, limit)
+    }
+
+    /// Go build information and functions; `None` for files that the Go linker did not make.
+    pub fn go(&self) -> Option<Go<'_>> {
+        go::read(self)
+    }
+}

@@ -1,0 +1,120 @@
+//! Machine code of one function: where it returns, what it calls, where a probe is cheap.
+//!
+//! In: bytes of the function and their address. Out: a [`Body`] and a [`Site`]. Only straight facts of the encoding:
+//! no control-flow graph is built, and where a jump leaves the function or cannot be followed, [`Body::certain`]
+//! says so instead of guessing.
+
+mod aarch64;
+mod x86;
+
+use crate::elf::Machine;
+
+/// A larger "function" is a wrong extent.
+pub(crate) const FUNCTION_LIMIT: u64 = 1 << 20;
+
+/// Argument registers of both calling conventions in use (System V, Go's ABIInternal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    Rax,
+    Rbx,
+    Rcx,
+    Rdx,
+    Rsi,
+    Rdi,
+    R8,
+    R9,
+    R14,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convention {
+    C,
+    /// The entry runs again after the stack has grown, so the site must lie behind that check.
+    Go,
+}
+
+/// How the kernel carries out the probed instruction. Measured on a 6.18 VM: 0.7 µs emulated, 9 µs single-stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    Emulated,
+    SingleStepped,
+}
+
+/// A probe site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub address: u64,
+    pub cost: Cost,
+}
+
+/// What decoding a whole function shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// Return instructions, ascending.
+    pub returns: Vec<u64>,
+    /// Direct calls: (instruction, target).
+    pub calls: Vec<(u64, u64)>,
+    /// Direct jumps that leave the function: (instruction, target). Tail calls and `.cold` parts.
+    pub leaves: Vec<(u64, u64)>,
+    /// A jump through a register or memory: a switch, or a tail call.
+    pub indirect: bool,
+    /// Every byte decoded to an instruction.
+    pub whole: bool,
+}
+
+impl Body {
+    /// The function ends at `returns` and nowhere else.
+    pub fn certain(&self) -> bool {
+        self.whole && !self.indirect && self.leaves.is_empty() && !self.returns.is_empty()
+    }
+}
+
+pub(crate) fn body(machine: Machine, bytes: &[u8], address: u64) -> Body {
+    match machine {
+        Machine::X86_64 => x86::body(bytes, address),
+        Machine::Aarch64 => aarch64::body(bytes, address),
+    }
+}
+
+pub(crate) fn entry_site(
+    machine: Machine,
+    bytes: &[u8],
+    address: u64,
+    args: &[Register],
+    convention: Convention,
+) -> Site {
+    match machine {
+        Machine::X86_64 => x86::entry_site(bytes, address, args, convention),
+        // No register is written before the first instruction; what the kernel emulates here was not measured.
+        Machine::Aarch64 => Site {
+            address,
+            cost: Cost::SingleStepped,
+        },
+    }
+}
+
+pub(crate) fn site_behind_call(
+    machine: Machine,
+    bytes: &[u8],
+    address: u64,
+    call: u64,
+    keep: &[Register],
+) -> Option<Site> {
+    match machine {
+        Machine::X86_64 => x86::site_behind_call(bytes, address, call, keep),
+        Machine::Aarch64 => None,
+    }
+}
+
+pub(crate) fn stack_argument(
+    machine: Machine,
+    bytes: &[u8],
+    address: u64,
+    call: u64,
+    candidates: &[Register],
+) -> Option<Register> {
+    match machine {
+        Machine::X86_64 => x86::stack_argument(bytes, address, call, candidates),
+        Machine::Aarch64 => None,
+    }
+}

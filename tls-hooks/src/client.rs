@@ -1,0 +1,57 @@
+//! Kafka client libraries: one file and one table line each.
+//!
+//! In: facts of a file. Out: name and version of the client library inside it. A library that the file only loads
+//! is not inside it. When a program holds several, the first line of the table wins.
+
+mod confluent_kafka_go;
+mod franz_go;
+mod kafka_go;
+mod librdkafka;
+mod sarama;
+
+use crate::facts::Facts;
+
+type Detect = fn(&Facts<'_>) -> Option<(&'static str, String)>;
+
+/// confluent-kafka-go stands before librdkafka, which it holds inside.
+const TABLE: &[Detect] = &[
+    franz_go::detect,
+    sarama::detect,
+    kafka_go::detect,
+    confluent_kafka_go::detect,
+    librdkafka::detect,
+];
+
+pub(crate) fn find(facts: &Facts<'_>) -> Option<(&'static str, String)> {
+    TABLE.iter().find_map(|detect| detect(facts))
+}
+
+/// A Go module that is part of the program, by one of its import paths; builds without module information (Bazel)
+/// show it by a function that every user of the module links in.
+fn go_module(
+    facts: &Facts<'_>,
+    name: &'static str,
+    paths: &[&str],
+    functions: &[&str],
+) -> Option<(&'static str, String)> {
+    let go = facts.go.as_ref()?;
+    let modules = go.info.dependencies.iter().chain(&go.info.main);
+    for module in modules {
+        if paths.contains(&module.path.as_str()) {
+            return Some((name, version(module)));
+        }
+    }
+    if go.info.main.is_none() && go.functions(functions).iter().any(Option::is_some) {
+        return Some((name, String::new()));
+    }
+    None
+}
+
+/// The version that was built: that of the replacement, with its path when it is another module.
+fn version(module: &symbolizer::Module) -> String {
+    match &module.replaced_by {
+        Some((path, version)) if *path == module.path => version.clone(),
+        Some((path, version)) => format!("{path} {version}").trim_end().to_owned(),
+        None => module.version.clone(),
+    }
+}

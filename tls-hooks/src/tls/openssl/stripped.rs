@@ -1,0 +1,170 @@
+//! OpenSSL 3 and later linked into a file without symbols.
+//!
+//! Its error macros leave `__func__` in read-only data: "ssl_read_internal" is loaded by that function alone. From the
+//! string to the `lea` to the function's start (unwind table) to its callers, which must be few and make plain calls.
+//! Anything less than one candidate each, confirmed by its callers, is refused.
+
+use obi_abi::role;
+use symbolizer::code::Register;
+use symbolizer::{Binary, Function};
+
+use super::{LIBRARY, inner};
+use crate::facts::Facts;
+use crate::{Hook, HookPlan, Refusal};
+
+/// SSL_read, SSL_read_ex; SSL_write, SSL_write_ex, SSL_write_ex2.
+const CALLERS_LIMIT: usize = 3;
+
+pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
+    let binary = facts.binary;
+    // A file that loads libssl holds no second copy, and a Go program that needs no library holds no C.
+    let needed = binary.needed();
+    if needed.iter().any(|name| name.starts_with("libssl.so"))
+        || (facts.go.is_some() && needed.is_empty())
+    {
+        return;
+    }
+    let Some(version) = version_text(binary) else {
+        return;
+    };
+    let mut hooks = Vec::new();
+    for (name, role) in [
+        ("ssl_read_internal", role::READ),
+        ("ssl_write_internal", role::WRITE),
+    ] {
+        match call_hooks(binary, name, role) {
+            Ok(found) => hooks.extend(found),
+            Err(reason) => {
+                return plan.refused.push(Refusal {
+                    hook: "openssl",
+                    reason: format!("OpenSSL {version} is inside, without symbols: {reason}"),
+                    mend: "keep the symbols of the program (do not strip it), or link OpenSSL dynamically".into(),
+                });
+            }
+        }
+    }
+    plan.tls.get_or_insert((LIBRARY, version));
+    plan.hooks.extend(hooks);
+}
+
+/// The version in OPENSSL_VERSION_TEXT ("OpenSSL 3.5.8 25 Aug 2026"), when exactly one such text is there.
+pub(super) fn version_text(binary: &Binary) -> Option<String> {
+    let mut versions: Vec<String> = Vec::new();
+    for address in binary.find_in_rodata(b"OpenSSL ", 1024) {
+        let bytes = binary
+            .read(address.saturating_add(8), 48)
+            .unwrap_or_default();
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        if let Some(version) = std::str::from_utf8(text).ok().and_then(dated_version)
+            && !versions.iter().any(|known| known == version)
+        {
+            versions.push(version.to_owned());
+        }
+    }
+    match versions.as_slice() {
+        [version] => Some(version.clone()),
+        _ => None,
+    }
+}
+
+/// `3.5.8` of `3.5.8 25 Aug 2026`: other texts name versions too, but none with a date.
+fn dated_version(text: &str) -> Option<&str> {
+    let mut words = text.split_ascii_whitespace();
+    let (version, day, month, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    let dated = digits(day) && month.len() == 3 && digits(year);
+    (dated && version.starts_with(|c: char| c.is_ascii_digit())).then_some(version)
+}
+
+fn call_hooks(binary: &Binary, name: &'static str, role: u8) -> Result<Vec<Hook>, String> {
+    let function = locate(binary, name)?;
+    let calls = binary.find_calls(function.address, CALLERS_LIMIT + 1);
+    if calls.is_empty() || calls.len() > CALLERS_LIMIT {
+        return Err(format!(
+            "{name} has {} callers instead of one to {CALLERS_LIMIT}",
+            calls.len()
+        ));
+    }
+    let mut callers = Vec::new();
+    for call in calls {
+        let (address, size) = binary
+            .function_at(call)
+            .ok_or_else(|| format!("a caller of {name} has no unwind entry"))?;
+        let caller = Function {
+            name: name.to_owned(),
+            address,
+            size,
+            variant: None,
+        };
+        let body = binary.body(&caller).filter(|body| body.whole);
+        if !body.is_some_and(|body| body.calls.contains(&(call, function.address))) {
+            return Err(format!(
+                "a caller of {name} does not decode to a plain call"
+            ));
+        }
+        callers.push((caller, call));
+    }
+    let candidates: &[Register] = if role == role::READ {
+        &[Register::Rcx]
+    } else {
+        &[Register::Rcx, Register::R8]
+    };
+    // The plain form, SSL_read or SSL_write, passes the address of a local variable for the count.
+    let count = callers
+        .iter()
+        .find_map(|(caller, call)| binary.stack_argument(caller, *call, candidates));
+    let count = count
+        .ok_or_else(|| format!("no caller of {name} passes a local variable for the count"))?;
+    let hooks = callers
+        .iter()
+        .map(|(caller, call)| inner::on_call(binary, name, role, caller, *call, count));
+    hooks
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("no probe site behind a call of {name}"))
+}
+
+/// The one function that loads the address of its own name.
+fn locate(binary: &Binary, name: &'static str) -> Result<Function, String> {
+    let text = [name.as_bytes(), &[0]].concat();
+    let strings = binary.find_in_rodata(&text, 8);
+    if strings.is_empty() {
+        return Err(format!(
+            "the text \"{name}\" is not there (OpenSSL before 3.0, or built without file names)"
+        ));
+    }
+    let mut functions: Vec<(u64, u64)> = Vec::new();
+    for (site, _) in binary.find_address_loads(&strings, 64) {
+        // A load whose function is unknown could be a second candidate.
+        let function = binary
+            .function_at(site)
+            .ok_or_else(|| format!("the code that names {name} has no unwind entry"))?;
+        if !functions.contains(&function) {
+            functions.push(function);
+        }
+    }
+    match functions.as_slice() {
+        [(address, size)] => Ok(Function {
+            name: name.to_owned(),
+            address: *address,
+            size: *size,
+            variant: None,
+        }),
+        _ => Err(format!(
+            "{} functions name themselves {name} instead of one",
+            functions.len()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dated_version;
+
+    #[test]
+    fn only_a_dated_text_is_a_version() {
+        assert_eq!(dated_version("3.5.8 25 Aug 2026"), Some("3.5.8"));
+        assert_eq!(dated_version("1.1.1w  11 Sep 2023"), Some("1.1.1w"));
+        assert_eq!(dated_version("3.0.x implementation providers. E.g."), None);
+        assert_eq!(dated_version(">= 1.0.2 required."), None);
+    }
+}
