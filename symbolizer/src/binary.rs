@@ -203,6 +203,20 @@ impl Binary {
         })
     }
 
+    /// Addresses in data at which the addresses `words` stand one behind the other (a table of functions), at most
+    /// `limit`, relative relocations applied.
+    pub fn find_words(&self, words: &[u64], limit: usize) -> Vec<u64> {
+        let needle: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut found = scan::bytes(&self.source, &self.elf, &needle, limit, |segment| {
+            !segment.executable
+        });
+        if found.is_empty() && self.elf.dynamic_type {
+            found = relocations::runs(&self.source, &self.elf, words, limit);
+        }
+        found.retain(|address| address.is_multiple_of(8));
+        found
+    }
+
     /// Instructions that load one of `targets` into a register: (instruction, target), at most `limit`.
     pub fn find_address_loads(&self, targets: &[u64], limit: usize) -> Vec<(u64, u64)> {
         let mut targets = targets.to_vec();

@@ -67,3 +67,27 @@ pub(crate) fn visit(source: &Source, elf: &Elf, each: &mut dyn FnMut(u64, u64) -
         }
     }
 }
+
+/// Addresses at which `words` will stand one behind the other, put there by relocations in ascending order (as
+/// linkers write them), at most `limit`.
+pub(crate) fn runs(source: &Source, elf: &Elf, words: &[u64], limit: usize) -> Vec<u64> {
+    let mut found = Vec::new();
+    let Some(first) = words.first() else {
+        return found;
+    };
+    let (mut start, mut len) = (0u64, 0usize);
+    visit(source, elf, &mut |address, addend| {
+        let next = start.checked_add(len as u64 * 8);
+        if len > 0 && next == Some(address) && words.get(len) == Some(&addend) {
+            len += 1;
+        } else {
+            (start, len) = (address, usize::from(addend == *first));
+        }
+        if len == words.len() {
+            found.push(start);
+            len = 0;
+        }
+        found.len() < limit
+    });
+    found
+}

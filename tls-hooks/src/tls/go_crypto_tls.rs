@@ -6,7 +6,7 @@
 
 use obi_abi::{CallShape, NO_REG, abi, count, role, source};
 use symbolizer::code::{Convention, Register};
-use symbolizer::{Function, Go, Machine};
+use symbolizer::{Binary, Function, Go, Machine};
 
 use crate::facts::Facts;
 use crate::registers::word;
@@ -79,9 +79,10 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
         );
     }
     plan.tls = Some((LIBRARY, version.to_string()));
+    let descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
     for (call, function) in CALLS.iter().zip(found) {
         match function {
-            Some(function) => match hook(facts, go, call, &function) {
+            Some(function) => match hook(facts.binary, descriptor, call, &function) {
                 Some(hook) => plan.hooks.push(hook),
                 None => refuse(
                     plan,
@@ -102,8 +103,7 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
 }
 
-fn hook(facts: &Facts<'_>, go: &Go<'_>, call: &Call, function: &Function) -> Option<Hook> {
-    let binary = facts.binary;
+fn hook(binary: &Binary, descriptor: Descriptor, call: &Call, function: &Function) -> Option<Hook> {
     let end = call.role == role::FREE;
     let args: &[Register] = if end {
         &[Register::Rax, Register::R14]
@@ -126,7 +126,6 @@ fn hook(facts: &Facts<'_>, go: &Go<'_>, call: &Call, function: &Function) -> Opt
                 .collect::<Option<_>>()?,
         )
     };
-    let (fd_path, fd_steps) = fd_path(go);
     let shape = CallShape {
         role: call.role,
         source: source::GO_TLS,
@@ -138,10 +137,10 @@ fn hook(facts: &Facts<'_>, go: &Go<'_>, call: &Call, function: &Function) -> Opt
         count_arg: NO_REG,
         result: word(Register::Rax),
         task: word(Register::R14),
-        fd_steps,
+        fd_steps: descriptor.steps,
         reserved: 0,
-        fd_path,
-        itab: itab(facts),
+        fd_path: descriptor.path,
+        itab: descriptor.itab,
     };
     Some(Hook {
         name: call.name,
@@ -151,36 +150,73 @@ fn hook(facts: &Facts<'_>, go: &Go<'_>, call: &Call, function: &Function) -> Opt
     })
 }
 
-/// From `*tls.Conn` to the descriptor: the data word of `conn` (an interface: itab, data), `fd` of net.TCPConn,
-/// `pfd.Sysfd` of netFD. No steps when the layout is not known.
-fn fd_path(go: &Go<'_>) -> ([u16; 4], u8) {
-    let known = || {
-        let conn = go.member("crypto/tls.Conn", "conn")?.checked_add(8)?;
+/// How a descriptor is read from a `*tls.Conn`, and the itab that its `conn` must hold for that.
+#[derive(Clone, Copy, Default)]
+struct Descriptor {
+    path: [u16; 4],
+    steps: u8,
+    itab: u32,
+}
+
+impl Descriptor {
+    /// Data word of `conn` (an interface: itab, data), `fd` of net.TCPConn, `pfd.Sysfd` of netFD. Nothing when the
+    /// layout or the itab is not known: through a connection of another type the path would lead to a number that
+    /// is no descriptor, and the kernel side learns the socket from the calls inside Read and Write as well.
+    fn find(binary: &Binary, go: &Go<'_>) -> Option<Descriptor> {
+        let data = go.member("crypto/tls.Conn", "conn")?.checked_add(8)?;
         let fd = go.member("net.conn", "fd")?;
         let sysfd = go
             .member("net.netFD", "pfd")?
             .checked_add(go.member("internal/poll.FD", "Sysfd")?)?;
-        Some([
-            u16::try_from(conn).ok()?,
+        let path = [
+            u16::try_from(data).ok()?,
             u16::try_from(fd).ok()?,
             u16::try_from(sysfd).ok()?,
             0,
-        ])
-    };
-    known().map_or(([0; 4], 0), |path| (path, 3))
+        ];
+        Some(Descriptor {
+            path,
+            steps: 3,
+            itab: u32::try_from(itab(binary, go)?).ok()?,
+        })
+    }
 }
 
-/// Address of the itab of (*net.TCPConn, net.Conn), by symbol; 0 in stripped files.
-fn itab(facts: &Facts<'_>) -> u32 {
+/// Methods of net.Conn in the order of an itab.
+const NET_CONN: [&str; 8] = [
+    "net.(*TCPConn).Close",
+    "net.(*TCPConn).LocalAddr",
+    "net.(*TCPConn).Read",
+    "net.(*TCPConn).RemoteAddr",
+    "net.(*TCPConn).SetDeadline",
+    "net.(*TCPConn).SetReadDeadline",
+    "net.(*TCPConn).SetWriteDeadline",
+    "net.(*TCPConn).Write",
+];
+/// What stands for a method that the linker found to be never called.
+const UNREACHABLE: &str = "runtime.unreachableMethod";
+/// Methods of an itab stand behind interface type, type and hash.
+const ITAB_METHODS: u64 = 24;
+
+/// Address of the itab of (*net.TCPConn, net.Conn): by symbol (`go:` since Go 1.20), in stripped files by its methods.
+fn itab(binary: &Binary, go: &Go<'_>) -> Option<u64> {
     let names = [
         "go:itab.*net.TCPConn,net.Conn",
         "go.itab.*net.TCPConn,net.Conn",
     ];
-    let found = facts.binary.variables(&names);
-    found
-        .into_iter()
-        .flatten()
-        .next()
-        .and_then(|address| u32::try_from(address).ok())
-        .unwrap_or(0)
+    if let Some(address) = binary.variables(&names).into_iter().flatten().next() {
+        return Some(address);
+    }
+    let names: Vec<&str> = NET_CONN.into_iter().chain([UNREACHABLE]).collect();
+    let functions = go.functions(&names);
+    let (unreachable, methods) = functions.split_last()?;
+    let unreachable = unreachable.as_ref().map(|f| f.address);
+    let words: Option<Vec<u64>> = methods
+        .iter()
+        .map(|m| m.as_ref().map(|f| f.address).or(unreachable))
+        .collect();
+    match binary.find_words(&words?, 2).as_slice() {
+        [methods] => methods.checked_sub(ITAB_METHODS),
+        _ => None,
+    }
 }
