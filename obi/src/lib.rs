@@ -2,5 +2,7 @@
 pub mod cli;
 pub mod config;
 pub mod export;
+pub mod serve;
 pub mod stop;
+pub mod store;
 pub mod telemetry;

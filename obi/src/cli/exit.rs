@@ -77,10 +77,15 @@ fn permission(error: &anyhow::Error) -> bool {
 
 /// Writes to stdout.
 pub fn print(text: &str) -> anyhow::Result<Exit> {
+    print_on(text).map(|_| Exit::Fine)
+}
+
+/// Writes to stdout; false when the reader went away.
+pub fn print_on(text: &str) -> anyhow::Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(Exit::Fine),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Exit::Fine),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(e.into()),
     }
 }

@@ -3,8 +3,12 @@
 //! Exit codes: 0 fine, 1 finding or failure, 2 wrong usage or configuration, 3 not permitted, 4 not supported here.
 
 pub mod config;
+pub mod docs;
 pub mod exit;
+pub mod kafka;
+pub mod logging;
 pub mod run;
+pub mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,10 +29,15 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent: find Kafka clients, serve metrics, send OTLP
     Run(run::Args),
+    /// Ask the running agent about Kafka
+    Kafka(kafka::Args),
     /// Check a configuration file, or print its schema
     Config(config::Args),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
+    /// Print a file of the repository that is generated from the code
+    #[command(hide = true)]
+    Docs(docs::Args),
 }
 
 /// Form of the answer.
@@ -58,6 +67,8 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(args) => run::run(args),
         Command::Config(args) => config::run(args),
+        Command::Kafka(args) => kafka::run(args),
+        Command::Docs(args) => docs::run(args),
         Command::Completions { shell } => completions(shell),
     }
     .unwrap_or_else(exit::report)

@@ -1,11 +1,20 @@
 //! `obi run`: the agent. In: configuration and flags; out: the agent until SIGTERM or SIGINT.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
 
 use super::exit::{Exit, Failure};
-use crate::config::{Config, env_vars};
+use super::{logging, signals};
+use crate::config::{Config, env_vars, unbuilt};
 use crate::export::Sinks;
+use crate::serve::{control, http};
+use crate::stop::Stop;
+use crate::store::stats::Agent;
 use crate::telemetry::Telemetry;
 
 /// Flags win over environment variables, which win over the file.
@@ -73,7 +82,109 @@ impl Args {
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let config = args.resolve(|name| std::env::var(name).ok())?;
+    logging::start(&config.log_level)?;
+    for warning in unbuilt::warnings(&config) {
+        tracing::warn!("{warning}");
+    }
     let telemetry = Arc::new(Telemetry::default());
-    let _sinks = Sinks::new(&config, telemetry)?;
+    let stop = Stop::default();
+    let sinks = Sinks::new(&config, Arc::clone(&telemetry))
+        .map_err(|e| Failure::new(Exit::Usage, format!("{e:#}")))?;
+    let metrics = config.export.prometheus.enabled;
+    let listen = http::start(
+        &config.listen,
+        metrics,
+        sinks.clone(),
+        Arc::clone(&telemetry),
+        stop.clone(),
+    )?;
+    let _control = control::start(&config.socket, answers(&sinks, &telemetry, listen))?;
+    signals::stop_on(stop.clone())?;
+    announce(&config, listen, Arc::clone(&telemetry), stop.clone())?;
+    watch(config, sinks, telemetry, stop)?;
+    Ok(Exit::Fine)
+}
+
+/// The agent's work on this thread, until it is told to stop.
+fn watch(
+    config: Config,
+    _sinks: Sinks,
+    telemetry: Arc<Telemetry>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    if !config.instrumentation.kafka.enabled {
+        tracing::warn!("instrumentation.kafka.enabled is false: nothing is watched");
+        telemetry.ready.store(1, Ordering::Release);
+        while !stop.wait(Duration::from_secs(60)) {}
+        return Ok(());
+    }
     Err(Failure::new(Exit::Unsupported, "this build has no capture side").into())
+}
+
+fn answers(
+    sinks: &Sinks,
+    telemetry: &Arc<Telemetry>,
+    listen: SocketAddr,
+) -> Vec<(&'static str, control::Answer)> {
+    let (sinks, telemetry, started) = (sinks.clone(), Arc::clone(telemetry), Instant::now());
+    let stats = move || {
+        let lost = telemetry.lost_totals().into_iter().filter(|(_, n)| *n > 0);
+        let agent = Agent {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: started.elapsed().as_secs(),
+            listen: Some(listen.to_string()),
+            ready: telemetry.is_ready(),
+            lost: lost.map(|(reason, n)| (reason.to_owned(), n)).collect(),
+        };
+        Ok(serde_json::to_value(sinks.stats(agent))?)
+    };
+    vec![("kafka_stats", Box::new(stats))]
+}
+
+/// Says on stderr what was found once the first scan is attached, and tells the service manager.
+fn announce(
+    config: &Config,
+    listen: SocketAddr,
+    telemetry: Arc<Telemetry>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let otlp = &config.export.otlp;
+    let otlp = if otlp.endpoint.is_empty() {
+        String::new()
+    } else {
+        format!(", OTLP to {}", otlp.endpoint)
+    };
+    let socket = config.socket.display().to_string();
+    eprintln!(
+        "obi {}: metrics on http://{listen}/metrics{otlp}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let say = move || {
+        while !telemetry.is_ready() {
+            if stop.wait(Duration::from_millis(20)) {
+                return;
+            }
+        }
+        let found: Vec<String> = telemetry
+            .processes()
+            .iter()
+            .filter(|(_, n)| **n > 0)
+            .map(|(state, n)| format!("{n} {state}"))
+            .collect();
+        let found = if found.is_empty() {
+            "no Kafka client yet".to_owned()
+        } else {
+            format!("processes: {}", found.join(", "))
+        };
+        eprintln!(
+            "obi: watching; {found}; see `obi kafka stats --socket {socket}` and `obi doctor`"
+        );
+        signals::tell_service_manager("READY=1");
+    };
+    std::thread::Builder::new()
+        .name("obi-announce".to_owned())
+        .spawn(say)
+        .context("cannot start a thread")?;
+    Ok(())
 }

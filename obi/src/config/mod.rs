@@ -62,6 +62,25 @@ impl Config {
         (!self.state_dir.as_os_str().is_empty()).then_some(self.state_dir.as_path())
     }
 
+    /// What the analyzer needs. Spans are made only where they can go: to OTLP.
+    pub fn settings(&self) -> kafka_analyzer::Settings {
+        let kafka = &self.instrumentation.kafka;
+        kafka_analyzer::Settings {
+            capture_key: kafka.capture_key,
+            capture_headers: kafka.capture_headers,
+            hash_keys: kafka.hash_keys,
+            max_message_size: kafka.max_message_size,
+            internal_topics: kafka.internal_topics,
+            spans_per_second: kafka.spans_per_second,
+            span_tree: match kafka.span_tree {
+                SpanTree::Children => kafka_analyzer::SpanTree::Children,
+                SpanTree::Links => kafka_analyzer::SpanTree::Links,
+                SpanTree::Both => kafka_analyzer::SpanTree::Both,
+            },
+            spans: self.export.otlp.sends(&self.export.otlp.traces),
+        }
+    }
+
     /// The JSON Schema of the YAML file.
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(Config)

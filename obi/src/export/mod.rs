@@ -4,44 +4,151 @@
 //! [`Sinks`] never blocks its caller on I/O: tables are bounded and held in memory, queues are bounded and count what they drop.
 //! No Kafka byte is in here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+pub mod agent;
+pub mod catalogue;
+pub mod exposition;
+pub mod filter;
+pub mod labels;
+pub mod measure;
+pub mod processes;
+pub mod registry;
 
-use kafka_analyzer::capture::ProcessInfo;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use kafka_analyzer::capture::{Nanos, ProcessInfo};
 use kafka_analyzer::observation::Observation;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::Config;
 use crate::telemetry::Telemetry;
+use filter::TopicFilter;
+use measure::Measure;
+use processes::Processes;
+use registry::{Registry, Snapshot};
+
+use crate::store::Store;
+use crate::store::stats::{Agent, Stats};
 
 /// Where the model thread puts everything it finds. Clones are one.
 #[derive(Clone)]
 pub struct Sinks(Arc<Inner>);
 
 struct Inner {
-    #[allow(dead_code)]
     telemetry: Arc<Telemetry>,
+    measure: Measure,
+    processes: Processes,
+    store: Store,
     /// Wall clock minus monotonic clock, ns.
     wall_offset: AtomicI64,
+    /// Newest event time seen: gauges expire by it.
+    newest: AtomicU64,
 }
 
 impl Sinks {
-    pub fn new(_config: &Config, telemetry: Arc<Telemetry>) -> anyhow::Result<Sinks> {
+    /// Fails on a pattern of `topics` that cannot be read.
+    pub fn new(config: &Config, telemetry: Arc<Telemetry>) -> anyhow::Result<Sinks> {
+        let prometheus = &config.export.prometheus;
+        let expiry = prometheus
+            .gauge_expiry_seconds
+            .saturating_mul(1_000_000_000);
+        let measure = Measure {
+            registry: Registry::new(prometheus.max_series, expiry),
+            topics: TopicFilter::new(&config.instrumentation.kafka.topics)?,
+            otel: config.export.otlp.sends(&config.export.otlp.metrics),
+        };
         Ok(Sinks(Arc::new(Inner {
             telemetry,
+            measure,
+            processes: Processes::default(),
+            store: Store::default(),
             wall_offset: AtomicI64::new(0),
+            newest: AtomicU64::new(0),
         })))
     }
 
-    pub fn observe(&self, _observation: &Observation) {}
+    /// Takes one observation. Call [`Sinks::process`] for its pid before.
+    pub fn observe(&self, observation: &Observation) {
+        let measure = &self.0.measure;
+        let store = &self.0.store;
+        let time = match observation {
+            Observation::Exchange(x) => {
+                measure.exchange(x, &self.0.processes.get(x.pid).service);
+                store.exchange(x, &measure.topics);
+                x.origin.time
+            }
+            Observation::PartitionProgress(p) => {
+                measure.progress(p);
+                if measure.topics.lets(&p.topic) {
+                    store.progress(p);
+                }
+                p.origin.time
+            }
+            Observation::Lag(lag) => {
+                measure.lag(lag);
+                lag.origin.time
+            }
+            Observation::Unsupported(u) => {
+                measure.unsupported(u);
+                u.origin.time
+            }
+            Observation::CaptureGap(gap) => {
+                measure.gap(gap);
+                gap.origin.time
+            }
+            Observation::Span(span) => span.origin.time,
+            Observation::Client(client) => {
+                store.client(client);
+                client.origin.time
+            }
+        };
+        self.0.newest.fetch_max(time, Ordering::Relaxed);
+    }
 
     /// What is known of a process; call before its first observation and again when it changes (exec).
-    pub fn process(&self, _process: &ProcessInfo) {}
+    pub fn process(&self, process: &ProcessInfo) {
+        self.0.processes.learn(process);
+    }
 
     /// Ties the clocks together, both in ns. Call at the start and then now and again: the wall clock may be stepped.
-    pub fn clock(&self, monotonic: u64, wall: u64) {
+    pub fn clock(&self, monotonic: Nanos, wall: u64) {
         self.0.wall_offset.store(
             (wall as i64).wrapping_sub(monotonic as i64),
             Ordering::Relaxed,
         );
+        self.0.newest.fetch_max(monotonic, Ordering::Relaxed);
     }
+
+    /// Metrics of what was observed. A `live` agent adds its own figures and lets gauges expire by the clock; a replay lives in the
+    /// time of its events.
+    pub fn snapshot(&self, live: bool) -> Vec<Snapshot> {
+        let registry = &self.0.measure.registry;
+        registry.expire(if live {
+            monotonic()
+        } else {
+            self.0.newest.load(Ordering::Relaxed)
+        });
+        let mut snapshots = registry.snapshot();
+        if live {
+            snapshots.extend(agent::snapshot(&self.0.telemetry, registry));
+        }
+        snapshots
+    }
+
+    /// The body of `/metrics` in OpenMetrics text.
+    pub fn openmetrics(&self, live: bool) -> String {
+        exposition::openmetrics(self.snapshot(live))
+    }
+
+    /// The answer to `obi kafka stats`.
+    pub fn stats(&self, agent: Agent) -> Stats {
+        self.0.store.stats(monotonic(), agent, &self.0.processes)
+    }
+}
+
+/// The clock of live events, ns.
+fn monotonic() -> Nanos {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -1,0 +1,131 @@
+//! What `/metrics` serves. In: snapshots; out: OpenMetrics 1.0 text, or Prometheus text 0.0.4 made from it.
+//!
+//! Series are sorted, so that equal state gives equal bytes.
+
+use std::fmt::{self, Write};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry as Exposed, Unit as ExposedUnit};
+
+use super::catalogue::{Kind, Shown, Unit};
+use super::labels::Label;
+use super::registry::{Snapshot, Value};
+
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[derive(Debug)]
+struct Rows(Vec<Snapshot>);
+
+struct Labels<'a>(&'static [&'static str], &'a [Label]);
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().zip(self.1)).finish()
+    }
+}
+
+impl EncodeLabelSet for Labels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
+        for (name, value) in self.0.iter().zip(self.1) {
+            let mut label = encoder.encode_label();
+            let mut key = label.encode_label_key()?;
+            key.write_str(name)?;
+            let mut text = key.encode_label_value()?;
+            write!(text, "{value}")?;
+            text.finish()?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for Rows {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for Snapshot { metric, series, .. } in &self.0 {
+            let unit = match metric.unit {
+                Unit::One => None,
+                Unit::Seconds => Some(ExposedUnit::Seconds),
+                Unit::Bytes => Some(ExposedUnit::Bytes),
+            };
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram(_) => MetricType::Histogram,
+            };
+            // The encoder adds unit and `_total` again.
+            let base = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+            let base = unit
+                .as_ref()
+                .and_then(|u| base.strip_suffix(u.as_str())?.strip_suffix('_'))
+                .unwrap_or(base);
+            let help = format!("{}.", metric.help);
+            let mut family = encoder.encode_descriptor(base, &help, unit.as_ref(), kind)?;
+            for (labels, value) in series {
+                let labels = Labels(metric.labels, labels);
+                let mut one = family.encode_family(&labels)?;
+                match (value, metric.kind) {
+                    (Value::Counter(n), _) => one.encode_counter::<NoLabelSet, _, u64>(n, None)?,
+                    (Value::CounterF64(n), _) => {
+                        one.encode_counter::<NoLabelSet, _, f64>(n, None)?
+                    }
+                    (Value::Gauge(n), _) => one.encode_gauge(n)?,
+                    (Value::Histogram(b), Kind::Histogram(bounds)) => {
+                        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+                        let buckets: Vec<(f64, u64)> =
+                            bounds.zip(b.counts.iter().copied()).collect();
+                        one.encode_histogram::<NoLabelSet>(b.sum, b.count(), &buckets, None)?;
+                    }
+                    (Value::Histogram(_), _) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// OpenMetrics text, ending with `# EOF`. Metrics without series are left out.
+pub fn openmetrics(mut snapshots: Vec<Snapshot>) -> String {
+    snapshots.retain(|s| s.metric.shown == Shown::Everywhere && !s.series.is_empty());
+    for snapshot in &mut snapshots {
+        snapshot.series.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    let mut exposed = Exposed::default();
+    exposed.register_collector(Box::new(Rows(snapshots)));
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    let _ = text::encode(&mut out, &exposed);
+    out
+}
+
+/// The older text format: counters are declared with their `_total`; there are no units and no end mark.
+pub fn plain(openmetrics: &str) -> String {
+    let mut out = String::with_capacity(openmetrics.len());
+    let mut help = "";
+    for line in openmetrics.lines() {
+        if line.starts_with("# HELP ") {
+            help = line;
+        } else if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').unwrap_or((declared, ""));
+            let total = if kind == "counter" { "_total" } else { "" };
+            let text = help
+                .strip_prefix("# HELP ")
+                .and_then(|h| h.strip_prefix(name))
+                .unwrap_or("");
+            let _ = write!(
+                out,
+                "# HELP {name}{total}{text}\n# TYPE {name}{total} {kind}\n"
+            );
+        } else if !line.starts_with("# UNIT ") && line != "# EOF" {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! The series tables. In: updates from the model thread; out: snapshots for the exporters.
+//!
+//! Bounded over all metrics together, counted in time series as Prometheus counts them. When the bound is near, per-partition
+//! series are turned away first; what is turned away is counted. Gauges that nothing renews expire; counters and histograms
+//! that were idle for an hour make room when the table is full. One lock a metric, held for an update or a copy, never for I/O.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kafka_analyzer::capture::Nanos;
+
+use super::catalogue::{CATALOGUE, Id, Kept, Kind, Metric};
+use super::labels::Label;
+
+/// Idle time after which a counter or histogram may be forgotten to make room.
+const IDLE: Nanos = 3_600 * 1_000_000_000;
+/// Between two searches for idle series while the table is full.
+const SWEEP_EVERY: Nanos = 10 * 1_000_000_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Counter(u64),
+    /// Counters of seconds.
+    CounterF64(f64),
+    Gauge(f64),
+    Histogram(Buckets),
+}
+
+/// Counts of each bucket (not cumulative), one more than bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buckets {
+    pub counts: Box<[u64]>,
+    pub sum: f64,
+}
+
+impl Buckets {
+    pub fn new(bounds: &[f64]) -> Buckets {
+        Buckets {
+            counts: vec![0; bounds.len() + 1].into(),
+            sum: 0.0,
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Adds one value.
+    pub fn observe(&mut self, bounds: &[f64], value: f64) {
+        let at = bounds.partition_point(|bound| *bound < value);
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += 1;
+        }
+        self.sum += value;
+    }
+
+    /// Adds values that were counted elsewhere over the same bounds.
+    pub fn add(&mut self, counts: &[u64], sum: f64) {
+        self.counts
+            .iter_mut()
+            .zip(counts)
+            .for_each(|(mine, n)| *mine += n);
+        self.sum += sum;
+    }
+}
+
+#[derive(Debug)]
+struct Series {
+    value: Value,
+    updated: Nanos,
+}
+
+#[derive(Debug, Default)]
+struct Family {
+    series: HashMap<Box<[Label]>, Series>,
+    /// When a series of this metric was last forgotten: what appears later began then.
+    forgotten: Option<Nanos>,
+}
+
+/// One metric with all its series, in no order.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub metric: &'static Metric,
+    pub series: Vec<(Box<[Label]>, Value)>,
+    /// Series cannot have begun before this; None: since the agent started.
+    pub since: Option<Nanos>,
+}
+
+#[derive(Debug)]
+pub struct Registry {
+    families: Vec<Mutex<Family>>,
+    /// Updates turned away, by metric.
+    dropped: Vec<AtomicU64>,
+    series: AtomicUsize,
+    swept: AtomicU64,
+    max_series: usize,
+    gauge_expiry: Nanos,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    pub fn new(max_series: usize, gauge_expiry: Nanos) -> Registry {
+        Registry {
+            families: CATALOGUE.iter().map(|_| Mutex::default()).collect(),
+            dropped: CATALOGUE.iter().map(|_| AtomicU64::new(0)).collect(),
+            series: AtomicUsize::new(0),
+            swept: AtomicU64::new(0),
+            max_series,
+            gauge_expiry,
+        }
+    }
+
+    /// Adds to a counter. Adding 0 makes no series.
+    pub fn add(&self, id: Id, labels: &[Label], n: u64, now: Nanos) {
+        if n == 0 {
+            return;
+        }
+        self.update(id, labels, now, |value| {
+            if let Value::Counter(total) = value {
+                *total = total.saturating_add(n);
+            }
+        });
+    }
+
+    pub fn set(&self, id: Id, labels: &[Label], to: f64, now: Nanos) {
+        self.update(id, labels, now, |value| *value = Value::Gauge(to));
+    }
+
+    /// Adds to a histogram.
+    pub fn observe(&self, id: Id, labels: &[Label], now: Nanos, add: impl FnOnce(&mut Buckets)) {
+        self.update(id, labels, now, |value| {
+            if let Value::Histogram(buckets) = value {
+                add(buckets);
+            }
+        });
+    }
+
+    fn update(&self, id: Id, labels: &[Label], now: Nanos, apply: impl FnOnce(&mut Value)) {
+        let metric = id.metric();
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        let Some(family) = self.families.get(id as usize) else {
+            return;
+        };
+        if let Some(series) = lock(family).series.get_mut(labels) {
+            series.updated = now;
+            apply(&mut series.value);
+            return;
+        }
+        if !self.reserve(metric, now) {
+            if let Some(dropped) = self.dropped.get(id as usize) {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        let mut value = match metric.kind {
+            Kind::Counter => Value::Counter(0),
+            Kind::Gauge => Value::Gauge(0.0),
+            Kind::Histogram(bounds) => Value::Histogram(Buckets::new(bounds)),
+        };
+        apply(&mut value);
+        lock(family).series.insert(
+            labels.into(),
+            Series {
+                value,
+                updated: now,
+            },
+        );
+    }
+
+    /// Takes room for one more series of `metric`. Per-partition series leave the last tenth to the others.
+    fn reserve(&self, metric: &Metric, now: Nanos) -> bool {
+        let bound = if metric.per_partition() {
+            self.max_series - self.max_series / 10
+        } else {
+            self.max_series
+        };
+        let fits = |taken: usize| {
+            let taken = taken + metric.weight();
+            (taken <= bound).then_some(taken)
+        };
+        if self
+            .series
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok()
+        {
+            return true;
+        }
+        let swept = self.swept.load(Ordering::Relaxed);
+        if now < swept.saturating_add(SWEEP_EVERY) && swept != 0 {
+            return false;
+        }
+        self.swept.store(now, Ordering::Relaxed);
+        self.forget(now, |_| IDLE);
+        self.series
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok()
+    }
+
+    /// Forgets gauges that were not renewed. Call before a snapshot, with the time of the newest event.
+    pub fn expire(&self, now: Nanos) {
+        self.forget(now, |kind| {
+            if kind == Kind::Gauge {
+                self.gauge_expiry
+            } else {
+                Nanos::MAX
+            }
+        });
+    }
+
+    fn forget(&self, now: Nanos, after: impl Fn(Kind) -> Nanos) {
+        for (family, metric) in self.families.iter().zip(&CATALOGUE) {
+            let after = after(metric.kind);
+            let mut family = lock(family);
+            let before = family.series.len();
+            family
+                .series
+                .retain(|_, series| now.saturating_sub(series.updated) < after);
+            let gone = before - family.series.len();
+            if gone > 0 {
+                family.forgotten = Some(now);
+                self.series
+                    .fetch_sub(gone * metric.weight(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A copy of every metric kept here, in the order of the catalogue.
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        let kept = self
+            .families
+            .iter()
+            .zip(&CATALOGUE)
+            .filter(|(_, metric)| metric.kept == Kept::Table);
+        kept.map(|(family, metric)| {
+            let family = lock(family);
+            let series = family
+                .series
+                .iter()
+                .map(|(labels, s)| (labels.clone(), s.value.clone()))
+                .collect();
+            Snapshot {
+                metric,
+                series,
+                since: family.forgotten,
+            }
+        })
+        .collect()
+    }
+
+    /// (metric, updates turned away), without zeros.
+    pub fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let counts = CATALOGUE
+            .iter()
+            .zip(&self.dropped)
+            .map(|(m, n)| (m.name, n.load(Ordering::Relaxed)));
+        counts.filter(|(_, n)| *n > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
