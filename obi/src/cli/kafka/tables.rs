@@ -102,7 +102,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// Those with the highest rates, in their own order.
-fn busiest<'a, T>(all: &'a [T], rows: usize, flows: impl Fn(&T) -> [&Flow; 2]) -> Vec<&'a T> {
+fn busiest<T>(all: &[T], rows: usize, flows: impl Fn(&T) -> [&Flow; 2]) -> Vec<&T> {
     let rate = |t: &T| flows(t).iter().map(|f| f.records_per_second).sum::<f64>();
     let mut order: Vec<usize> = (0..all.len()).collect();
     if all.len() > rows {
