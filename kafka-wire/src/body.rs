@@ -206,6 +206,16 @@ impl Decoder {
         self.len - self.pos - self.carry.len() as u64
     }
 
+    /// Bytes of memory held for this body, capacity included. At most a few KiB beyond [`Limits::keep`] (twice it, as vectors grow) and 64 KiB of
+    /// aborted transactions; [`Limits::whole`] for bodies that are gathered.
+    pub fn held(&self) -> usize {
+        let kept = match &self.state {
+            State::Skip | State::Whole(_) => 0,
+            State::Stream(stream) => size_of::<Stream>() + stream.held(),
+        };
+        self.carry.capacity() + kept
+    }
+
     /// Takes the next run of the body; bytes past its end are ignored. `End` comes with the last byte.
     pub fn feed(&mut self, segment: Segment<'_>, emit: &mut impl FnMut(Event<'_>)) {
         if self.ended {

@@ -48,6 +48,10 @@ pub(super) enum Part {
 }
 
 impl Partial {
+    pub(super) fn held(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// A record of `size` bytes begins at `pos`, after its length.
     pub(super) fn begin_record(&mut self, size: u32, pos: u64) {
         self.begin(size, pos + u64::from(size));

@@ -72,6 +72,11 @@ impl Records {
         self.complete
     }
 
+    /// Bytes held in vectors.
+    pub(super) fn held(&self) -> usize {
+        self.partial.held()
+    }
+
     /// Takes what it can from the window, which begins at `pos`. `Finished` at the end of the field.
     pub(super) fn step(
         &mut self,

@@ -89,6 +89,11 @@ impl Stream {
         self.complete && self.at == At::Done
     }
 
+    /// Bytes held in vectors.
+    pub(super) fn held(&self) -> usize {
+        self.aborted.capacity() * size_of::<(i64, i64)>() + self.records.held()
+    }
+
     /// Takes what it can from the window, which begins at `pos`.
     pub(super) fn step(
         &mut self,

@@ -1,0 +1,12 @@
+//! Tests of the decoders through the public face. In: bodies built from models, by another library, or by chance; out: the events.
+//!
+//! `model` builds bodies of every version together with the events that they must give; `oracle` lets `kafka-protocol` encode what it knows.
+
+mod bounds;
+mod gaps;
+mod hostile;
+mod model;
+mod oracle;
+mod seen;
+mod splits;
+mod writer;
