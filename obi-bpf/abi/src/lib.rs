@@ -64,7 +64,9 @@ pub mod gap {
 
 /// Every ring-buffer record starts with this; 72 bytes.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 pub struct RecordHeader {
     pub kind: u8,
     pub direction: u8,
@@ -92,9 +94,31 @@ pub struct RecordHeader {
     pub reserved: u32,
 }
 
+impl RecordHeader {
+    pub const NOTHING: RecordHeader = RecordHeader {
+        kind: 0,
+        direction: 0,
+        source: 0,
+        reason: 0,
+        len: 0,
+        conn: 0,
+        offset: 0,
+        gap: 0,
+        began_ns: 0,
+        ended_ns: 0,
+        task: 0,
+        pid: 0,
+        tid: 0,
+        call_len: 0,
+        reserved: 0,
+    };
+}
+
 /// Payload of [`kind::OPENED`]: the socket's two ends. `family` 0 = not known (yet).
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 pub struct Socket {
     /// AF_INET (2), AF_INET6 (10) or 0.
     pub family: u16,
@@ -184,6 +208,86 @@ pub mod copy {
 }
 /// Before a verdict this much is copied in each direction.
 pub const UNDECIDED_LIMIT: u64 = 4096;
+
+/// Value of the map `PIDS`, keyed by thread group id: a set of bits.
+pub mod pid_flag {
+    /// The plaintext of this process's TCP sockets is captured.
+    pub const SOCKETS: u8 = 1;
+    /// Set by the kernel side: the process holds a TLS handle whose socket is not known, so that its socket calls are
+    /// looked at while a TLS call is under way.
+    pub const BIND: u8 = 2;
+}
+
+/// What user space settles before the load: the constant `SETTINGS` in `.rodata`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Settings {
+    /// Bytes copied of one call at most, in both directions; up to [`CALL_LIMIT`].
+    pub call_limit: u64,
+    /// Bytes copied of each direction of a connection without a verdict.
+    pub undecided_limit: u64,
+}
+
+impl Settings {
+    pub const DEFAULT: Settings = Settings {
+        call_limit: CALL_LIMIT as u64,
+        undecided_limit: UNDECIDED_LIMIT,
+    };
+}
+
+/// Byte offsets of members in kernel structures: the constant `KERNEL` in `.rodata`. User space reads them from the
+/// running kernel's BTF. While `task_files` is 0 no socket is ever resolved.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct KernelOffsets {
+    /// `task_struct.files`, `.signal`, `.mm`
+    pub task_files: u32,
+    pub task_signal: u32,
+    pub task_mm: u32,
+    /// `signal_struct.live`
+    pub signal_live: u32,
+    /// `files_struct.fdt`
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`, `.fd`
+    pub fdtable_max_fds: u32,
+    pub fdtable_fd: u32,
+    /// `file.f_inode`, `.private_data`
+    pub file_inode: u32,
+    pub file_private_data: u32,
+    /// `inode.i_mode`
+    pub inode_mode: u32,
+    /// `socket.sk`
+    pub socket_sk: u32,
+    /// `sock.sk_protocol`, `.sk_shutdown`, `.sk_socket`
+    pub sock_protocol: u32,
+    pub sock_shutdown: u32,
+    pub sock_socket: u32,
+    /// `sock_common.skc_*`, which begins each `sock`
+    pub skc_family: u32,
+    pub skc_state: u32,
+    pub skc_num: u32,
+    pub skc_dport: u32,
+    pub skc_daddr: u32,
+    pub skc_rcv_saddr: u32,
+    pub skc_v6_daddr: u32,
+    pub skc_v6_rcv_saddr: u32,
+    pub skc_net: u32,
+    /// `net.ns.inum`
+    pub net_inum: u32,
+    /// `msghdr.msg_iter`, `.msg_flags`
+    pub msghdr_iter: u32,
+    /// `iov_iter.iter_type`, `.iov_offset`, `.__iov` (`.iov` before 6.4, one union with `.ubuf`), `.nr_segs`
+    pub iter_type: u32,
+    pub iter_iov_offset: u32,
+    pub iter_iov: u32,
+    pub iter_nr_segs: u32,
+    /// Values of `enum iter_type`: they differ between kernels. `ITER_UBUF`, `ITER_IOVEC`
+    pub iter_ubuf_value: u32,
+    pub iter_iovec_value: u32,
+    pub reserved: u32,
+}
 
 /// Index into the per-CPU statistics array: what the kernel side met, u64 counters.
 pub mod stat {

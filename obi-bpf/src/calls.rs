@@ -1,0 +1,383 @@
+//! Hooked calls of a TLS library: entry, return, and the pairing of the two, driven by [`CallShape`].
+//!
+//! Data is taken at the return, with the count that the library reports. C calls are paired by thread and stack pointer:
+//! a return belongs to the outermost call whose entry lies at or below it on the stack, which is right for nested calls,
+//! for calls that end in a jump to another hooked function, and after a return that was never seen. Go calls are paired
+//! by process, goroutine and shape; Go stacks move.
+
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+
+use aya_ebpf::bindings::pt_regs;
+use obi_abi::{CallShape, abi, count as counted, direction, role, source, stat};
+
+use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskKey};
+use crate::payload::Work;
+use crate::read::Stamp;
+use crate::stat::{add, count};
+use crate::{read, stream};
+
+/// Inner calls on one handle beyond which the outer call is held for lost.
+const NESTED_MAX: u8 = 8;
+const SP: usize = 19;
+
+static NO_TASK: Task = Task {
+    depth: 0,
+    calls: [Call {
+        handle: 0,
+        buffer: 0,
+        length: 0,
+        count_at: 0,
+        began: 0,
+        sp: 0,
+        shape: 0,
+        role: 0,
+        source: 0,
+        count: 0,
+        nested: 0,
+        reserved: [0; 3],
+    }; DEPTH],
+    socket: SocketCall {
+        sock: 0,
+        at: 0,
+        length: 0,
+        began: 0,
+        skip: 0,
+        fd: 0,
+        form: 0,
+        direction: 0,
+        reserved: [0; 2],
+    },
+};
+
+const _: () = assert!(size_of::<pt_regs>() > SP * 8);
+
+#[inline(always)]
+fn shape(index: u8) -> Option<&'static CallShape> {
+    SHAPES.get(index as u32)
+}
+
+#[inline(always)]
+pub fn task(key: &TaskKey) -> Option<&'static mut Task> {
+    // SAFETY: only the thread (or the goroutine's current thread) touches its entry.
+    TASKS.get_ptr_mut(key).map(|p| unsafe { &mut *p })
+}
+
+#[inline(always)]
+pub fn task_or_new(key: &TaskKey) -> Option<&'static mut Task> {
+    if let Some(task) = task(key) {
+        return Some(task);
+    }
+    if TASKS.insert(key, &NO_TASK, 0).is_err() {
+        count(stat::LOST_TABLE);
+    }
+    task(key)
+}
+
+#[inline(always)]
+fn task_key(shape: &CallShape, go: impl Fn() -> u64, pid_tgid: u64) -> TaskKey {
+    if shape.abi == abi::GO {
+        TaskKey {
+            task: pid_tgid >> 32 << 32,
+            go: go(),
+        }
+    } else {
+        TaskKey {
+            task: pid_tgid,
+            go: 0,
+        }
+    }
+}
+
+/// Entry of a hooked function.
+#[inline(always)]
+pub fn enter(ctx: *mut c_void) {
+    count(stat::HITS_CALL);
+    let index = read::cookie(ctx) as u8;
+    let Some(shape) = shape(index) else { return };
+    let mut place = MaybeUninit::uninit();
+    let registers = read::registers(ctx, &mut place);
+    let pid_tgid = read::pid_tgid();
+    let handle = read::register(registers, shape.handle);
+    if shape.role == role::SET_FD {
+        let fd = read::register(registers, shape.length) as i32;
+        stream::bind(&stream::handle_key(handle, pid_tgid), fd);
+        return;
+    }
+    if shape.role == role::FREE {
+        stream::free(&stream::handle_key(handle, pid_tgid));
+        return;
+    }
+    let Some(task) = task_or_new(&task_key(
+        shape,
+        || read::register(registers, shape.task),
+        pid_tgid,
+    )) else {
+        return;
+    };
+    let sp = read::context::<SP>(ctx);
+    let length = read::register(registers, shape.length);
+    let depth = if shape.abi == abi::GO {
+        place_go(task, handle, index)
+    } else {
+        place_c(task, handle, shape.role, length, sp)
+    };
+    if depth >= DEPTH as u64 {
+        return;
+    }
+    let call = call(task, depth);
+    call.handle = handle;
+    call.buffer = read::register(registers, shape.buffer);
+    call.length = length;
+    call.count_at = if shape.count == counted::POINTER {
+        read::register(registers, shape.count_arg)
+    } else {
+        0
+    };
+    call.began = read::now();
+    call.sp = sp;
+    call.shape = index;
+    call.role = shape.role;
+    call.source = shape.source;
+    call.count = shape.count;
+    call.nested = 0;
+    task.depth = depth + 1;
+}
+
+/// Entry `index` of the task's calls.
+#[inline(always)]
+fn call(task: &mut Task, index: u64) -> &mut Call {
+    let index = read::opaque(index) & (DEPTH as u64 - 1);
+    // SAFETY: masked to the length of the array.
+    unsafe { &mut *task.calls.as_mut_ptr().add(index as usize) }
+}
+
+const NESTED: u64 = DEPTH as u64;
+
+/// Where a C call goes in the task's calls; [`NESTED`]: it is part of an outer one.
+#[inline(always)]
+fn place_c(task: &mut Task, handle: u64, role: u8, length: u64, sp: u64) -> u64 {
+    let mut depth = task.depth;
+    for _ in 0..DEPTH {
+        if depth == 0 {
+            break;
+        }
+        let top = call(task, depth - 1);
+        let jumped_to =
+            top.sp == sp && top.handle == handle && top.role == role && top.length == length;
+        if top.sp > sp || jumped_to {
+            break;
+        }
+        depth -= 1;
+    }
+    task.depth = depth;
+    for index in 0..DEPTH as u64 {
+        if index >= depth {
+            break;
+        }
+        let outer = call(task, index);
+        if outer.handle == handle && outer.role == role {
+            if outer.nested < NESTED_MAX {
+                outer.nested += 1;
+                count(stat::NESTED);
+                return NESTED;
+            }
+            count(stat::LOST_UNPAIRED);
+            task.depth = index;
+            return index;
+        }
+    }
+    if depth >= DEPTH as u64 {
+        count(stat::LOST_TABLE);
+    }
+    depth
+}
+
+/// Where a Go call goes: over an earlier entry of the same function on the same connection (the stack was grown and the
+/// function begun again), else on top.
+#[inline(always)]
+fn place_go(task: &mut Task, handle: u64, shape: u8) -> u64 {
+    let depth = task.depth;
+    for index in 0..DEPTH as u64 {
+        if index >= depth {
+            break;
+        }
+        let earlier = call(task, index);
+        if earlier.handle == handle && earlier.shape == shape {
+            return index;
+        }
+    }
+    if depth >= DEPTH as u64 {
+        add(stat::LOST_UNPAIRED, depth);
+        return 0;
+    }
+    depth
+}
+
+/// Return of a hooked function: at a RET instruction, or (`popped` = 8) after it.
+#[inline(always)]
+pub fn leave(ctx: *mut c_void, popped: u64) {
+    count(stat::HITS_CALL);
+    let index = read::cookie(ctx) as u8;
+    let Some(shape) = shape(index) else { return };
+    let pid_tgid = read::pid_tgid();
+    let key = task_key(shape, || read::register_of(ctx, shape.task), pid_tgid);
+    let Some(task) = task(&key) else {
+        count(stat::LOST_UNPAIRED);
+        return;
+    };
+    let found = if shape.abi == abi::GO {
+        find_go(task, index)
+    } else {
+        find_c(task, read::context::<SP>(ctx).wrapping_sub(popped))
+    };
+    let Some(found) = found else {
+        // Inside an outer call this is the return of an inner one.
+        if task.depth == 0 {
+            count(stat::LOST_UNPAIRED);
+        }
+        return;
+    };
+    task.depth = found;
+    let call = call(task, found);
+    let result = read::register_of(ctx, shape.result);
+    let moved = if call.count == counted::POINTER {
+        if result as i32 == 1 {
+            read::user::<u64>(call.count_at).unwrap_or(0)
+        } else {
+            0
+        }
+    } else if shape.abi == abi::GO {
+        result
+    } else {
+        result as i32 as u64
+    };
+    // Also turns away negative results, which are huge here.
+    if moved == 0 || moved > call.length {
+        return;
+    }
+    deliver(call, moved, pid_tgid, key.go);
+}
+
+#[inline(always)]
+fn find_c(task: &mut Task, sp: u64) -> Option<u64> {
+    let depth = task.depth;
+    for index in 0..DEPTH as u64 {
+        if index >= depth {
+            break;
+        }
+        if call(task, index).sp <= sp {
+            return Some(index);
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn find_go(task: &mut Task, shape: u8) -> Option<u64> {
+    let depth = task.depth;
+    for index in (0..DEPTH as u64).rev() {
+        if index < depth && call(task, index).shape == shape {
+            return Some(index);
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn deliver(call: &Call, moved: u64, pid_tgid: u64, go: u64) {
+    let (events, bytes) = if call.source == source::GO_TLS {
+        (stat::EVENTS_GO_TLS, stat::BYTES_GO_TLS)
+    } else {
+        (stat::EVENTS_OPENSSL, stat::BYTES_OPENSSL)
+    };
+    count(events);
+    add(bytes, moved);
+    let key: HandleKey = stream::handle_key(call.handle, pid_tgid);
+    let Some((id, conn)) = stream::of_handle(&key, call.began, call.source, call.shape) else {
+        return;
+    };
+    if conn.sock == 0 {
+        stream::want_socket(pid_tgid);
+    }
+    let mut place = MaybeUninit::uninit();
+    let stamp = Stamp {
+        kind: 0,
+        source: call.source,
+        len: 0,
+        conn: id,
+        began: call.began,
+        ended: read::now(),
+        go,
+        who: pid_tgid,
+    };
+    let work = Work::begin(&mut place, stamp);
+    let direction = if call.role == role::READ {
+        direction::READ
+    } else {
+        direction::WRITE
+    };
+    if stream::advance(id, conn, direction, moved, work) {
+        work.range(call.buffer, moved);
+        work.finish();
+    }
+}
+
+/// The descriptor behind a Go connection, by the path that its shape gives; -1 when the connection is of another type.
+#[inline(always)]
+pub fn descriptor(handle: u64, index: u8) -> i32 {
+    follow(handle, index).unwrap_or(-1)
+}
+
+#[inline(always)]
+fn follow(handle: u64, index: u8) -> Option<i32> {
+    let shape = shape(index)?;
+    let steps = shape.fd_steps;
+    if steps == 0 || steps > 4 {
+        return None;
+    }
+    if shape.itab != 0 {
+        let itab: u64 = read::user((handle + shape.fd_path[0] as u64).wrapping_sub(8))?;
+        if (itab ^ shape.itab as u64) & 0xfff != 0 {
+            return None;
+        }
+    }
+    let mut at = handle;
+    if steps > 1 {
+        at = read::user(at + shape.fd_path[0] as u64)?;
+    }
+    if steps > 2 {
+        at = read::user(at + shape.fd_path[1] as u64)?;
+    }
+    if steps > 3 {
+        at = read::user(at + shape.fd_path[2] as u64)?;
+    }
+    let last = match steps {
+        1 => shape.fd_path[0],
+        2 => shape.fd_path[1],
+        3 => shape.fd_path[2],
+        _ => shape.fd_path[3],
+    };
+    let fd: i64 = read::user(at + last as u64)?;
+    if (0..1 << 24).contains(&fd) {
+        Some(fd as i32)
+    } else {
+        None
+    }
+}
+
+/// The call that the current thread (or goroutine) is in, at stack pointer `sp`.
+#[inline(always)]
+pub fn under_way(task: &mut Task, sp: u64, go: bool) -> Option<&mut Call> {
+    if task.depth == 0 || task.depth > DEPTH as u64 {
+        return None;
+    }
+    let top = task.depth - 1;
+    let call = call(task, top);
+    // A C frame above the stack pointer is still there; one below it has returned unseen.
+    if go || call.sp >= sp {
+        Some(call)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,167 @@
+//! Bytes of one call into the ring: full chunks of 32 KiB in a loop, then one tail by size class.
+//!
+//! A constant size makes `bpf_ringbuf_reserve` possible, and the tail stands after the loop because the verifier's work
+//! multiplies otherwise (933,000 instructions on 6.12). A chunk whose pages are not resident becomes a gap.
+
+use core::mem::MaybeUninit;
+
+use obi_abi::{CHUNK, RecordHeader, gap, kind, stat};
+
+use crate::read::{self, Stamp};
+use crate::ring::{self, Record};
+use crate::stat::{add, count};
+
+/// What is left to send of one call. Lives on the stack of the program and is handed to the loops.
+#[repr(C)]
+pub struct Work {
+    /// `offset` is that of the next byte.
+    pub header: RecordHeader,
+    pub rest: Rest,
+}
+
+#[repr(C)]
+pub struct Rest {
+    /// The contiguous range under way, and its bytes not sent yet.
+    pub user: u64,
+    pub left: u64,
+    /// Bytes of the whole call not accounted for yet.
+    pub remaining: u64,
+    /// How many of them may be copied.
+    pub budget: u64,
+    /// Next iovec or mmsghdr.
+    pub vector: u64,
+    pub messages: u64,
+    /// Bytes of the first iovec to leave out.
+    pub skip: u64,
+    /// Reason of the gap when the budget is used up.
+    pub reason: u64,
+}
+
+impl Work {
+    #[inline(always)]
+    pub fn begin(place: &mut MaybeUninit<Work>, stamp: Stamp) -> &mut Work {
+        let to = place.as_mut_ptr();
+        // SAFETY: both parts are written in full.
+        unsafe {
+            read::stamp(&raw mut (*to).header, stamp);
+            read::zero(&raw mut (*to).rest);
+            &mut *to
+        }
+    }
+
+    /// Sends `length` bytes at `user`, as far as the budget goes; the caller turns the rest of the call into a gap.
+    #[inline(always)]
+    pub fn range(&mut self, user: u64, length: u64) {
+        let copied = if length < self.rest.budget {
+            length
+        } else {
+            self.rest.budget
+        };
+        self.rest.remaining = self.rest.remaining.saturating_sub(copied);
+        self.rest.budget -= copied;
+        self.rest.user = user;
+        self.rest.left = copied;
+        copy(self);
+    }
+
+    /// Turns what is left of the call into one gap.
+    #[inline(always)]
+    pub fn finish(&mut self) {
+        if self.rest.remaining > 0 {
+            let reason = self.rest.reason as u8;
+            if reason == gap::CALL_LIMIT {
+                add(stat::GAP_LIMIT, self.rest.remaining);
+            }
+            send_gap(&self.header, reason, self.rest.remaining);
+        }
+    }
+}
+
+/// Sends a gap of `length` bytes at the header's offset.
+#[inline(never)]
+pub fn send_gap(header: &RecordHeader, reason: u8, length: u64) -> u64 {
+    if let Some(record) = ring::reserve::<[u8; 0]>() {
+        read::copy_header(header, &mut record.header);
+        record.header.kind = kind::GAP;
+        record.header.reason = reason;
+        record.header.gap = length;
+        ring::submit(record);
+    }
+    0
+}
+
+/// Sends `work.rest.left` bytes at `work.rest.user`.
+#[inline(never)]
+fn copy(work: &mut Work) -> u64 {
+    let chunks = work.rest.left / CHUNK as u64;
+    if chunks > 0 {
+        read::repeat(chunks as u32, chunk, work);
+    }
+    let done = chunks * CHUNK as u64;
+    let left = work.rest.left - done;
+    work.rest.user += done;
+    work.header.offset += done;
+    if left == 0 {
+        return 0;
+    }
+    if left < 256 {
+        piece::<256>(work, left);
+    } else if left < 1024 {
+        piece::<1024>(work, left);
+    } else if left < 2048 {
+        piece::<2048>(work, left);
+    } else if left < 4096 {
+        piece::<4096>(work, left);
+    } else if left < 8192 {
+        piece::<8192>(work, left);
+    } else if left < 16384 {
+        piece::<16384>(work, left);
+    } else {
+        piece::<CHUNK>(work, left);
+    }
+    0
+}
+
+/// One round of the loop. It changes nothing in `work`: the verifier follows rounds until nothing new can come of them.
+extern "C" fn chunk(index: u32, work: *mut Work) -> i64 {
+    // SAFETY: bpf_loop passes on the pointer that `read::repeat` was given.
+    let work = unsafe { &*work };
+    if let Some(record) = ring::reserve::<[u8; CHUNK]>() {
+        let done = index as u64 * CHUNK as u64;
+        read::copy_header(&work.header, &mut record.header);
+        record.header.offset = work.header.offset + done;
+        fill(record, CHUNK as u32, CHUNK as u64, work.rest.user + done);
+    }
+    0
+}
+
+/// Sends the last `length` bytes, fewer than `SIZE`, in a record with room for `SIZE`.
+#[inline(always)]
+fn piece<const SIZE: usize>(work: &mut Work, length: u64) {
+    if let Some(record) = ring::reserve::<[u8; SIZE]>() {
+        read::copy_header(&work.header, &mut record.header);
+        let bounded = (read::opaque(length) & (SIZE as u64 - 1)) as u32;
+        fill(record, bounded, length, work.rest.user);
+    }
+    work.header.offset += length;
+    work.rest.left = 0;
+}
+
+#[inline(always)]
+fn fill<const SIZE: usize>(
+    record: &'static mut Record<[u8; SIZE]>,
+    bounded: u32,
+    length: u64,
+    user: u64,
+) {
+    if read::user_bytes(record.payload.as_mut_ptr(), bounded, user) {
+        record.header.kind = kind::DATA;
+        record.header.len = length as u32;
+    } else {
+        record.header.kind = kind::GAP;
+        record.header.reason = gap::FAULT;
+        record.header.gap = length;
+        count(stat::GAP_FAULT);
+    }
+    ring::submit(record);
+}

@@ -1,0 +1,94 @@
+//! Records into the ring buffers. A record is reserved with a constant size, filled in place and submitted.
+//!
+//! Under traffic nobody is woken: the reader drains every millisecond. When it sleeps it says so in READER, and the next
+//! record wakes it. A full ring is counted; the stream's offset has moved on by then, so that the reader sees the hole.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use aya_ebpf::helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use obi_abi::{RecordHeader, stat};
+
+use crate::maps::{EVENTS, READER, RING};
+use crate::read::{self, Stamp};
+use crate::stat::count;
+
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
+
+/// A header with room for `T` behind it.
+#[repr(C)]
+pub struct Record<T> {
+    pub header: RecordHeader,
+    pub payload: T,
+}
+
+/// A place in RING that must be given to [`submit`]; `None` when the ring is full.
+#[inline(always)]
+pub fn reserve<T>() -> Option<&'static mut Record<T>> {
+    // SAFETY: the helper returns null or room for the size asked for; the verifier sees to it that it is submitted.
+    let record = unsafe {
+        bpf_ringbuf_reserve(
+            ptr::from_ref(&RING).cast_mut().cast::<c_void>(),
+            size_of::<Record<T>>() as u64,
+            0,
+        )
+        .cast::<Record<T>>()
+        .as_mut()
+    };
+    if record.is_none() {
+        count(stat::LOST_RING);
+    }
+    record
+}
+
+#[inline(always)]
+pub fn submit<T>(record: &'static mut Record<T>) {
+    let flags = wake();
+    // SAFETY: `record` came from `reserve` and is not used again.
+    unsafe { bpf_ringbuf_submit(ptr::from_mut(record).cast(), flags) };
+}
+
+/// Reads the flag after the reservation: the reader sets it first and then looks at the producer position, so that one of
+/// the two sees the other.
+#[inline(always)]
+fn wake() -> u64 {
+    if let Some(asleep) = READER.get_ptr_mut(0) {
+        // SAFETY: points into a map value; a torn or lost write costs one more wake-up.
+        unsafe {
+            if ptr::read_volatile(asleep) != 0 {
+                ptr::write_volatile(asleep, 0);
+                return FORCE_WAKEUP;
+            }
+        }
+    }
+    NO_WAKEUP
+}
+
+/// Sends a record without payload into RING.
+#[inline(always)]
+pub fn send(stamp: Stamp) {
+    if let Some(record) = reserve::<[u8; 0]>() {
+        read::stamp(&raw mut record.header, stamp);
+        submit(record);
+    }
+}
+
+/// Sends a record without payload into EVENTS and wakes its reader.
+#[inline(always)]
+pub fn send_event(stamp: Stamp) {
+    // SAFETY: as in `reserve` and `submit`.
+    unsafe {
+        let ring = ptr::from_ref(&EVENTS).cast_mut().cast::<c_void>();
+        match bpf_ringbuf_reserve(ring, size_of::<RecordHeader>() as u64, 0)
+            .cast::<RecordHeader>()
+            .as_mut()
+        {
+            Some(record) => {
+                read::stamp(record, stamp);
+                bpf_ringbuf_submit(ptr::from_mut(record).cast(), FORCE_WAKEUP);
+            }
+            None => count(stat::LOST_RING),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Loads the object as the agent does: constants set, programs chosen, sites attached, records read.
+//!
+//! In: the bytes of the object and the names of the programs wanted. Out: records as they came from the ring.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
+    ProgramMut, RingBuffer, RingBufferBuilder, UprobeMultiOpts, UprobeOpts,
+};
+use obi_abi::{CallShape, RecordHeader, Settings};
+use object::{Object as _, ObjectSymbol};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::kernel_offsets;
+
+/// One record of a ring, copied.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub header: RecordHeader,
+    pub payload: Vec<u8>,
+}
+
+/// A site to attach: offset in the file, index of the shape.
+#[derive(Clone, Copy)]
+pub struct Site {
+    pub offset: usize,
+    pub shape: u8,
+}
+
+pub struct Agent {
+    // Dropped in this order: links before the object they belong to.
+    links: Vec<Link>,
+    rings: RingBuffer<'static>,
+    seen: Rc<RefCell<Vec<Record>>>,
+    object: Object,
+    /// Sites are attached by one uprobe.multi link (6.6 and later), else one by one.
+    pub multi: bool,
+}
+
+impl Agent {
+    pub fn load(
+        bytes: &[u8],
+        programs: &[&str],
+        settings: Settings,
+        ring: Option<u32>,
+        multi: bool,
+    ) -> Result<Agent> {
+        let object = open(bytes, programs, settings, ring, multi)?
+            .load()
+            .context("the kernel refused the object")?;
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let rings = rings(&object, &seen)?;
+        Ok(Agent {
+            links: Vec::new(),
+            rings,
+            seen,
+            object,
+            multi,
+        })
+    }
+
+    pub fn set_shape(&self, index: u8, shape: CallShape) -> Result<()> {
+        self.update("SHAPES", &u32::from(index).to_ne_bytes(), shape.as_bytes())
+    }
+
+    pub fn set_pid(&self, pid: u32, flags: u8) -> Result<()> {
+        self.update("PIDS", &pid.to_ne_bytes(), &[flags])
+    }
+
+    pub fn set_verdict(&self, conn: u64, copy: u8) -> Result<()> {
+        self.update("VERDICTS", &conn.to_ne_bytes(), &[copy])
+    }
+
+    fn update(&self, map: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        let map = self
+            .object
+            .maps()
+            .find(|m| m.name() == map)
+            .with_context(|| format!("no map {map}"))?;
+        Ok(map.update(key, value, MapFlags::ANY)?)
+    }
+
+    /// Whether the map holds the key.
+    pub fn holds(&self, map: &str, key: &[u8]) -> Result<bool> {
+        let map = self
+            .object
+            .maps()
+            .find(|m| m.name() == map)
+            .with_context(|| format!("no map {map}"))?;
+        Ok(map.lookup(key, MapFlags::ANY)?.is_some())
+    }
+
+    /// A counter of `obi_abi::stat`, summed over CPUs.
+    pub fn stat(&self, index: u32) -> Result<u64> {
+        let map = self
+            .object
+            .maps()
+            .find(|m| m.name() == "STATS")
+            .context("no map STATS")?;
+        let values = map
+            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)?
+            .context("no such counter")?;
+        values
+            .iter()
+            .map(|v| u64::read_from_bytes(v).map_err(|_| anyhow!("counter is no u64")))
+            .sum()
+    }
+
+    /// Attaches a program that says itself where it belongs.
+    pub fn attach(&mut self, program: &str) -> Result<()> {
+        let link = self
+            .program(program)?
+            .attach()
+            .with_context(|| format!("cannot attach {program}"))?;
+        self.links.push(link);
+        Ok(())
+    }
+
+    /// Attaches a call hook to sites of this test's own file.
+    pub fn attach_sites(&mut self, program: &str, retprobe: bool, sites: &[Site]) -> Result<()> {
+        let path = Path::new("/proc/self/exe");
+        let mut links = Vec::new();
+        let hook = self.program(program)?;
+        if self.multi {
+            let opts = UprobeMultiOpts {
+                offsets: sites.iter().map(|s| s.offset).collect(),
+                cookies: sites.iter().map(|s| u64::from(s.shape)).collect(),
+                retprobe,
+                ..Default::default()
+            };
+            links.push(
+                hook.attach_uprobe_multi_with_opts(-1, path, "", opts)
+                    .with_context(|| format!("{program} by uprobe.multi"))?,
+            );
+        } else {
+            for site in sites {
+                let opts = UprobeOpts {
+                    cookie: u64::from(site.shape),
+                    retprobe,
+                    ..Default::default()
+                };
+                links.push(
+                    hook.attach_uprobe_with_opts(-1, path, site.offset, opts)
+                        .with_context(|| format!("{program} by perf uprobe"))?,
+                );
+            }
+        }
+        self.links.extend(links);
+        Ok(())
+    }
+
+    pub fn detach_all(&mut self) {
+        self.links.clear();
+    }
+
+    fn program(&self, name: &str) -> Result<ProgramMut<'_>> {
+        self.object
+            .progs_mut()
+            .find(|p| p.name() == name)
+            .with_context(|| format!("no program {name}"))
+    }
+
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Everything in the rings since the last call.
+    pub fn drain(&self) -> Result<Vec<Record>> {
+        self.rings.consume()?;
+        Ok(self.seen.take())
+    }
+
+    /// Waits until a record comes or the time is over; the kernel side must wake this thread.
+    pub fn wait(&self, timeout: Duration) -> Result<Vec<Record>> {
+        self.update("READER", &0u32.to_ne_bytes(), &1u32.to_ne_bytes())?;
+        self.rings.poll(timeout)?;
+        Ok(self.seen.take())
+    }
+}
+
+/// Opens the object, sets its constants and chooses its programs.
+pub fn open(
+    bytes: &[u8],
+    programs: &[&str],
+    settings: Settings,
+    ring: Option<u32>,
+    multi: bool,
+) -> Result<OpenObject> {
+    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| {
+        eprint!("  libbpf: {text}")
+    })));
+    let mut open = ObjectBuilder::default().name("obi")?.open_memory(bytes)?;
+    let kernel = kernel_offsets::of_running_kernel()?;
+    for mut map in open.maps_mut() {
+        if map.name().to_string_lossy().ends_with(".rodata") {
+            let constants = map.initial_value_mut().context("no constants")?;
+            set(bytes, constants, "SETTINGS", settings.as_bytes())?;
+            set(bytes, constants, "KERNEL", kernel.as_bytes())?;
+        } else if map.name() == "RING"
+            && let Some(size) = ring
+        {
+            map.set_max_entries(size)?;
+        }
+    }
+    let mut found = 0;
+    for mut program in open.progs_mut() {
+        let wanted = programs.iter().any(|name| program.name() == *name);
+        found += usize::from(wanted);
+        program.set_autoload(wanted);
+        if !multi && program.section().to_string_lossy().contains(".multi") {
+            program.set_attach_type(ProgramAttachType::from(0));
+        }
+    }
+    if found != programs.len() {
+        bail!("of {programs:?} only {found} are in the object");
+    }
+    Ok(open)
+}
+
+/// Writes a constant where its symbol stands in `.rodata`.
+fn set(object: &[u8], constants: &mut [u8], name: &str, value: &[u8]) -> Result<()> {
+    let file = object::File::parse(object)?;
+    let symbol = file
+        .symbols()
+        .find(|s| s.name() == Ok(name))
+        .with_context(|| format!("no constant {name}"))?;
+    let start = symbol.address() as usize;
+    let place = constants
+        .get_mut(start..start + value.len())
+        .with_context(|| format!("{name} is out of .rodata"))?;
+    place.copy_from_slice(value);
+    Ok(())
+}
+
+fn rings(object: &Object, seen: &Rc<RefCell<Vec<Record>>>) -> Result<RingBuffer<'static>> {
+    let maps: Vec<_> = object
+        .maps()
+        .filter(|m| m.name() == "RING" || m.name() == "EVENTS")
+        .collect();
+    let mut builder = RingBufferBuilder::new();
+    for map in &maps {
+        let seen = Rc::clone(seen);
+        builder.add(map, move |bytes| {
+            if let Ok((header, rest)) = RecordHeader::read_from_prefix(bytes) {
+                let payload = rest.get(..header.len as usize).unwrap_or(rest).to_vec();
+                seen.borrow_mut().push(Record { header, payload });
+            }
+            0
+        })?;
+    }
+    Ok(builder.build()?)
+}

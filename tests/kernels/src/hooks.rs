@@ -1,0 +1,226 @@
+//! Functions to hook: C and Go calling conventions, nested, and one that ends in a jump to another.
+//!
+//! Each calls back into the test while it is under way, so that the test decides what happens inside. They are written
+//! in assembly because a test must know where their RET instructions are.
+
+use std::arch::{asm, global_asm};
+use std::ffi::c_void;
+
+use anyhow::{Context, Result};
+
+use crate::agent::Site;
+
+// C: rdi handle, rsi buffer, rdx length, rcx count pointer, r8 what happens inside, r9 its argument.
+global_asm!(
+    ".macro hook name",
+    ".globl \\name",
+    ".globl \\name\\()_ret",
+    "\\name:",
+    "push rbp",
+    "mov rbp, rsp",
+    "mov rdi, r9",
+    "call r8",
+    "pop rbp",
+    "\\name\\()_ret:",
+    "ret",
+    ".endm",
+    "hook hook_outer",
+    "hook hook_middle",
+    "hook hook_inner",
+    ".globl hook_jump",
+    "hook_jump:",
+    "push rbp",
+    "pop rbp",
+    "jmp hook_middle",
+    // Go: rax handle, rbx buffer, rcx length, r14 g; the result was put into r8.
+    ".globl hook_go",
+    ".globl hook_go_ret",
+    "hook_go:",
+    "push rbp",
+    "mov rax, r8",
+    "pop rbp",
+    "hook_go_ret:",
+    "ret",
+    // Two arguments and nothing inside: SSL_set_fd, SSL_free.
+    ".globl hook_set_fd",
+    "hook_set_fd:",
+    "push rbp",
+    "pop rbp",
+    "ret",
+    ".globl hook_free",
+    "hook_free:",
+    "push rbp",
+    "pop rbp",
+    "ret",
+);
+
+pub type Inside = extern "C" fn(*mut c_void) -> i64;
+pub type Hook =
+    unsafe extern "C" fn(u64, *const u8, usize, *const usize, Inside, *mut c_void) -> i64;
+
+unsafe extern "C" {
+    pub fn hook_outer(
+        handle: u64,
+        buffer: *const u8,
+        length: usize,
+        count: *const usize,
+        inside: Inside,
+        with: *mut c_void,
+    ) -> i64;
+    pub fn hook_middle(
+        handle: u64,
+        buffer: *const u8,
+        length: usize,
+        count: *const usize,
+        inside: Inside,
+        with: *mut c_void,
+    ) -> i64;
+    pub fn hook_inner(
+        handle: u64,
+        buffer: *const u8,
+        length: usize,
+        count: *const usize,
+        inside: Inside,
+        with: *mut c_void,
+    ) -> i64;
+    pub fn hook_jump(
+        handle: u64,
+        buffer: *const u8,
+        length: usize,
+        count: *const usize,
+        inside: Inside,
+        with: *mut c_void,
+    ) -> i64;
+    fn hook_outer_ret();
+    fn hook_middle_ret();
+    fn hook_inner_ret();
+    fn hook_go();
+    fn hook_go_ret();
+    fn hook_set_fd(handle: u64, fd: i32);
+    fn hook_free(handle: u64);
+}
+
+/// Calls a C hook; `inside` runs in the middle and gives the result.
+pub fn call(
+    hook: Hook,
+    handle: u64,
+    data: &[u8],
+    count: &usize,
+    mut inside: impl FnMut() -> i64,
+) -> i64 {
+    extern "C" fn run<F: FnMut() -> i64>(with: *mut c_void) -> i64 {
+        // SAFETY: `with` is the closure that `call` keeps alive until the hook returns.
+        unsafe { (*with.cast::<F>())() }
+    }
+    fn start<F: FnMut() -> i64>(_: &F) -> Inside {
+        run::<F>
+    }
+    let code = start(&inside);
+    // SAFETY: the hook only calls `inside` with its argument and touches neither handle nor buffer.
+    unsafe {
+        hook(
+            handle,
+            data.as_ptr(),
+            data.len(),
+            count,
+            code,
+            (&raw mut inside).cast(),
+        )
+    }
+}
+
+/// Calls the Go hook on goroutine `g`.
+pub fn call_go(g: u64, handle: u64, data: &[u8], result: i64) {
+    // SAFETY: the hook touches only rax, and the stack below its own frame; rbx and r14 are put back.
+    unsafe {
+        asm!(
+            "push rbx", "push r14",
+            "mov rbx, {buffer}", "mov r14, {g}",
+            "call {hook}",
+            "pop r14", "pop rbx",
+            buffer = in(reg) data.as_ptr(), g = in(reg) g, hook = sym hook_go,
+            inout("rax") handle => _, inout("rcx") data.len() => _, in("r8") result,
+            clobber_abi("C"),
+        );
+    }
+}
+
+pub fn set_fd(handle: u64, fd: i32) {
+    // SAFETY: does nothing but to be hooked.
+    unsafe { hook_set_fd(handle, fd) }
+}
+
+pub fn free(handle: u64) {
+    // SAFETY: as above.
+    unsafe { hook_free(handle) }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    Outer,
+    Middle,
+    Inner,
+    Jump,
+    Go,
+    SetFd,
+    Free,
+}
+
+/// Entries, and RET instructions, with the index of the shape that each has.
+pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
+    let mut entries = Vec::new();
+    let mut returns = Vec::new();
+    for &(function, shape) in functions {
+        let (entry, ret): (usize, Option<usize>) = match function {
+            Function::Outer => (
+                hook_outer as *const () as usize,
+                Some(hook_outer_ret as *const () as usize),
+            ),
+            Function::Middle => (
+                hook_middle as *const () as usize,
+                Some(hook_middle_ret as *const () as usize),
+            ),
+            Function::Inner => (
+                hook_inner as *const () as usize,
+                Some(hook_inner_ret as *const () as usize),
+            ),
+            Function::Jump => (hook_jump as *const () as usize, None),
+            Function::Go => (
+                hook_go as *const () as usize,
+                Some(hook_go_ret as *const () as usize),
+            ),
+            Function::SetFd => (hook_set_fd as *const () as usize, None),
+            Function::Free => (hook_free as *const () as usize, None),
+        };
+        entries.push(Site {
+            offset: file_offset(entry)?,
+            shape,
+        });
+        if let Some(ret) = ret {
+            returns.push(Site {
+                offset: file_offset(ret)?,
+                shape,
+            });
+        }
+    }
+    Ok((entries, returns))
+}
+
+/// Where an address of this process stands in its file.
+fn file_offset(address: usize) -> Result<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    maps.lines()
+        .find_map(|line| {
+            let mut words = line.split_whitespace();
+            let (start, end) = words.next()?.split_once('-')?;
+            let (start, end) = (
+                usize::from_str_radix(start, 16).ok()?,
+                usize::from_str_radix(end, 16).ok()?,
+            );
+            let offset = usize::from_str_radix(words.nth(1)?, 16).ok()?;
+            (start..end)
+                .contains(&address)
+                .then(|| address - start + offset)
+        })
+        .context("the address is in no mapping")
+}
