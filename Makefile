@@ -5,6 +5,9 @@
 help: ## show this menu
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
+demo: ## a real Kafka, an order service, and what obi sees of it; Ctrl-C ends it
+	@cargo xtask demo
+
 test: ## every check and test, pairwise cells of the end-to-end table
 	@cargo xtask test
 

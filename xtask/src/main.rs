@@ -2,6 +2,8 @@
 //!
 //! In: a chore's name and flags. Out: its exit code, 0 when all went well. A chore is one file beside this one.
 
+mod demo;
+mod e2e;
 mod stages;
 mod tidy;
 
@@ -15,6 +17,10 @@ use clap::Parser;
 enum Chore {
     /// Run every check and test, stage by stage, with the time of each
     Test(stages::Args),
+    /// Start Kafka, an order service and the agent, and show what the agent sees
+    Demo(demo::Args),
+    /// Run the end-to-end tests
+    E2e(e2e::Args),
     /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
     Tidy,
 }
@@ -22,6 +28,8 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Test(args) => stages::run(&args),
+        Chore::Demo(args) => demo::run(&args),
+        Chore::E2e(args) => e2e::run(&args),
         Chore::Tidy => tidy::run(),
     };
     match done {

@@ -1,0 +1,77 @@
+//! End-to-end tests: real Apache Kafka, real client libraries, a real agent, exact counts.
+//!
+//! In: which tests, the agent's executable. Out: one line a test, why a test failed, and `N passed, N failed` at the end. The truth
+//! is never the agent's own: it is the broker's end offsets and what the clients themselves wrote down. A test that cannot run fails.
+
+#![forbid(unsafe_code)]
+
+mod cells;
+mod check;
+mod clients;
+mod kcat;
+mod recording;
+mod report;
+mod scenario;
+mod sink;
+mod truth;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use obi_lab::step::StopSignal;
+
+use crate::report::Report;
+
+#[derive(Parser)]
+#[command(name = "obi-e2e")]
+struct Args {
+    /// Every cell of the table, not the pairwise choice
+    #[arg(long)]
+    full: bool,
+    /// Only tests whose name contains this; many may be given
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// The agent's executable
+    #[arg(long, value_name = "FILE", default_value = "target/release/obi")]
+    agent: PathBuf,
+    /// Try the clients and the broker alone, without an agent
+    #[arg(long)]
+    without_agent: bool,
+    /// Write the table of cells to this file
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Name the tests and end
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            println!("0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<bool> {
+    let stop = StopSignal::listen()?;
+    let mut report = Report::new(args.only.clone(), stop);
+    if args.list {
+        for name in scenario::names(args.full) {
+            println!("{name}");
+        }
+        return Ok(true);
+    }
+    scenario::run(args, &mut report)?;
+    if let Some(path) = &args.table {
+        std::fs::write(path, report.table())?;
+    }
+    Ok(report.end())
+}

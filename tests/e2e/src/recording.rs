@@ -1,0 +1,126 @@
+//! `obi record` and `obi replay` as an operator uses them. In: a folder. Out: the recording, and what replays of it say.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use obi_lab::metrics::Scrape;
+use obi_lab::process::{Launch, Process};
+use obi_lab::step;
+use serde::Deserialize;
+
+/// A running `obi record`.
+pub struct Recorder {
+    process: Process,
+    pub file: PathBuf,
+    program: PathBuf,
+}
+
+impl Recorder {
+    pub fn start(program: &Path, file: &Path, flags: &[&str]) -> Result<Self> {
+        let log = file.with_extension("log");
+        let mut process = Launch::new("obi record", program, &log)
+            .arg("record")
+            .arg(file)
+            .args(flags)
+            .privileged()
+            .start()?;
+        // It writes the head of the file once its hooks are in place.
+        step::wait(
+            "obi record",
+            Duration::from_secs(60),
+            Duration::from_millis(50),
+            || {
+                process.check()?;
+                Ok(fs::metadata(file)
+                    .is_ok_and(|data| data.len() > 0)
+                    .then_some(()))
+            },
+        )?;
+        Ok(Self {
+            process,
+            file: file.to_owned(),
+            program: program.to_owned(),
+        })
+    }
+
+    /// Ends it as an operator does and checks the file's mode: it may hold keys and headers.
+    pub fn stop(mut self) -> Result<Recording> {
+        // What the last calls brought is in the ring for a moment still.
+        std::thread::sleep(Duration::from_millis(500));
+        let status = self.process.stop(Duration::from_secs(20))?;
+        if !status.success() {
+            bail!(
+                "obi record ended with {status}\n{}",
+                self.process.log_tail(20)
+            );
+        }
+        let mode = fs::metadata(&self.file)?.permissions().mode() & 0o777;
+        if mode != 0o600 {
+            bail!("the recording has mode {mode:o}, not 600");
+        }
+        Ok(Recording {
+            file: self.file,
+            program: self.program,
+        })
+    }
+}
+
+/// A finished recording.
+pub struct Recording {
+    pub file: PathBuf,
+    program: PathBuf,
+}
+
+/// What tests read of a replayed exchange.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Exchange {
+    pub pid: u32,
+    pub client_id: String,
+    pub api: String,
+    pub correlation_id: i64,
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    pub began: u64,
+    pub ended: u64,
+    pub request_bytes: u64,
+    pub response_bytes: Option<u64>,
+}
+
+impl Recording {
+    /// The output of `obi replay FILE --output FORM`, run without privileges where we have any to drop.
+    pub fn replay(&self, form: &str) -> Result<Vec<u8>> {
+        let output = Command::new(&self.program)
+            .arg("replay")
+            .arg(&self.file)
+            .args(["--output", form])
+            .output()?;
+        if !output.status.success() {
+            bail!(
+                "obi replay: {}\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(output.stdout)
+    }
+
+    pub fn exchanges(&self) -> Result<Vec<Exchange>> {
+        let text = String::from_utf8(self.replay("json")?)?;
+        let mut exchanges = Vec::new();
+        for line in text.lines() {
+            let value: serde_json::Value =
+                serde_json::from_str(line).with_context(|| format!("obi replay printed {line}"))?;
+            if value.get("kind").and_then(serde_json::Value::as_str) == Some("exchange") {
+                exchanges.push(serde_json::from_value(value)?);
+            }
+        }
+        Ok(exchanges)
+    }
+
+    pub fn metrics(&self) -> Result<Scrape> {
+        Scrape::parse(&String::from_utf8(self.replay("metrics")?)?)
+    }
+}

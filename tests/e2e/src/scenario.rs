@@ -1,0 +1,69 @@
+//! The scenarios, in the order in which they run. In: arguments. Out: entries of the report. Each scenario is one file; what several
+//! need to be alive is the [`World`], started once, its agent before any client.
+
+mod fork;
+mod golden;
+mod misuse;
+mod pipelining;
+mod prometheus;
+mod reconnects;
+mod replay;
+mod restart;
+mod two_brokers;
+
+use anyhow::{Context, Result};
+use obi_lab::layout::Layout;
+
+use crate::Args;
+use crate::cells::{self, Library};
+use crate::clients::Programs;
+use crate::report::Report;
+use crate::world::World;
+
+type Body = fn(&World) -> Result<String>;
+
+/// Scenarios on the shared world: name and body.
+const SHARED: &[(&str, Body)] = &[
+    ("reconnects", reconnects::run),
+    ("fork with a shared handle", fork::run),
+    ("two brokers", two_brokers::run),
+    ("pipelined produce", pipelining::run),
+    ("recording, replay, secrets", replay::run),
+    ("agent started late", restart::late),
+    ("agent killed and restarted", restart::killed),
+    ("prometheus", prometheus::run),
+    ("misuse", misuse::run),
+];
+
+pub fn names(full: bool) -> Vec<String> {
+    let cells = if full {
+        cells::all()
+    } else {
+        cells::pairwise()
+    };
+    let mut names: Vec<String> = cells.iter().map(ToString::to_string).collect();
+    names.extend(SHARED.iter().map(|(name, _)| (*name).to_owned()));
+    names
+}
+
+pub fn run(args: &Args, report: &mut Report) -> Result<()> {
+    let layout = Layout::new("e2e")?;
+    let agent = if args.without_agent {
+        None
+    } else {
+        let program = args.agent.canonicalize();
+        Some(program.with_context(|| {
+            format!(
+                "{} is not there\n  hint: cargo build --release -p obi",
+                args.agent.display()
+            )
+        })?)
+    };
+    let programs = Programs::build(&layout, &Library::ALL)?;
+    let world = World::start(layout, programs, agent)?;
+    golden::run(&world, args.full, report);
+    for (name, body) in SHARED {
+        report.test(name, || body(&world));
+    }
+    world.cluster.stop()
+}

@@ -1,0 +1,345 @@
+//! `cargo xtask demo`: a real Kafka with SASL_SSL, the order service of `examples/05-kafka-streaming`, some load, and the agent beside
+//! it; the terminal shows what the agent sees, until Ctrl-C.
+//!
+//! In: a machine with toolchains. Out: a live table, and nothing left running. With `--seconds` it ends by itself and fails unless
+//! the agent's counts equal the broker's end offsets and what both groups read.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use obi_lab::agent::{Agent, Settings};
+use obi_lab::golang::{self, Symbols};
+use obi_lab::kafka::Cluster;
+use obi_lab::layout::Layout;
+use obi_lab::prerequisites::{self, Purpose};
+use obi_lab::process::{Launch, Process, is_root};
+use obi_lab::step::{self, StopSignal, say};
+use obi_lab::{ports, python};
+
+const TOPIC: &str = "orders";
+const PARTITIONS: u32 = 3;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// End after this long, and check that all counts are exact
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Orders a second
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    rate: u32,
+}
+
+pub fn run(args: &Args) -> Result<bool> {
+    let stop = StopSignal::listen()?;
+    println!("=== what the demo needs");
+    prerequisites::check(Purpose::Demo)?;
+    let layout = Layout::new("demo")?;
+    let agent = build_agent(&layout)?;
+    let programs = Programs::build(&layout)?;
+
+    println!("=== start");
+    let cluster = Cluster::start(&layout, "kafka", 1)?;
+    cluster.admin.create(TOPIC, PARTITIONS, 1)?;
+    let mut settings = Settings::new(agent, layout.run().join("agent"))?;
+    if std::net::TcpListener::bind("127.0.0.1:9464").is_ok() {
+        settings.listen = 9464;
+    }
+    let mut agent = settings.start()?;
+    say(&format!("obi run: {}", agent.address()));
+    let mut services = Services::start(&layout, &programs, &cluster)?;
+    let load = Load::start(services.listen, args.rate);
+
+    let outcome = watch(args, &settings, &mut agent, &mut services, &stop);
+
+    println!("=== stop");
+    let accepted = load.end();
+    let outcome = outcome.and_then(|()| match args.seconds {
+        Some(_) if !stop.came() => check(&agent, &cluster, accepted),
+        _ => Ok(()),
+    });
+    services.stop()?;
+    agent.stop()?;
+    cluster.stop()?;
+    say(&format!(
+        "all stopped; logs are in {}",
+        layout.run().display()
+    ));
+    outcome.map(|()| true)
+}
+
+/// The agent's executable, built as a user would.
+pub fn build_agent(layout: &Layout) -> Result<PathBuf> {
+    say("cargo build --release -p obi (the first time this takes some minutes)");
+    let status = Command::new("cargo")
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "obi",
+            "--bins",
+        ])
+        .current_dir(layout.root())
+        .status()?;
+    if !status.success() {
+        bail!("cargo build --release -p obi failed");
+    }
+    Ok(layout.target().join("release/obi"))
+}
+
+struct Programs {
+    api: PathBuf,
+    processor: PathBuf,
+    handler: PathBuf,
+    python: PathBuf,
+}
+
+impl Programs {
+    fn build(layout: &Layout) -> Result<Self> {
+        let source = layout.root().join("examples/05-kafka-streaming");
+        let out = layout.run().join("bin");
+        let go = |name: &str| {
+            golang::build(
+                &source,
+                &format!("./{name}"),
+                &out.join(name),
+                Symbols::Kept,
+                false,
+            )
+        };
+        Ok(Self {
+            api: go("order-api")?,
+            processor: go("order-processor")?,
+            handler: source.join("event-handler/event_handler.py"),
+            python: python::environment(layout, &source.join("event-handler/requirements.txt"))?,
+        })
+    }
+}
+
+struct Services {
+    listen: u16,
+    processes: Vec<Process>,
+}
+
+impl Services {
+    fn start(layout: &Layout, programs: &Programs, cluster: &Cluster) -> Result<Self> {
+        let listen = ports::free()?;
+        let address = format!("127.0.0.1:{listen}");
+        let launch = |name: &str, program: &Path| {
+            Launch::new(name, program, layout.run().join(format!("{name}.log")))
+                .env("KAFKA_BROKERS", cluster.bootstrap(true))
+                .env("KAFKA_USERNAME", &cluster.user.name)
+                .env("KAFKA_PASSWORD", &cluster.user.password)
+                .env("KAFKA_CA_FILE", &cluster.certificates.authority)
+                .env("LISTEN_ADDRESS", &address)
+        };
+        say(&format!("order-api: POST http://{address}/orders"));
+        let api = launch("order-api", &programs.api).start()?;
+        say("order-processor: group order-processors");
+        let processor = launch("order-processor", &programs.processor).start()?;
+        say("event-handler: group event-handlers");
+        let handler = launch("event-handler", &programs.python)
+            .arg(&programs.handler)
+            .start()?;
+        let mut services = Self {
+            listen,
+            processes: vec![api, processor, handler],
+        };
+        step::wait(
+            "order-api",
+            Duration::from_secs(20),
+            Duration::from_millis(50),
+            || {
+                services.check()?;
+                Ok(std::net::TcpStream::connect(("127.0.0.1", listen))
+                    .is_ok()
+                    .then_some(()))
+            },
+        )?;
+        Ok(services)
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.processes.iter_mut().try_for_each(Process::check)
+    }
+
+    fn stop(self) -> Result<()> {
+        for mut process in self.processes {
+            process.stop(Duration::from_secs(15))?;
+        }
+        Ok(())
+    }
+}
+
+/// Customers: a thread that posts orders at a steady rate.
+struct Load {
+    stop: Arc<AtomicBool>,
+    accepted: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Load {
+    fn start(port: u16, rate: u32) -> Self {
+        let (stop, accepted) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let (ended, counted) = (Arc::clone(&stop), Arc::clone(&accepted));
+        let thread = std::thread::spawn(move || {
+            let url = format!("http://127.0.0.1:{port}/orders");
+            let client = ureq::Agent::new_with_defaults();
+            let began = Instant::now();
+            for n in 0_u32.. {
+                let due = Duration::from_secs(1) * n / rate.max(1);
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+                if ended.load(Ordering::Acquire) {
+                    break;
+                }
+                let customer = ["ada", "grace", "barbara", "radia", "frances"][n as usize % 5];
+                let item = ["book", "lamp", "chair"][n as usize % 3];
+                let order = format!(
+                    "{{\"customer\":\"{customer}\",\"item\":\"{item}\",\"quantity\":{}}}",
+                    n % 9 + 1
+                );
+                if client
+                    .post(&url)
+                    .send(&order)
+                    .is_ok_and(|answer| answer.status() == 201)
+                {
+                    counted.fetch_add(1, Ordering::Release);
+                }
+            }
+        });
+        Self {
+            stop,
+            accepted,
+            thread,
+        }
+    }
+
+    /// How many orders were accepted in all.
+    fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Release);
+        // A load thread that panicked has counted what was accepted before.
+        let _ = self.thread.join();
+        self.accepted.load(Ordering::Acquire)
+    }
+}
+
+/// Shows what the agent sees until the signal or the end of the time.
+fn watch(
+    args: &Args,
+    settings: &Settings,
+    agent: &mut Agent,
+    services: &mut Services,
+    stop: &StopSignal,
+) -> Result<()> {
+    println!(
+        "=== what obi sees (metrics: {}; Ctrl-C ends the demo)",
+        agent.address()
+    );
+    let began = Instant::now();
+    let live = args.seconds.is_none() && std::io::stdout().is_terminal();
+    let mut table = if live {
+        Some(
+            stats(settings, &["--watch"])
+                .spawn()
+                .context("cannot start obi kafka stats")?,
+        )
+    } else {
+        None
+    };
+    let outcome = loop {
+        std::thread::sleep(Duration::from_millis(100));
+        if stop.came()
+            || args
+                .seconds
+                .is_some_and(|n| began.elapsed() > Duration::from_secs(n))
+        {
+            break Ok(());
+        }
+        if let Err(error) = agent.check().and_then(|()| services.check()) {
+            break Err(error);
+        }
+        let gone = table.as_mut().map(std::process::Child::try_wait).transpose()?.flatten();
+        if let Some(status) = gone.filter(|_| !stop.came()) {
+            break Err(anyhow::anyhow!("obi kafka stats --watch ended with {status}"));
+        }
+    };
+    match table {
+        Some(mut child) => {
+            // It got the same Ctrl-C from the terminal; where it did not, it is ended here.
+            std::thread::sleep(Duration::from_millis(300));
+            if child.try_wait()?.is_none() {
+                child.kill()?;
+                child.wait()?;
+            }
+            println!();
+        }
+        None => {
+            let status = stats(settings, &[])
+                .status()
+                .context("cannot start obi kafka stats")?;
+            if !status.success() && outcome.is_ok() {
+                bail!("obi kafka stats ended with {status}");
+            }
+        }
+    }
+    outcome
+}
+
+fn stats(settings: &Settings, more: &[&str]) -> Command {
+    let mut command = if is_root() {
+        Command::new(&settings.program)
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("-n").arg(&settings.program);
+        sudo
+    };
+    command
+        .args(["kafka", "stats", "--socket"])
+        .arg(settings.socket())
+        .args(more);
+    command
+}
+
+/// Accepted orders, end offsets and the agent's counters are one number.
+fn check(agent: &Agent, cluster: &Cluster, accepted: u64) -> Result<()> {
+    let stored: u64 = cluster.admin.ends(TOPIC)?.values().sum();
+    if stored != accepted {
+        bail!("order-api accepted {accepted} orders, the broker holds {stored}");
+    }
+    let wanted = [
+        ("kafka_messages_produced_total", "order-api"),
+        ("kafka_messages_consumed_total", "order-processor"),
+        ("kafka_messages_consumed_total", "event-handler"),
+    ];
+    let began = Instant::now();
+    loop {
+        let scrape = agent.scrape()?;
+        let wrong: Vec<String> = wanted
+            .iter()
+            .filter_map(|(metric, client)| {
+                let seen = scrape.sum(metric, &[("topic", TOPIC), ("client_id", client)]);
+                (seen != Some(stored as f64))
+                    .then(|| format!("{metric} of {client}: agent {seen:?}, broker {stored}"))
+            })
+            .collect();
+        if wrong.is_empty() {
+            say(&format!(
+                "{stored} orders: accepted, stored, produced and consumed twice; every count equal"
+            ));
+            return Ok(());
+        }
+        if began.elapsed() > Duration::from_secs(15) {
+            bail!("{}", wrong.join("\n"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
