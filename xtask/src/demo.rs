@@ -267,9 +267,15 @@ fn watch(
         if let Err(error) = agent.check().and_then(|()| services.check()) {
             break Err(error);
         }
-        let gone = table.as_mut().map(std::process::Child::try_wait).transpose()?.flatten();
+        let gone = table
+            .as_mut()
+            .map(std::process::Child::try_wait)
+            .transpose()?
+            .flatten();
         if let Some(status) = gone.filter(|_| !stop.came()) {
-            break Err(anyhow::anyhow!("obi kafka stats --watch ended with {status}"));
+            break Err(anyhow::anyhow!(
+                "obi kafka stats --watch ended with {status}"
+            ));
         }
     };
     match table {

@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("obi-lab", &[]),
     ("obi-e2e", &["obi-lab"]),
     ("obi-bench", &["obi-lab", "kafka-wire"]),
+    ("obi-kernels", &["obi-abi"]),
     (
         "obi-fuzz",
         &["kafka-wire", "kafka-analyzer", "symbolizer", "tls-hooks"],
@@ -47,7 +48,14 @@ const EDGES: [&str; 7] = [
     "hyper-util",
     "kube",
 ];
-const EDGE_CRATES: [&str; 5] = ["obi", "xtask", "obi-lab", "obi-e2e", "obi-bench"];
+const EDGE_CRATES: [&str; 6] = [
+    "obi",
+    "xtask",
+    "obi-lab",
+    "obi-e2e",
+    "obi-bench",
+    "obi-kernels",
+];
 
 /// Manifests of the workspace and of what is kept out of it.
 const MANIFESTS: [&str; 3] = ["Cargo.toml", "obi-bpf/Cargo.toml", "tests/fuzz/Cargo.toml"];
