@@ -3,7 +3,9 @@
 //! `model` builds bodies of every version together with the events that they must give; `oracle` lets `kafka-protocol` encode what it knows.
 
 mod bounds;
+mod codecs;
 mod gaps;
+mod golden;
 mod hostile;
 mod model;
 mod oracle;
