@@ -31,7 +31,7 @@ pub struct Args {
     socket: Option<PathBuf>,
     /// Where learnt names outlive a restart; "" keeps nothing [default: /var/lib/obi]
     #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
+    state_dir: Option<String>,
     /// Send spans and metrics by OTLP, for example to http://127.0.0.1:4317
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
@@ -62,7 +62,7 @@ impl Args {
             config.socket = socket;
         }
         if let Some(dir) = self.state_dir {
-            config.state_dir = dir;
+            config.state_dir = dir.into();
         }
         if let Some(endpoint) = self.otlp_endpoint {
             config.export.otlp.endpoint = endpoint;
@@ -101,8 +101,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let _control = control::start(&config.socket, answers(&sinks, &telemetry, listen))?;
     signals::stop_on(stop.clone())?;
     announce(&config, listen, Arc::clone(&telemetry), stop.clone())?;
-    watch(config, sinks, telemetry, stop)?;
-    Ok(Exit::Fine)
+    let otlp = sinks.start_otlp(&config.export.otlp)?;
+    let ended = watch(config, sinks, telemetry, stop.clone());
+    stop.request();
+    otlp.finish();
+    ended.map(|()| Exit::Fine)
 }
 
 /// The agent's work on this thread, until it is told to stop.
@@ -137,7 +140,7 @@ fn answers(
             ready: telemetry.is_ready(),
             lost: lost.map(|(reason, n)| (reason.to_owned(), n)).collect(),
         };
-        Ok(serde_json::to_value(sinks.stats(agent))?)
+        Ok(serde_json::to_string(&sinks.stats(agent))?)
     };
     vec![("kafka_stats", Box::new(stats))]
 }

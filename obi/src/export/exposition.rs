@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, NoLabelSet, text,
+    DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry as Exposed, Unit as ExposedUnit};
@@ -65,25 +65,29 @@ impl Collector for Rows {
             let help = format!("{}.", metric.help);
             let mut family = encoder.encode_descriptor(base, &help, unit.as_ref(), kind)?;
             for (labels, value) in series {
-                let labels = Labels(metric.labels, labels);
-                let mut one = family.encode_family(&labels)?;
-                match (value, metric.kind) {
-                    (Value::Counter(n), _) => one.encode_counter::<NoLabelSet, _, u64>(n, None)?,
-                    (Value::CounterF64(n), _) => {
-                        one.encode_counter::<NoLabelSet, _, f64>(n, None)?
-                    }
-                    (Value::Gauge(n), _) => one.encode_gauge(n)?,
-                    (Value::Histogram(b), Kind::Histogram(bounds)) => {
-                        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-                        let buckets: Vec<(f64, u64)> =
-                            bounds.zip(b.counts.iter().copied()).collect();
-                        one.encode_histogram::<NoLabelSet>(b.sum, b.count(), &buckets, None)?;
-                    }
-                    (Value::Histogram(_), _) => {}
+                if labels.is_empty() {
+                    sample(&mut family, metric.kind, value)?;
+                } else {
+                    let labels = Labels(metric.labels, labels);
+                    sample(&mut family.encode_family(&labels)?, metric.kind, value)?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn sample(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> fmt::Result {
+    match (value, kind) {
+        (Value::Counter(n), _) => encoder.encode_counter::<NoLabelSet, _, u64>(n, None),
+        (Value::CounterF64(n), _) => encoder.encode_counter::<NoLabelSet, _, f64>(n, None),
+        (Value::Gauge(n), _) => encoder.encode_gauge(n),
+        (Value::Histogram(b), Kind::Histogram(bounds)) => {
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(b.counts.iter().copied()).collect();
+            encoder.encode_histogram::<NoLabelSet>(b.sum, b.count(), &buckets, None)
+        }
+        (Value::Histogram(_), _) => Ok(()),
     }
 }
 

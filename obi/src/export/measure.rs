@@ -395,4 +395,4 @@ fn server(address: Option<SocketAddr>) -> [Label; 2] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,18 +10,20 @@ pub mod exposition;
 pub mod filter;
 pub mod labels;
 pub mod measure;
+pub mod otlp;
 pub mod processes;
 pub mod registry;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_channel::Receiver;
 use kafka_analyzer::capture::{Nanos, ProcessInfo};
-use kafka_analyzer::observation::Observation;
+use kafka_analyzer::observation::{Observation, Span};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::config::Config;
+use crate::config::{Config, Otlp};
 use crate::telemetry::Telemetry;
 use filter::TopicFilter;
 use measure::Measure;
@@ -40,6 +42,11 @@ struct Inner {
     measure: Measure,
     processes: Processes,
     store: Store,
+    /// None: spans go nowhere.
+    spans: Option<otlp::Queue>,
+    /// The other end of `spans`, until the exporter takes it.
+    waiting: Mutex<Option<Receiver<Box<otlp::Queued>>>>,
+    value_size: bool,
     /// Wall clock minus monotonic clock, ns.
     wall_offset: AtomicI64,
     /// Newest event time seen: gauges expire by it.
@@ -58,11 +65,22 @@ impl Sinks {
             topics: TopicFilter::new(&config.instrumentation.kafka.topics)?,
             otel: config.export.otlp.sends(&config.export.otlp.metrics),
         };
+        let otlp = &config.export.otlp;
+        let (spans, waiting) = match otlp.sends(&otlp.traces) {
+            true => {
+                let (queue, waiting) = otlp::Queue::new(otlp.max_queue, Arc::clone(&telemetry));
+                (Some(queue), Some(waiting))
+            }
+            false => (None, None),
+        };
         Ok(Sinks(Arc::new(Inner {
             telemetry,
             measure,
             processes: Processes::default(),
             store: Store::default(),
+            spans,
+            waiting: Mutex::new(waiting),
+            value_size: config.instrumentation.kafka.capture_value_size,
             wall_offset: AtomicI64::new(0),
             newest: AtomicU64::new(0),
         })))
@@ -97,13 +115,53 @@ impl Sinks {
                 measure.gap(gap);
                 gap.origin.time
             }
-            Observation::Span(span) => span.origin.time,
+            Observation::Span(span) => {
+                self.span(span);
+                span.origin.time
+            }
             Observation::Client(client) => {
                 store.client(client);
                 client.origin.time
             }
         };
         self.0.newest.fetch_max(time, Ordering::Relaxed);
+    }
+
+    fn span(&self, span: &Span) {
+        let Some(queue) = self
+            .0
+            .spans
+            .as_ref()
+            .filter(|_| self.0.measure.topics.lets(&span.topic))
+        else {
+            return;
+        };
+        let mut span = span.clone();
+        if !self.0.value_size {
+            span.body_size = None;
+        }
+        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
+        queue.push(otlp::Queued {
+            process: self.0.processes.get(span.pid),
+            span,
+            wall_offset,
+        });
+    }
+
+    /// Starts sending by OTLP what the configuration says; without an endpoint, nothing. Call once.
+    pub fn start_otlp(&self, config: &Otlp) -> anyhow::Result<otlp::Exporter> {
+        let waiting = self
+            .0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let sinks = self.clone();
+        let metrics = move || otlp::Metrics {
+            snapshots: sinks.snapshot(true),
+            wall_offset: sinks.0.wall_offset.load(Ordering::Relaxed),
+        };
+        otlp::Exporter::start(config, waiting, metrics, &self.0.telemetry)
     }
 
     /// What is known of a process; call before its first observation and again when it changes (exec).

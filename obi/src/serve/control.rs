@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::cli::exit::{Exit, Failure};
 
-/// Gives the answer to one command.
-pub type Answer = Box<dyn Fn() -> anyhow::Result<Value> + Send + Sync>;
+/// Gives the answer to one command: an object of JSON on one line, which begins with its `schema`.
+pub type Answer = Box<dyn Fn() -> anyhow::Result<String> + Send + Sync>;
 
 /// Askers at one time; more are told to come back.
 const MAX_CLIENTS: usize = 16;
@@ -126,15 +126,17 @@ fn answer(mut stream: UnixStream, commands: &[(&'static str, Answer)]) -> std::i
     BufReader::new((&stream).take(MAX_REQUEST)).read_line(&mut line)?;
     let request: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
     let reply = match request.get("command").and_then(Value::as_str) {
-        None => json!({"error": "not a request: one line {\"command\": \"...\"} is expected"}),
+        None => refusal("not a request: one line {\"command\": \"...\"} is expected"),
         Some(name) => match commands.iter().find(|(known, _)| *known == name) {
-            None => json!({"error": format!("unknown command `{name}`")}),
-            Some((_, answer)) => {
-                answer().unwrap_or_else(|error| json!({"error": format!("{error:#}")}))
-            }
+            None => refusal(&format!("unknown command `{name}`")),
+            Some((_, answer)) => answer().unwrap_or_else(|error| refusal(&format!("{error:#}"))),
         },
     };
     writeln!(stream, "{reply}")
+}
+
+fn refusal(why: &str) -> String {
+    json!({ "error": why }).to_string()
 }
 
 /// Asks the agent at `path`. Its own refusals and an agent that is not there are errors with the step that mends them.

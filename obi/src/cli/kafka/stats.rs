@@ -29,10 +29,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let rows = if args.all { usize::MAX } else { 20 };
     let Some(seconds) = args.watch else {
-        let (value, stats) = ask(&args)?;
+        let stats = ask(&args)?;
         return exit::print(&match args.output {
             Output::Human => tables::render(&stats, rows),
-            Output::Json => format!("{}\n", serde_json::to_string_pretty(&value)?),
+            Output::Json => format!("{}\n", serde_json::to_string_pretty(&stats)?),
         });
     };
     let clear = if std::io::stdout().is_terminal() {
@@ -41,10 +41,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         ""
     };
     loop {
-        let (value, stats) = ask(&args)?;
+        let stats = ask(&args)?;
         let text = match args.output {
             Output::Human => format!("{clear}{}", tables::render(&stats, rows)),
-            Output::Json => format!("{value}\n"),
+            Output::Json => format!("{}\n", serde_json::to_string(&stats)?),
         };
         if !exit::print_on(&text)? {
             return Ok(Exit::Fine);
@@ -53,8 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
 }
 
-fn ask(args: &Args) -> anyhow::Result<(serde_json::Value, Stats)> {
+fn ask(args: &Args) -> anyhow::Result<Stats> {
     let value = control::ask(&args.agent.socket, "kafka_stats")?;
-    let stats = serde_json::from_value(value.clone()).context("the agent is of another version")?;
-    Ok((value, stats))
+    serde_json::from_value(value).context("the agent is of another version")
 }

@@ -16,7 +16,7 @@ fn origin() -> Origin {
     }
 }
 
-fn exchange(api_key: i16, api: &str) -> Exchange {
+pub(crate) fn exchange(api_key: i16, api: &str) -> Exchange {
     Exchange {
         origin: origin(),
         pid: 7,
@@ -39,7 +39,7 @@ fn exchange(api_key: i16, api: &str) -> Exchange {
     }
 }
 
-fn batches(records: &[u32], codec: &'static str, bytes: u64) -> Batches {
+pub(crate) fn batches(records: &[u32], codec: &'static str, bytes: u64) -> Batches {
     Batches {
         records: records.to_vec(),
         bytes: vec![(codec, bytes)],
@@ -47,7 +47,7 @@ fn batches(records: &[u32], codec: &'static str, bytes: u64) -> Batches {
     }
 }
 
-fn produced(
+pub(crate) fn produced(
     topic: &str,
     partition: i32,
     error: Option<&'static str>,

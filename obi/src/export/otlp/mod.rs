@@ -1,0 +1,196 @@
+//! OTLP: spans and metrics of watched services to an OpenTelemetry endpoint. In: a bounded queue of spans, and snapshots of the
+//! series tables; out: requests in which each service is a resource of its own.
+//!
+//! One thread a signal, so that a slow endpoint of one does not hold the other. What does not fit or cannot be sent is dropped and
+//! counted in `obi_events_lost_total{reason}`.
+
+mod attributes;
+mod deliver;
+mod metrics;
+mod resource;
+mod spans;
+mod target;
+mod transport;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use kafka_analyzer::capture::ProcessInfo;
+use kafka_analyzer::observation::Span;
+
+use super::registry::Snapshot;
+use crate::config::Otlp;
+use crate::stop::Stop;
+use crate::telemetry::Telemetry;
+use deliver::Delivery;
+use target::Signal;
+
+/// A span waits at most so long for others to share its request.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of one request, about: receivers refuse above 4 MiB by default.
+const MAX_REQUEST: usize = 1 << 20;
+/// What an end may take for the last requests.
+const LAST: Duration = Duration::from_secs(5);
+
+/// A span with the process it belongs to and the wall clock of its time.
+pub struct Queued {
+    pub process: Arc<ProcessInfo>,
+    pub span: Span,
+    /// Wall clock minus monotonic clock, ns.
+    pub wall_offset: i64,
+}
+
+/// The way in of spans; bounded.
+#[derive(Clone)]
+pub struct Queue {
+    sender: Sender<Box<Queued>>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Queue {
+    pub fn new(capacity: usize, telemetry: Arc<Telemetry>) -> (Queue, Receiver<Box<Queued>>) {
+        let (sender, receiver) = bounded(capacity.max(1));
+        (Queue { sender, telemetry }, receiver)
+    }
+
+    /// Never waits: a full queue drops the span and counts it.
+    pub fn push(&self, queued: Queued) {
+        match self.sender.try_send(Box::new(queued)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.telemetry.lost("otlp_queue_full", 1),
+            Err(TrySendError::Disconnected(_)) => self.telemetry.lost("otlp_stopped", 1),
+        }
+    }
+}
+
+/// The running exporters.
+pub struct Exporter {
+    done: Stop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Starts what the configuration sends. Errors: an endpoint that is not a URL, a certificate that cannot be read.
+    pub fn start(
+        otlp: &Otlp,
+        spans: Option<Receiver<Box<Queued>>>,
+        snapshot: impl Fn() -> Metrics + Send + 'static,
+        telemetry: &Arc<Telemetry>,
+    ) -> anyhow::Result<Exporter> {
+        let done = Stop::default();
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            thread
+                .map(|t| threads.push(t))
+                .context("cannot start an OTLP thread")
+        };
+        if let (true, Some(spans)) = (otlp.sends(&otlp.traces), spans) {
+            let mut delivery = Delivery::new(
+                target::resolve(otlp, Signal::Traces)?,
+                Arc::clone(telemetry),
+                done.clone(),
+            )?;
+            let done = done.clone();
+            spawn(
+                "obi-otlp-spans",
+                Box::new(move || send_spans(&spans, &mut delivery, &done)),
+            )?;
+        }
+        if otlp.sends(&otlp.metrics) {
+            let mut delivery = Delivery::new(
+                target::resolve(otlp, Signal::Metrics)?,
+                Arc::clone(telemetry),
+                done.clone(),
+            )?;
+            let interval = Duration::from_millis(otlp.metrics_interval_ms.max(100));
+            let done = done.clone();
+            spawn(
+                "obi-otlp-metrics",
+                Box::new(move || send_metrics(&snapshot, interval, &mut delivery, &done)),
+            )?;
+        }
+        Ok(Exporter { done, threads })
+    }
+
+    /// Sends what waits, for at most a few seconds, and ends.
+    pub fn finish(self) {
+        self.done.request();
+        let end = Instant::now() + LAST + Duration::from_secs(1);
+        for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // A thread that still hangs in a request is left behind: the process ends.
+            if thread.is_finished() && thread.join().is_err() {
+                tracing::error!("an OTLP thread ended by panic");
+            }
+        }
+    }
+}
+
+/// What one metrics export is made of.
+pub struct Metrics {
+    pub snapshots: Vec<Snapshot>,
+    pub wall_offset: i64,
+}
+
+fn send_spans(spans: &Receiver<Box<Queued>>, delivery: &mut Delivery, done: &Stop) {
+    let mut open = true;
+    while open {
+        let mut batch = spans::Batch::default();
+        let mut full_at: Option<Instant> = None;
+        while batch.bytes() < MAX_REQUEST {
+            let ending = done.requested();
+            let wait = match full_at {
+                _ if ending => Duration::ZERO,
+                Some(at) => at.saturating_duration_since(Instant::now()),
+                None => Duration::from_millis(100),
+            };
+            match spans.recv_timeout(wait) {
+                Ok(queued) => {
+                    full_at.get_or_insert_with(|| Instant::now() + LINGER);
+                    batch.add(*queued);
+                }
+                Err(RecvTimeoutError::Timeout) if full_at.is_none() && !ending => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    open = !ending;
+                    break;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        let count = batch.len();
+        if count > 0 {
+            delivery.deliver(transport::Request::Traces(batch.request()), count);
+        }
+    }
+}
+
+fn send_metrics(
+    snapshot: &dyn Fn() -> Metrics,
+    interval: Duration,
+    delivery: &mut Delivery,
+    done: &Stop,
+) {
+    let started = resource::wall_now();
+    loop {
+        let last = done.wait(interval);
+        for request in metrics::requests(snapshot(), started, resource::wall_now(), MAX_REQUEST) {
+            // Sums are cumulative: the next export carries what this one could not.
+            delivery.deliver(transport::Request::Metrics(request), 0);
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
