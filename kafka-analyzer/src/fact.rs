@@ -66,6 +66,8 @@ pub struct Exchange {
     pub server: Option<SocketAddr>,
     pub produced: Vec<Partition>,
     pub fetched: Vec<Partition>,
+    /// The request came from a follower: nothing was consumed.
+    pub replica: bool,
     /// Produce: `acks` of the request was −1, so an acknowledged record is below the high watermark.
     pub acks_all: bool,
 }
@@ -92,12 +94,20 @@ pub struct Partition {
     pub samples: Vec<Sample>,
 }
 
-/// A batch that was looked into.
+/// A batch that was looked into, or will be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     pub header: BatchHeader,
-    /// Records of the partition's earlier batches in the same message: base offsets of answers count from the first.
+    /// Records of the partition's earlier batches in the same message: base offsets of Produce answers count from the first.
     pub records_before: u64,
+    /// Fetch: records below this offset do not count.
+    pub from_offset: Option<i64>,
+    /// Records of this batch that are in [`Partition::records`] so far.
+    pub counted: u64,
+    /// Its place in `Partition::batches.records`.
+    pub batch: usize,
+    /// See `trace::sampling`.
+    pub level: u32,
     pub content: Content,
 }
 
@@ -106,7 +116,7 @@ pub enum Content {
     /// The records that were kept, in order.
     Records(Vec<KeptRecord>),
     /// A compressed body, whole, to be opened.
-    Compressed { body: Vec<u8>, keep: usize },
+    Compressed(Vec<u8>),
     /// The body was cut, too large or did not open: only the header is known.
     Unread,
 }
@@ -122,22 +132,4 @@ pub struct KeptRecord {
     /// Raw header block as on the wire (count first).
     pub headers: Box<[u8]>,
     pub truncated: bool,
-}
-
-impl Fact {
-    /// True while a compressed batch waits to be opened.
-    pub fn needs_opening(&self) -> bool {
-        match &self.says {
-            Says::Exchange(exchange) => exchange
-                .produced
-                .iter()
-                .chain(&exchange.fetched)
-                .flat_map(|partition| &partition.samples)
-                .any(|sample| matches!(sample.content, Content::Compressed { .. })),
-            _ => false,
-        }
-    }
-
-    /// Opens the compressed batches of this fact: exact sizes, ratios, records for spans. Pure; output is capped.
-    pub fn open(&mut self) {}
 }

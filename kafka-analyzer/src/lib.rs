@@ -12,6 +12,7 @@ mod model;
 pub mod observation;
 mod settings;
 mod stream;
+pub mod trace;
 
 pub use fact::Fact;
 pub use losses::Losses;

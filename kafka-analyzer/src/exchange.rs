@@ -1,0 +1,280 @@
+//! A request and its answer. In: body events of both; out: the facts of the exchange.
+//!
+//! Everything a fact says is taken from the two messages and their own times, so it does not matter which was captured first.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use kafka_wire::api::n03_metadata::MetadataResponse;
+use kafka_wire::api::{self, Message};
+use kafka_wire::body::Event;
+use kafka_wire::{Uuid, error_code};
+
+use crate::capture::Nanos;
+use crate::fact::{self, Says};
+use crate::fetch::FetchAnswer;
+use crate::fetch_session::{FetchAsked, FetchSession};
+use crate::names::Names;
+use crate::produce::ProduceRequest;
+use crate::records::Keeping;
+
+/// A request that was seen, wholly or as far as it came.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Stream offset of its size word.
+    pub offset: u64,
+    pub began: Nanos,
+    /// The call that wrote its last byte returned.
+    pub written: Nanos,
+    /// On the wire, size word included.
+    pub bytes: u64,
+    pub api_key: i16,
+    pub api_version: i16,
+    pub correlation_id: i32,
+    pub client_id: Arc<str>,
+    pub body: RequestBody,
+    pub undecodable: Option<&'static str>,
+}
+
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Other,
+    Produce(Box<ProduceRequest>),
+    /// None: its body could not be read.
+    Fetch(Option<FetchAsked>),
+    Handshake(Option<String>),
+    ApiVersions { software: Option<(String, String)>, cluster: Option<String> },
+    /// A SASL token without a Kafka header (after SaslHandshake v0).
+    Token,
+}
+
+impl RequestBody {
+    pub fn new(api_key: i16) -> RequestBody {
+        match api_key {
+            api::PRODUCE => RequestBody::Produce(Box::default()),
+            api::FETCH => RequestBody::Fetch(None),
+            api::SASL_HANDSHAKE => RequestBody::Handshake(None),
+            api::API_VERSIONS => RequestBody::ApiVersions { software: None, cluster: None },
+            _ => RequestBody::Other,
+        }
+    }
+}
+
+impl Request {
+    pub fn event(&mut self, event: Event<'_>, names: &mut Names, session: &mut FetchSession, keeping: &mut Keeping<'_>) {
+        if let Event::Undecodable { reason } = &event {
+            self.undecodable = Some(reason);
+        }
+        if let Event::End { complete: false } = &event {
+            self.undecodable = self.undecodable.or(Some("gap"));
+        }
+        match (&mut self.body, &event) {
+            (RequestBody::Produce(produce), event) => produce.event(event, names, keeping),
+            (RequestBody::Fetch(asked), Event::Message(Message::FetchRequest(request))) => {
+                let mut forgot = 0;
+                *asked = Some(session.request(request, names, &mut forgot));
+                keeping.losses.add("fetch_session_full", forgot);
+            }
+            (RequestBody::Handshake(mechanism), Event::Message(Message::SaslHandshakeRequest(request))) => {
+                *mechanism = Some(request.mechanism.to_owned());
+            }
+            (RequestBody::ApiVersions { software, cluster }, Event::Message(Message::ApiVersionsRequest(request))) => {
+                let named = (request.client_software_name, request.client_software_version);
+                if let (Some(name), Some(version)) = named {
+                    *software = Some((name.to_owned(), version.to_owned()));
+                }
+                *cluster = request.cluster_id.map(str::to_owned);
+            }
+            _ => {}
+        }
+    }
+
+    /// False: the broker sends no answer (Produce with acks=0).
+    pub fn expects_answer(&self) -> bool {
+        !matches!(&self.body, RequestBody::Produce(produce) if produce.acks == Some(0))
+    }
+
+    /// Memory that keys, headers and compressed bodies take.
+    pub fn held(&self) -> usize {
+        match &self.body {
+            RequestBody::Produce(produce) => produce.partitions.iter().map(fact::Partition::held).sum(),
+            _ => 0,
+        }
+    }
+
+    /// The fact of an exchange without an answer: acks=0, closed or timed out.
+    pub fn unanswered(self, ended: Nanos, error: Option<&'static str>, server: Option<SocketAddr>) -> Says {
+        let mut exchange = self.exchange(ended, server);
+        exchange.error = error;
+        if let RequestBody::Produce(mut produce) = self.body {
+            if let Some(error) = error {
+                produce.failed(error);
+            }
+            exchange.produced = produce.partitions;
+        }
+        Says::Exchange(Box::new(exchange))
+    }
+
+    fn exchange(&self, ended: Nanos, server: Option<SocketAddr>) -> fact::Exchange {
+        fact::Exchange {
+            client_id: Arc::clone(&self.client_id),
+            api_key: self.api_key,
+            api_version: self.api_version,
+            correlation_id: self.correlation_id,
+            began: self.began,
+            ended,
+            request_bytes: self.bytes,
+            response_bytes: None,
+            error: None,
+            throttle_ms: None,
+            server,
+            produced: Vec::new(),
+            fetched: Vec::new(),
+            replica: false,
+            acks_all: matches!(&self.body, RequestBody::Produce(produce) if produce.acks == Some(-1)),
+        }
+    }
+}
+
+/// An answer while it comes in, with its request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub request: Request,
+    /// On the wire, size word included.
+    pub bytes: u64,
+    fetch: Option<FetchAnswer>,
+    error: Option<&'static str>,
+    throttle_ms: Option<u32>,
+    /// The Produce answer was read.
+    acknowledged: bool,
+    topics: Vec<(Uuid, Arc<str>)>,
+    cluster: Option<(Arc<str>, Vec<SocketAddr>)>,
+    undecodable: Option<&'static str>,
+}
+
+impl Answer {
+    pub fn new(mut request: Request, bytes: u64) -> Answer {
+        let fetch = match &mut request.body {
+            RequestBody::Fetch(asked) => asked.take().map(FetchAnswer::new),
+            _ => None,
+        };
+        Answer {
+            request,
+            bytes,
+            fetch,
+            error: None,
+            throttle_ms: None,
+            acknowledged: false,
+            topics: Vec::new(),
+            cluster: None,
+            undecodable: None,
+        }
+    }
+
+    pub fn event(&mut self, event: Event<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
+        match &event {
+            Event::Undecodable { reason } => self.undecodable = Some(reason),
+            Event::End { complete: false } => self.undecodable = self.undecodable.or(Some("gap")),
+            Event::Message(message) => self.message(message, names, keeping),
+            _ => {}
+        }
+        if let Some(fetch) = &mut self.fetch {
+            fetch.event(&event, names, keeping);
+        }
+    }
+
+    fn message(&mut self, message: &Message<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
+        self.error = message.first_error().and_then(error_name);
+        self.throttle_ms = message.throttle_time_ms().and_then(|ms| u32::try_from(ms).ok());
+        match (message, &mut self.request.body) {
+            (Message::ProduceResponse(answer), RequestBody::Produce(produce)) => {
+                let held = |produce: &ProduceRequest| produce.partitions.iter().map(fact::Partition::held).sum::<usize>();
+                let before = held(produce);
+                keeping.losses.add("partition_not_answered", produce.answered(answer, names));
+                *keeping.kept = keeping.kept.saturating_sub(before.saturating_sub(held(produce)));
+                self.acknowledged = true;
+            }
+            (Message::MetadataResponse(answer), _) => self.metadata(answer, names),
+            _ => {}
+        }
+    }
+
+    fn metadata(&mut self, answer: &MetadataResponse<'_>, names: &mut Names) {
+        for topic in &answer.topics {
+            if let Some(name) = topic.name
+                && topic.topic_id != Uuid::ZERO
+                && topic.error_code == 0
+            {
+                self.topics.push((topic.topic_id, names.get(name)));
+            }
+        }
+        if let Some(id) = answer.cluster_id.filter(|id| !id.is_empty()) {
+            let brokers = answer.brokers.iter().flat_map(|broker| addresses(broker.host, broker.port)).collect();
+            self.cluster = Some((names.get(id), brokers));
+        }
+    }
+
+    /// What stays accounted in `Keeping::kept` of the answer itself is given back by the caller through [`held`].
+    pub fn finish(mut self, ended: Nanos, server: Option<SocketAddr>, names: &mut Names, keeping: &mut Keeping<'_>) -> Vec<Says> {
+        let mut says = Vec::new();
+        let mut exchange = self.request.exchange(ended, server);
+        exchange.response_bytes = Some(self.bytes);
+        exchange.error = self.error;
+        exchange.throttle_ms = self.throttle_ms;
+        if let Some(fetch) = self.fetch.take() {
+            exchange.error = exchange.error.or(fetch.error);
+            exchange.throttle_ms = fetch.throttle_ms.and_then(|ms| u32::try_from(ms).ok());
+            (exchange.fetched, exchange.replica) = fetch.finish(keeping);
+        }
+        let mut claimed_cluster = None;
+        match self.request.body {
+            // Without the answer nobody knows what became of the records.
+            RequestBody::Produce(produce) if self.acknowledged => exchange.produced = produce.partitions,
+            RequestBody::Produce(produce) => {
+                let held: usize = produce.partitions.iter().map(fact::Partition::held).sum();
+                *keeping.kept = keeping.kept.saturating_sub(held);
+            }
+            // The client names the cluster that it means (KIP-1242); the broker agreed.
+            RequestBody::ApiVersions { cluster, .. } if exchange.error.is_none() => claimed_cluster = cluster,
+            _ => {}
+        }
+        if !self.topics.is_empty() {
+            says.push(Says::Topics(std::mem::take(&mut self.topics)));
+        }
+        let claimed = claimed_cluster.filter(|id| !id.is_empty()).map(|id| (names.get(&id), Vec::new()));
+        if let Some((id, brokers)) = self.cluster.take().or(claimed) {
+            says.push(Says::Cluster { id, client_id: Arc::clone(&exchange.client_id), server, brokers });
+        }
+        if let Some(reason) = self.request.undecodable.or(self.undecodable) {
+            says.push(Says::Unsupported { api_key: exchange.api_key, api_version: exchange.api_version, reason });
+        }
+        says.push(Says::Exchange(Box::new(exchange)));
+        says
+    }
+
+    /// The connection ended inside the answer.
+    pub fn give_up(mut self, keeping: &mut Keeping<'_>) -> Request {
+        if let Some(fetch) = self.fetch.take() {
+            fetch.give_up(keeping);
+        }
+        self.request
+    }
+}
+
+/// Kafka's name of an error; None for code 0. Codes newer than our table are `_OTHER` (OpenTelemetry's fallback).
+pub(crate) fn error_name(code: i16) -> Option<&'static str> {
+    (code != 0).then(|| error_code::name(code).unwrap_or("_OTHER"))
+}
+
+/// Socket addresses that a listed broker surely has. Host names are not looked up.
+fn addresses(host: &str, port: i32) -> Vec<SocketAddr> {
+    let Ok(port) = u16::try_from(port) else { return Vec::new() };
+    let address = |ip: IpAddr| SocketAddr::new(ip, port);
+    match host.parse::<IpAddr>() {
+        Ok(ip) => vec![address(ip)],
+        Err(_) if host.eq_ignore_ascii_case("localhost") => {
+            vec![address(IpAddr::from([127, 0, 0, 1])), address(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))]
+        }
+        Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,87 @@
+//! A Fetch answer while it comes in. In: body events, and what its request asked for; out: what was fetched from where.
+
+use kafka_wire::body::Event;
+
+use crate::exchange::error_name;
+use crate::fact::{Partition, Topic};
+use crate::fetch_session::FetchAsked;
+use crate::names::Names;
+use crate::produce::read_records;
+use crate::records::{Keeping, Reading};
+
+/// Partitions of one message that are kept apart.
+const PARTITIONS_MOST: usize = 65_536;
+
+#[derive(Debug)]
+pub(crate) struct FetchAnswer {
+    asked: FetchAsked,
+    pub throttle_ms: Option<i32>,
+    /// The first one, of the answer or of a partition.
+    pub error: Option<&'static str>,
+    topic: Option<Topic>,
+    reading: Option<Reading>,
+    partitions: Vec<Partition>,
+}
+
+impl FetchAnswer {
+    pub fn new(asked: FetchAsked) -> FetchAnswer {
+        FetchAnswer { asked, throttle_ms: None, error: None, topic: None, reading: None, partitions: Vec::new() }
+    }
+
+    pub fn event(&mut self, event: &Event<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
+        match event {
+            Event::Fetch { throttle_ms, error_code, .. } => {
+                self.throttle_ms = Some(*throttle_ms);
+                self.error = self.error.or(error_name(*error_code));
+            }
+            Event::Topic(topic) => {
+                self.end_partition(keeping);
+                self.topic = Some(names.topic(*topic));
+            }
+            Event::Partition(partition) => {
+                self.end_partition(keeping);
+                let Some(topic) = self.topic.clone().filter(|_| self.partitions.len() < PARTITIONS_MOST) else { return };
+                let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
+                let key = (topic, partition.index);
+                let fetch_offset = self.asked.offsets.get(&key).copied().filter(|offset| *offset >= 0);
+                let error = error_name(partition.error_code);
+                self.error = self.error.or(error);
+                let empty = Partition {
+                    error,
+                    fetch_offset,
+                    high_watermark: known(partition.high_watermark),
+                    log_start_offset: known(partition.log_start_offset),
+                    ..Partition::new(key.0, partition.index)
+                };
+                if partition.aborted.truncated && self.asked.read_committed {
+                    keeping.losses.add("aborted_transactions_cut", 1);
+                }
+                let aborted = self.asked.read_committed.then_some(partition.aborted.pairs);
+                self.reading = Some(Reading::fetched(empty, u64::from(partition.records_len.unwrap_or(0)), aborted));
+            }
+            Event::End { .. } | Event::Undecodable { .. } => self.end_partition(keeping),
+            // What a follower copies is not consumed.
+            other if !self.asked.replica => read_records(self.reading.as_mut(), other, keeping),
+            _ => {}
+        }
+    }
+
+    fn end_partition(&mut self, keeping: &mut Keeping<'_>) {
+        if let Some(reading) = self.reading.take() {
+            self.partitions.push(reading.finish(keeping));
+        }
+    }
+
+    /// What it kept and will not be used.
+    pub fn give_up(mut self, keeping: &mut Keeping<'_>) {
+        self.end_partition(keeping);
+        let held: usize = self.partitions.iter().map(Partition::held).sum();
+        *keeping.kept = keeping.kept.saturating_sub(held);
+    }
+
+    /// (partitions, made by a replica).
+    pub fn finish(mut self, keeping: &mut Keeping<'_>) -> (Vec<Partition>, bool) {
+        self.end_partition(keeping);
+        (self.partitions, self.asked.replica)
+    }
+}

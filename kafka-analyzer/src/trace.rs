@@ -1,0 +1,5 @@
+//! Trace context of records: from their headers, else from their address; and which records get spans.
+
+pub mod address;
+pub mod context;
+pub mod sampling;
