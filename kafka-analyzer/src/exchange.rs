@@ -143,7 +143,7 @@ pub(crate) struct Answer {
     /// On the wire, size word included.
     pub bytes: u64,
     fetch: Option<FetchAnswer>,
-    error: Option<&'static str>,
+    pub error: Option<&'static str>,
     throttle_ms: Option<u32>,
     /// The Produce answer was read.
     acknowledged: bool,
@@ -214,7 +214,7 @@ impl Answer {
         }
     }
 
-    /// What stays accounted in `Keeping::kept` of the answer itself is given back by the caller through [`held`].
+    /// What stays accounted in `Keeping::kept` of the answer itself is given back by the caller ([`Says::held`]).
     pub fn finish(mut self, ended: Nanos, server: Option<SocketAddr>, names: &mut Names, keeping: &mut Keeping<'_>) -> Vec<Says> {
         let mut says = Vec::new();
         let mut exchange = self.request.exchange(ended, server);

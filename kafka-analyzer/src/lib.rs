@@ -4,12 +4,24 @@
 //! one [`StreamStage`] for each ring, opens what [`Fact::needs_opening`] says (anywhere), and hands all facts through a [`Merge`] to the one [`Model`].
 #![forbid(unsafe_code)]
 
+mod answers;
 pub mod capture;
+mod classify;
+mod connection;
+mod exchange;
 pub mod fact;
+mod fetch;
+mod fetch_session;
 mod losses;
 mod merge;
 mod model;
+mod names;
 pub mod observation;
+mod open;
+mod produce;
+mod reassembly;
+mod records;
+mod requests;
 mod settings;
 mod stream;
 pub mod trace;
@@ -18,5 +30,6 @@ pub use fact::Fact;
 pub use losses::Losses;
 pub use merge::{HOLD, Merge};
 pub use model::{LearntNames, Model};
+pub use open::Opening;
 pub use settings::{Settings, SpanTree};
 pub use stream::StreamStage;

@@ -1,10 +1,37 @@
-//! The model thread's part: facts of the whole node to observations.
+//! The model thread's part. In: facts of the whole node in the order of the merge; out: observations with their final labels.
+//!
+//! A fact whose labels are not known yet (the name of a topic id, the cluster) waits up to 5 s of event time in a bounded table; then it goes
+//! with `id:<uuid>` or `unknown` for good. What is learnt once holds for all later facts. Counting happened before; nothing is summed up here.
 
-use crate::capture::Nanos;
-use crate::fact::Fact;
+mod clusters;
+mod progress;
+mod spans;
+mod topics;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kafka_wire::api;
+
+use crate::capture::{ConnectionId, Nanos, Pid};
+use crate::fact::{self, Fact, Says};
 use crate::losses::Losses;
-use crate::observation::Observation;
+use crate::observation::{self, CaptureGap, Exchange, FetchedPartition, Observation, Origin, ProducedPartition, Unsupported};
 use crate::settings::Settings;
+
+use clusters::Clusters;
+use progress::Progress;
+use spans::Spans;
+use topics::Topics;
+
+/// How long a fact waits for its labels.
+const PATIENCE: Nanos = 5_000_000_000;
+/// Facts that wait, and memory of the records kept in them.
+const WAITING_MOST: usize = 8192;
+const WAITING_BYTES_MOST: usize = 16 << 20;
+/// Connections whose socket is remembered.
+const CONNECTIONS_MOST: usize = 65_536;
 
 /// Names that are kept over a restart (state directory).
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -12,49 +39,276 @@ pub struct LearntNames {
     /// (topic id in Kafka's text form, name), sorted.
     pub topics: Vec<(String, String)>,
     /// (broker address, cluster id), sorted.
-    pub clusters: Vec<(std::net::SocketAddr, String)>,
+    pub clusters: Vec<(SocketAddr, String)>,
 }
 
 #[derive(Debug)]
 pub struct Model {
     settings: Settings,
+    topics: Topics,
+    clusters: Clusters,
+    /// The other end of each connection, where it became known later than its first facts.
+    servers: HashMap<ConnectionId, SocketAddr>,
+    waiting: VecDeque<Fact>,
+    waiting_bytes: usize,
+    progress: Progress,
+    spans: Spans,
     losses: Losses,
+}
+
+/// Labels of a fact.
+#[derive(Clone, Debug)]
+struct Labels {
+    origin: Origin,
+    pid: Pid,
+    cluster: Arc<str>,
+    client_id: Arc<str>,
+    server: Option<SocketAddr>,
 }
 
 impl Model {
     pub fn new(settings: &Settings) -> Model {
-        Model { settings: settings.clone(), losses: Losses::default() }
+        Model {
+            settings: settings.clone(),
+            topics: Topics::default(),
+            clusters: Clusters::default(),
+            servers: HashMap::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            progress: Progress::default(),
+            spans: Spans::new(settings),
+            losses: Losses::default(),
+        }
     }
 
     /// Eats the next fact of the merge.
-    pub fn fact(&mut self, fact: Fact, out: &mut Vec<Observation>) {
-        let _ = (&self.settings, fact, out);
+    pub fn fact(&mut self, mut fact: Fact, out: &mut Vec<Observation>) {
+        self.advance(fact.origin.time, out);
+        fact.settle();
+        let (origin, pid) = (fact.origin, fact.pid);
+        match &fact.says {
+            Says::Topics(topics) => {
+                self.losses.add("topic_table_full", self.topics.learn(topics));
+                self.retry(out);
+            }
+            Says::Cluster { id, client_id, server, brokers } => {
+                let server = server.or_else(|| self.servers.get(&origin.connection).copied());
+                self.clusters.learn(id, origin.connection, pid, client_id, server.iter().chain(brokers));
+                self.retry(out);
+            }
+            Says::Client(client) => {
+                self.bind(origin.connection, client);
+                if client.closed {
+                    // All that this connection said is in the merge's order before this.
+                    self.clusters.forget(origin.connection);
+                    self.servers.remove(&origin.connection);
+                }
+                self.retry(out);
+                self.resolve_or_wait(fact, out);
+            }
+            Says::Exchange(_) => self.resolve_or_wait(fact, out),
+            Says::Unsupported { api_key, api_version, reason } => {
+                let (api, api_version) = (api_name(*api_key), *api_version);
+                out.push(Observation::Unsupported(Unsupported { origin, pid, api, api_version, reason }));
+            }
+            Says::Gap { reason, bytes } => {
+                out.push(Observation::CaptureGap(CaptureGap { origin, pid, reason: *reason, bytes: *bytes }));
+            }
+        }
     }
 
-    /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels and timeouts go on.
+    /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels go on.
     pub fn advance(&mut self, now: Nanos, out: &mut Vec<Observation>) {
-        let _ = (now, out);
+        while self.waiting.front().is_some_and(|fact| fact.origin.time.saturating_add(PATIENCE) <= now) {
+            self.release(out);
+        }
     }
 
     /// The capture ended: what still waits goes out with the labels there are.
     pub fn finish(&mut self, out: &mut Vec<Observation>) {
-        let _ = out;
+        while !self.waiting.is_empty() {
+            self.release(out);
+        }
     }
 
     /// Topic ids met whose name is not known.
     pub fn unresolved_topics(&self) -> usize {
-        0
+        self.topics.unresolved()
     }
 
     pub fn learnt_names(&self) -> LearntNames {
-        LearntNames::default()
+        LearntNames { topics: self.topics.export(), clusters: self.clusters.export() }
     }
 
+    /// Before the first fact.
     pub fn restore_names(&mut self, names: &LearntNames) {
-        let _ = names;
+        self.topics.restore(&names.topics);
+        self.clusters.restore(&names.clusters);
     }
 
     pub fn losses(&self) -> &Losses {
         &self.losses
+    }
+
+    fn bind(&mut self, connection: ConnectionId, client: &fact::Client) {
+        if let Some(server) = client.server {
+            if self.servers.len() < CONNECTIONS_MOST || self.servers.contains_key(&connection) {
+                self.servers.insert(connection, server);
+            }
+            self.clusters.bind(connection, server);
+        }
+    }
+
+    fn resolve_or_wait(&mut self, fact: Fact, out: &mut Vec<Observation>) {
+        if self.is_resolved(&fact) {
+            self.observe(fact, out);
+            return;
+        }
+        if let Says::Exchange(exchange) = &fact.says {
+            for partition in exchange.produced.iter().chain(&exchange.fetched) {
+                self.topics.want(&partition.topic);
+            }
+        }
+        self.waiting_bytes += fact.says.held();
+        self.waiting.push_back(fact);
+        while self.waiting.len() > WAITING_MOST || self.waiting_bytes > WAITING_BYTES_MOST {
+            self.losses.add("label_table_full", 1);
+            self.release(out);
+        }
+    }
+
+    /// Something was learnt: perhaps some need not wait any more.
+    fn retry(&mut self, out: &mut Vec<Observation>) {
+        for fact in std::mem::take(&mut self.waiting) {
+            if self.is_resolved(&fact) {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(fact.says.held());
+                self.observe(fact, out);
+            } else {
+                self.waiting.push_back(fact);
+            }
+        }
+    }
+
+    /// The first one goes with the labels there are.
+    fn release(&mut self, out: &mut Vec<Observation>) {
+        if let Some(fact) = self.waiting.pop_front() {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(fact.says.held());
+            self.observe(fact, out);
+        }
+    }
+
+    fn server(&self, fact: &Fact, server: Option<SocketAddr>) -> Option<SocketAddr> {
+        server.or_else(|| self.servers.get(&fact.origin.connection).copied())
+    }
+
+    fn is_resolved(&self, fact: &Fact) -> bool {
+        match &fact.says {
+            Says::Exchange(exchange) => {
+                let partitions = exchange.produced.iter().chain(&exchange.fetched);
+                partitions.into_iter().all(|partition| self.topics.knows(&partition.topic))
+                    && self.cluster(fact, &exchange.client_id, exchange.server).is_some()
+            }
+            Says::Client(client) => client.closed || self.cluster(fact, &client.client_id, client.server).is_some(),
+            _ => true,
+        }
+    }
+
+    fn cluster(&self, fact: &Fact, client_id: &Arc<str>, server: Option<SocketAddr>) -> Option<&Arc<str>> {
+        self.clusters.find(fact.origin.connection, fact.pid, client_id, self.server(fact, server))
+    }
+
+    fn observe(&mut self, fact: Fact, out: &mut Vec<Observation>) {
+        let (client_id, server) = match &fact.says {
+            Says::Exchange(exchange) => (Arc::clone(&exchange.client_id), exchange.server),
+            Says::Client(client) => (Arc::clone(&client.client_id), client.server),
+            _ => return,
+        };
+        let cluster = self.cluster(&fact, &client_id, server).cloned().unwrap_or_else(|| "unknown".into());
+        let server = self.server(&fact, server);
+        let labels = Labels { origin: fact.origin, pid: fact.pid, cluster, client_id, server };
+        match fact.says {
+            Says::Exchange(exchange) => self.exchange(labels, *exchange, out),
+            Says::Client(client) => out.push(Observation::Client(observation::Client {
+                origin: labels.origin,
+                pid: labels.pid,
+                client_id: labels.client_id,
+                cluster: labels.cluster,
+                software: client.software,
+                mechanism: client.mechanism,
+                server: labels.server,
+                source: client.source,
+                closed: client.closed,
+            })),
+            _ => {}
+        }
+    }
+
+    fn exchange(&mut self, labels: Labels, mut exchange: fact::Exchange, out: &mut Vec<Observation>) {
+        let produced = self.named(std::mem::take(&mut exchange.produced));
+        let fetched = self.named(std::mem::take(&mut exchange.fetched));
+        let consumed = if exchange.replica { &[][..] } else { &fetched[..] };
+        out.push(Observation::Exchange(Exchange {
+            origin: labels.origin,
+            pid: labels.pid,
+            cluster: Arc::clone(&labels.cluster),
+            client_id: Arc::clone(&labels.client_id),
+            group: "".into(),
+            api_key: exchange.api_key,
+            api: api_name(exchange.api_key),
+            api_version: exchange.api_version,
+            correlation_id: exchange.correlation_id,
+            began: exchange.began,
+            ended: exchange.ended,
+            request_bytes: exchange.request_bytes,
+            response_bytes: exchange.response_bytes,
+            error: exchange.error,
+            throttle_ms: exchange.throttle_ms,
+            server: labels.server,
+            produced: produced.iter().map(produced_partition).collect(),
+            fetched: consumed.iter().map(fetched_partition).collect(),
+        }));
+        self.progress.produced(&labels, exchange.acks_all, &produced, out);
+        self.progress.fetched(&labels, exchange.replica, &fetched, out);
+        if self.settings.spans {
+            self.spans.produced(&labels, &exchange, &produced, out);
+            if !exchange.replica {
+                self.spans.fetched(&labels, &exchange, &fetched, out);
+            }
+        }
+    }
+
+    /// Partitions with the names of their topics, internal ones left out.
+    fn named(&self, partitions: Vec<fact::Partition>) -> Vec<(Arc<str>, fact::Partition)> {
+        let named = partitions.into_iter().map(|partition| (self.topics.label(&partition.topic), partition));
+        named.filter(|(topic, _)| self.settings.internal_topics || !topic.starts_with("__")).collect()
+    }
+}
+
+fn produced_partition((topic, partition): &(Arc<str>, fact::Partition)) -> ProducedPartition {
+    ProducedPartition {
+        topic: Arc::clone(topic),
+        partition: partition.index,
+        error: partition.error,
+        base_offset: partition.base_offset,
+        batches: partition.batches.clone(),
+    }
+}
+
+fn fetched_partition((topic, partition): &(Arc<str>, fact::Partition)) -> FetchedPartition {
+    FetchedPartition {
+        topic: Arc::clone(topic),
+        partition: partition.index,
+        error: partition.error,
+        fetch_offset: partition.fetch_offset,
+        high_watermark: partition.high_watermark,
+        records: partition.records,
+        batches: partition.batches.clone(),
+    }
+}
+
+fn api_name(api_key: i16) -> Arc<str> {
+    match api::name(api_key) {
+        Some(name) => name.into(),
+        None => api_key.to_string().into(),
     }
 }

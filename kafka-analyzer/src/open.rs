@@ -57,6 +57,16 @@ impl Fact {
     }
 }
 
+impl Says {
+    /// Memory that keys, headers and compressed bodies take.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Says::Exchange(exchange) => exchange.produced.iter().chain(&exchange.fetched).map(Partition::held).sum(),
+            _ => 0,
+        }
+    }
+}
+
 impl Sample {
     fn is_closed(&self) -> bool {
         matches!(self.content, Content::Compressed(_))
@@ -92,7 +102,7 @@ impl Partition {
     fn open_batch(&mut self, sample: &mut Sample, body: &[u8], is_fetch: bool, opening: &Opening) -> Option<Vec<KeptRecord>> {
         let header = sample.header;
         let mut inner = Vec::new();
-        decompress(header.codec, header.magic, body, OUTPUT_MOST, &mut inner).ok()?;
+        decompress(header.codec, body, OUTPUT_MOST, &mut inner).ok()?;
         let limits = Limits { keep: opening.keep, ..Limits::default() };
         let base_offset = sample.base_offset(self, is_fetch);
         let claimed = header.records_count.max(1) as u64;

@@ -123,12 +123,13 @@ impl Frames {
         self.left
     }
 
-    pub fn step<'a>(&mut self, piece: &mut Piece<'a>) -> Step<'a> {
+    /// `most` bounds the next [`Step::Body`].
+    pub fn step<'a>(&mut self, piece: &mut Piece<'a>, most: u64) -> Step<'a> {
         if piece.len() == 0 {
             return Step::Empty;
         }
         if self.left > 0 {
-            let segment = piece.take(self.left);
+            let segment = piece.take(self.left.min(most));
             self.left -= length(segment);
             return Step::Body(segment);
         }
@@ -243,7 +244,7 @@ mod tests {
         for piece in pieces {
             let mut piece = *piece;
             loop {
-                match frames.step(&mut piece) {
+                match frames.step(&mut piece, u64::MAX) {
                     Step::Empty => break,
                     Step::Start(start) => out.push((start.offset, start.began, start.size, 0, 0)),
                     Step::Lost => lost = true,

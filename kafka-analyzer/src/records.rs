@@ -285,7 +285,8 @@ impl KeptRecord {
             timestamp_delta: record.timestamp_delta,
             size: record.size,
             value_len: record.value_len,
-            key: record.key.map(Into::into),
+            // A key that was cut is no key.
+            key: record.key.filter(|key| record.key_len == u32::try_from(key.len()).ok()).map(Into::into),
             headers: record.headers.raw.into(),
             truncated: record.truncated,
         }

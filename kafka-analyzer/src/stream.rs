@@ -1,26 +1,111 @@
-//! The stream thread's part: captured bytes of one ring to facts.
+//! The stream thread's part. In: the capture events of one ring; out: facts, and verdicts for the kernel side.
+//!
+//! Holds the table of connections and the event time. Finds what was lost in the ring: an offset that jumps without a gap event. Times come from
+//! events only. Clock, Process, Exited and Tick events go to every shard; the others by connection.
 
-use crate::capture::{CaptureEvent, Nanos, Verdict};
-use crate::fact::Fact;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use kafka_wire::Segment;
+
+use crate::capture::{CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Verdict};
+use crate::connection::{Connection, Out, Role, Shared};
+use crate::fact::{Fact, Says};
 use crate::losses::Losses;
+use crate::merge::HOLD;
+use crate::names::Names;
+use crate::open::Opening;
+use crate::reassembly::Piece;
 use crate::settings::Settings;
+
+/// Connections that are remembered at once.
+const CONNECTIONS_MOST: usize = 16_384;
+/// A connection without events is forgotten; brokers close idle ones after 10 minutes by default (`connections.max.idle.ms`).
+const IDLE: Nanos = 7_200_000_000_000;
 
 /// One for each ring (shard).
 #[derive(Debug)]
 pub struct StreamStage {
-    settings: Settings,
+    shared: Shared,
+    connections: HashMap<ConnectionId, Entry>,
+    /// When to look at a connection again; entries may be early.
+    schedule: BinaryHeap<Reverse<(Nanos, ConnectionId)>>,
     clock: Nanos,
-    losses: Losses,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: Box<Connection>,
+    written: Position,
+    read: Position,
+    scheduled: Nanos,
+}
+
+/// Where a direction goes on.
+#[derive(Debug, Default)]
+struct Position {
+    next: Option<u64>,
+    /// Thread and entry time of the last call.
+    call: (u32, Nanos),
 }
 
 impl StreamStage {
     pub fn new(settings: &Settings) -> StreamStage {
-        StreamStage { settings: settings.clone(), clock: 0, losses: Losses::default() }
+        StreamStage {
+            shared: Shared {
+                settings: settings.clone(),
+                names: Names::default(),
+                kept: 0,
+                parked: 0,
+                losses: Losses::default(),
+            },
+            connections: HashMap::new(),
+            schedule: BinaryHeap::new(),
+            clock: 0,
+        }
     }
 
     /// Eats one event; appends what it says and what the kernel side should copy from now on.
     pub fn event(&mut self, event: &CaptureEvent<'_>, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
-        let _ = (&self.settings, event, facts, verdicts);
+        let time = match event {
+            CaptureEvent::Clock { monotonic, .. } => *monotonic,
+            CaptureEvent::Exited { time, .. }
+            | CaptureEvent::Opened { time, .. }
+            | CaptureEvent::Closed { time, .. }
+            | CaptureEvent::Tick { time } => *time,
+            CaptureEvent::Data { ended, .. } | CaptureEvent::Gap { ended, .. } => *ended,
+            CaptureEvent::Process(_) => self.clock,
+        };
+        self.clock = self.clock.max(time);
+        self.run_schedule(facts, verdicts);
+        match *event {
+            CaptureEvent::Opened { connection, time, pid, source, peer, .. } => {
+                if let Some(entry) = self.entry(connection, pid, source, Some(0)) {
+                    entry.connection.last_event = time;
+                    entry.connection.bind(peer, time, facts);
+                }
+            }
+            CaptureEvent::Data { connection, direction, offset, began, ended, pid, tid, source, bytes } => {
+                let call = (tid, began);
+                let moved = Moved { connection, direction, offset, began, ended, pid, source };
+                self.moved(moved, Segment::Bytes(bytes), Some(call), facts, verdicts);
+            }
+            CaptureEvent::Gap { connection, direction, offset, length, began, ended, pid, source, reason } => {
+                let moved = Moved { connection, direction, offset, began, ended, pid, source };
+                let gap = self.moved(moved, Segment::Elided(length), None, facts, verdicts);
+                self.say_gap(connection, ended, offset, reason, gap, facts);
+            }
+            CaptureEvent::Closed { connection, time } => self.close(connection, time, facts, verdicts),
+            CaptureEvent::Exited { pid, time } => {
+                let mut gone: Vec<ConnectionId> =
+                    self.connections.iter().filter(|(_, entry)| entry.connection.pid == pid).map(|(id, _)| *id).collect();
+                gone.sort_unstable();
+                for connection in gone {
+                    self.close(connection, time, facts, verdicts);
+                }
+            }
+            CaptureEvent::Clock { .. } | CaptureEvent::Process(_) | CaptureEvent::Tick { .. } => {}
+        }
     }
 
     /// Event time so far: `up_to` of [`crate::Merge::push`].
@@ -29,6 +114,142 @@ impl StreamStage {
     }
 
     pub fn losses(&self) -> &Losses {
-        &self.losses
+        &self.shared.losses
+    }
+
+    /// For [`Fact::open`].
+    pub fn opening(&self) -> Opening {
+        let settings = &self.shared.settings;
+        Opening { spans: settings.spans, keep: if settings.spans { settings.max_message_size } else { 0 } }
+    }
+
+    /// Bytes that are held of streams, over all connections.
+    pub fn held(&self) -> usize {
+        let connections: usize = self.connections.values().map(|entry| entry.connection.held()).sum();
+        connections + self.shared.parked + self.shared.kept
+    }
+
+    /// Connections in the table.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn entry(&mut self, id: ConnectionId, pid: Pid, source: Source, next: Option<u64>) -> Option<&mut Entry> {
+        if !self.connections.contains_key(&id) {
+            if self.connections.len() >= CONNECTIONS_MOST {
+                self.shared.losses.add("connection_table_full", 1);
+                return None;
+            }
+            let connection = Box::new(Connection::new(id, pid, source, &self.shared.settings));
+            let position = || Position { next, ..Position::default() };
+            let entry = Entry { connection, written: position(), read: position(), scheduled: Nanos::MAX };
+            self.connections.insert(id, entry);
+        }
+        self.connections.get_mut(&id)
+    }
+
+    /// Bytes or a gap of a direction. Returns the part of the gap that was new.
+    fn moved(
+        &mut self,
+        moved: Moved,
+        segment: Segment<'_>,
+        call: Option<(u32, Nanos)>,
+        facts: &mut Vec<Fact>,
+        verdicts: &mut Vec<Verdict>,
+    ) -> u64 {
+        let Moved { connection: id, direction, offset, began, ended, pid, source } = moved;
+        if self.entry(id, pid, source, None).is_none() {
+            return 0;
+        }
+        let Some(entry) = self.connections.get_mut(&id) else { return 0 };
+        entry.connection.pid = pid;
+        entry.connection.last_event = ended;
+        let position = match direction {
+            Direction::Write => &mut entry.written,
+            Direction::Read => &mut entry.read,
+        };
+        let starts_call = call.is_some_and(|call| call != position.call);
+        position.call = call.unwrap_or_default();
+        let next = position.next.unwrap_or(offset);
+        let mut piece = Piece { offset, began, ended, starts_call, segment };
+        // Offsets never go back; should they, what was seen already is left out.
+        piece.take(next.saturating_sub(offset));
+        let missing = offset.saturating_sub(next);
+        position.next = Some(next.max(offset.saturating_add(piece_end(segment))));
+        let mut out = Out { shared: &mut self.shared, facts, verdicts };
+        if entry.connection.deadline().is_some_and(|deadline| deadline <= ended) {
+            entry.connection.expire(ended, &mut out);
+        }
+        if missing > 0 {
+            let hole = Piece { offset: next, began, ended, starts_call: false, segment: Segment::Elided(missing) };
+            entry.connection.data(direction, hole, &mut out);
+        }
+        let new = piece.len();
+        if new > 0 {
+            entry.connection.data(direction, piece, &mut out);
+        }
+        self.schedule(id);
+        self.say_gap(id, ended, next, GapReason::RingFull, missing, facts);
+        new
+    }
+
+    fn say_gap(&mut self, id: ConnectionId, time: Nanos, offset: u64, reason: GapReason, bytes: u64, facts: &mut Vec<Fact>) {
+        if let Some(entry) = self.connections.get(&id).filter(|entry| bytes > 0 && entry.connection.role == Role::Client) {
+            entry.connection.emit(time, offset, Says::Gap { reason, bytes }, facts);
+        }
+    }
+
+    fn close(&mut self, id: ConnectionId, time: Nanos, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
+        if let Some(mut entry) = self.connections.remove(&id) {
+            entry.connection.close(time, &mut Out { shared: &mut self.shared, facts, verdicts });
+        }
+    }
+
+    fn schedule(&mut self, id: ConnectionId) {
+        let Some(entry) = self.connections.get_mut(&id) else { return };
+        let idle = entry.connection.last_event.saturating_add(IDLE);
+        let at = entry.connection.deadline().unwrap_or(idle).min(idle);
+        if at < entry.scheduled {
+            entry.scheduled = at;
+            self.schedule.push(Reverse((at, id)));
+        }
+    }
+
+    /// Gives up what was due. A little late, because events of one ring may be out of order by that much.
+    fn run_schedule(&mut self, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
+        let now = self.clock.saturating_sub(HOLD);
+        while let Some(Reverse((at, id))) = self.schedule.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.schedule.pop();
+            let Some(entry) = self.connections.get_mut(&id) else { continue };
+            if entry.scheduled != at {
+                continue;
+            }
+            entry.scheduled = Nanos::MAX;
+            let idle = entry.connection.last_event.saturating_add(IDLE);
+            entry.connection.expire(now, &mut Out { shared: &mut self.shared, facts, verdicts });
+            if idle <= now {
+                self.close(id, idle, facts, verdicts);
+                self.shared.losses.add("connection_idle", 1);
+            } else {
+                self.schedule(id);
+            }
+        }
+    }
+}
+
+struct Moved {
+    connection: ConnectionId,
+    direction: Direction,
+    offset: u64,
+    began: Nanos,
+    ended: Nanos,
+    pid: Pid,
+    source: Source,
+}
+
+fn piece_end(segment: Segment<'_>) -> u64 {
+    match segment {
+        Segment::Bytes(bytes) => bytes.len() as u64,
+        Segment::Elided(n) => n,
     }
 }

@@ -1,0 +1,306 @@
+//! One connection. In: its two directions as pieces; out: facts and the verdict what to copy.
+//!
+//! Holds what both directions share: who the client is, which requests wait for an answer, what each fetch asked for. The written
+//! direction is in `requests`, the read one in `answers`, the question whether this is Kafka at all in `classify`.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kafka_wire::body::Limits;
+
+use crate::answers::Answers;
+use crate::capture::{ConnectionId, Copy, Nanos, Pid, Protocol, Source, Verdict};
+use crate::classify::Sniffed;
+use crate::exchange::{Request, RequestBody};
+use crate::fact::{self, Fact, Says};
+use crate::fetch_session::FetchSession;
+use crate::losses::Losses;
+use crate::names::Names;
+use crate::observation::Origin;
+use crate::records::Keeping;
+use crate::requests::Requests;
+use crate::settings::Settings;
+use crate::trace::sampling::Sampler;
+
+/// Requests that wait for an answer; clients pipeline 5 to some tens.
+const PENDING_MOST: usize = 1024;
+/// An answer to these may take as long as a group needs to rebalance (`max.poll.interval.ms`, 5 min by default) and more.
+const PATIENT: [i16; 2] = [11, 14];
+const TIMEOUT: Nanos = 300_000_000_000;
+const TIMEOUT_PATIENT: Nanos = 1_800_000_000_000;
+
+/// What all connections of a stage share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub names: Names,
+    /// Bytes of keys, headers and compressed bodies that wait.
+    pub kept: usize,
+    /// Bytes of answers whose request was not captured yet.
+    pub parked: usize,
+    pub losses: Losses,
+}
+
+impl Shared {
+    pub fn limits(&self) -> Limits {
+        let keep = if self.settings.spans { self.settings.max_message_size } else { 0 };
+        Limits { keep, ..Limits::default() }
+    }
+}
+
+/// Where a call's results go.
+pub(crate) struct Out<'a> {
+    pub shared: &'a mut Shared,
+    pub facts: &'a mut Vec<Fact>,
+    pub verdicts: &'a mut Vec<Verdict>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Undecided,
+    /// The end that writes requests.
+    Client,
+    /// A broker's end, or not Kafka: nobody reads it.
+    Ignored,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub id: ConnectionId,
+    pub pid: Pid,
+    pub source: Source,
+    pub server: Option<SocketAddr>,
+    pub role: Role,
+    pub sniffed: Sniffed,
+    /// A request only a client would send, or an answer that matched: not a chance likeness.
+    pub proven: bool,
+    pub client: ClientFacts,
+    pub requests: Requests,
+    pub answers: Answers,
+    pub pending: VecDeque<Request>,
+    pub session: FetchSession,
+    /// One for each direction, so that their interleaving does not matter.
+    pub write_sampler: Sampler,
+    pub read_sampler: Sampler,
+    pub last_event: Nanos,
+}
+
+/// What is known of the client, and whether the model knows it.
+#[derive(Debug, Default)]
+pub(crate) struct ClientFacts {
+    pub client_id: Option<Arc<str>>,
+    software: Option<(String, String)>,
+    mechanism: Option<String>,
+    told: bool,
+}
+
+impl Connection {
+    pub fn new(id: ConnectionId, pid: Pid, source: Source, settings: &Settings) -> Connection {
+        Connection {
+            id,
+            pid,
+            source,
+            server: None,
+            role: Role::Undecided,
+            sniffed: Sniffed::default(),
+            proven: false,
+            client: ClientFacts::default(),
+            requests: Requests::new(),
+            answers: Answers::new(),
+            pending: VecDeque::new(),
+            session: FetchSession::default(),
+            write_sampler: Sampler::new(settings.spans_per_second),
+            read_sampler: Sampler::new(settings.spans_per_second),
+            last_event: 0,
+        }
+    }
+
+    /// Nobody reads this connection any more.
+    pub fn ignore(&mut self, protocol: Protocol, out: &mut Out<'_>) {
+        self.drop_state(out.shared);
+        self.role = Role::Ignored;
+        out.verdicts.push(Verdict { connection: self.id, protocol, copy: Copy::None });
+    }
+
+    /// Gives back what it holds.
+    pub fn drop_state(&mut self, shared: &mut Shared) {
+        for request in self.pending.drain(..) {
+            shared.kept = shared.kept.saturating_sub(request.held());
+        }
+        if let Some(request) = std::mem::replace(&mut self.requests, Requests::new()).in_progress(&mut self.write_sampler, shared) {
+            shared.kept = shared.kept.saturating_sub(request.held());
+        }
+        if let Some(request) = std::mem::replace(&mut self.answers, Answers::new()).in_progress(&mut self.read_sampler, shared) {
+            shared.kept = shared.kept.saturating_sub(request.held());
+        }
+    }
+
+    pub fn emit(&self, time: Nanos, offset: u64, says: Says, facts: &mut Vec<Fact>) {
+        facts.push(Fact { origin: Origin { time, connection: self.id, offset }, pid: self.pid, says });
+    }
+
+    /// A request was read to its end.
+    pub fn requested(&mut self, request: Request, out: &mut Out<'_>) {
+        if matches!(request.body, RequestBody::Token) {
+            self.push_pending(request, out);
+            self.resume(out);
+            return;
+        }
+        if !self.proven && !self.weigh(request.api_key, &request.client_id, out) {
+            out.shared.kept = out.shared.kept.saturating_sub(request.held());
+            return;
+        }
+        if self.client.client_id.as_ref() != Some(&request.client_id) {
+            self.client.client_id = Some(Arc::clone(&request.client_id));
+        }
+        if request.expects_answer() {
+            self.push_pending(request, out);
+            self.resume(out);
+            return;
+        }
+        out.shared.kept = out.shared.kept.saturating_sub(request.held());
+        if !self.proven {
+            return;
+        }
+        self.say_unsupported(&request, request.written, out);
+        let (ended, offset) = (request.written, request.offset);
+        let says = request.unanswered(ended, None, self.server);
+        self.emit(ended, offset, says, out.facts);
+    }
+
+    fn push_pending(&mut self, request: Request, out: &mut Out<'_>) {
+        if self.pending.len() >= PENDING_MOST
+            && let Some(oldest) = self.pending.pop_front()
+        {
+            self.forget(oldest, out);
+        }
+        self.pending.push_back(request);
+    }
+
+    /// No answer will be matched any more, and what became of the request is not known.
+    pub fn forget(&mut self, request: Request, out: &mut Out<'_>) {
+        out.shared.kept = out.shared.kept.saturating_sub(request.held());
+        if !matches!(request.body, RequestBody::Token) && self.proven {
+            let (time, api_key, api_version) = (request.written, request.api_key, request.api_version);
+            let says = Says::Unsupported { api_key, api_version, reason: "unanswered" };
+            self.emit(time, request.offset, says, out.facts);
+        }
+    }
+
+    fn say_unsupported(&self, request: &Request, time: Nanos, out: &mut Out<'_>) {
+        if let Some(reason) = request.undecodable {
+            let (api_key, api_version) = (request.api_key, request.api_version);
+            self.emit(time, request.offset, Says::Unsupported { api_key, api_version, reason }, out.facts);
+        }
+    }
+
+    /// An exchange ended well: learns who the client is. The model is told before the exchange itself.
+    pub fn learn(&mut self, body: &RequestBody, refused: bool, time: Nanos, offset: u64, facts: &mut Vec<Fact>) {
+        let mut news = !self.client.told;
+        match body {
+            RequestBody::ApiVersions { software: Some(software), .. } if self.client.software.as_ref() != Some(software) => {
+                self.client.software = Some(software.clone());
+                news = true;
+            }
+            RequestBody::Handshake(Some(mechanism)) if !refused && self.client.mechanism.as_ref() != Some(mechanism) => {
+                self.client.mechanism = Some(mechanism.clone());
+                news = true;
+            }
+            _ => {}
+        }
+        if news {
+            self.client.told = true;
+            self.emit(time, offset, self.client_fact(false), facts);
+        }
+    }
+
+    fn client_fact(&self, closed: bool) -> Says {
+        Says::Client(fact::Client {
+            client_id: self.client.client_id.clone().unwrap_or_default(),
+            software: self.client.software.clone(),
+            mechanism: self.client.mechanism.clone(),
+            server: self.server,
+            source: self.source.as_str(),
+            closed,
+        })
+    }
+
+    /// The socket's other end became known.
+    pub fn bind(&mut self, peer: Option<SocketAddr>, time: Nanos, facts: &mut Vec<Fact>) {
+        if peer.is_some() && self.server != peer {
+            self.server = peer;
+            if self.client.told {
+                self.emit(time, 0, self.client_fact(false), facts);
+            }
+        }
+    }
+
+    /// The connection ended: what waits for an answer will not get one.
+    pub fn close(&mut self, time: Nanos, out: &mut Out<'_>) {
+        if self.role == Role::Client && self.proven {
+            let answering = std::mem::replace(&mut self.answers, Answers::new()).in_progress(&mut self.read_sampler, out.shared);
+            let requesting = std::mem::replace(&mut self.requests, Requests::new()).in_progress(&mut self.write_sampler, out.shared);
+            let pending: Vec<Request> = answering.into_iter().chain(self.pending.drain(..)).chain(requesting).collect();
+            for request in pending {
+                self.fail(request, time, "CONNECTION_CLOSED", out);
+            }
+        }
+        if self.client.told {
+            self.emit(time, 0, self.client_fact(true), out.facts);
+        }
+        self.drop_state(out.shared);
+    }
+
+    fn fail(&self, request: Request, time: Nanos, error: &'static str, out: &mut Out<'_>) {
+        out.shared.kept = out.shared.kept.saturating_sub(request.held());
+        if !matches!(request.body, RequestBody::Token) {
+            self.say_unsupported(&request, time, out);
+            let offset = request.offset;
+            let says = request.unanswered(time, Some(error), self.server);
+            self.emit(time, offset, says, out.facts);
+        }
+    }
+
+    /// Bytes held of its streams, parked ones and those of records aside.
+    pub fn held(&self) -> usize {
+        self.requests.held() + self.answers.held()
+    }
+
+    /// When something of this connection has to be given up, at the earliest.
+    pub fn deadline(&self) -> Option<Nanos> {
+        // Brokers answer in order: what waits behind the first cannot be due before it.
+        let pending = self.pending.front().map(due);
+        let parked = self.answers.deadline();
+        pending.into_iter().chain(parked).min()
+    }
+
+    /// Gives up what was due before `now`.
+    pub fn expire(&mut self, now: Nanos, out: &mut Out<'_>) {
+        while self.pending.front().is_some_and(|request| due(request) <= now) {
+            if let Some(request) = self.pending.pop_front() {
+                let time = due(&request);
+                if self.proven {
+                    self.fail(request, time, "TIMEOUT", out);
+                } else {
+                    self.forget(request, out);
+                }
+            }
+        }
+        if self.answers.deadline().is_some_and(|deadline| deadline <= now) {
+            self.give_up_parked(out);
+        }
+    }
+}
+
+/// What a decoder's events are read with; `began` is when the message began.
+pub(crate) fn keeping<'a>(sampler: &'a mut Sampler, began: Nanos, shared: &'a mut Shared) -> (Keeping<'a>, &'a mut Names) {
+    let keeping =
+        Keeping { spans: shared.settings.spans, sampler, time: began, kept: &mut shared.kept, losses: &mut shared.losses };
+    (keeping, &mut shared.names)
+}
+
+fn due(request: &Request) -> Nanos {
+    let patience = if PATIENT.contains(&request.api_key) { TIMEOUT_PATIENT } else { TIMEOUT };
+    request.written.saturating_add(patience)
+}
