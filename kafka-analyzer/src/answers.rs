@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
+use kafka_wire::Segment;
 use kafka_wire::body::{Decoder, Side};
 use kafka_wire::header::{Parse, Plausible, parse_response};
-use kafka_wire::Segment;
 
 use crate::capture::Nanos;
 use crate::connection::{Connection, Out, Role, Shared, keeping};
@@ -47,12 +47,27 @@ enum Sync {
 enum Frame {
     Between,
     /// Up to the correlation id.
-    Id { start: Start, head: Vec<u8> },
+    Id {
+        start: Start,
+        head: Vec<u8>,
+    },
     /// No request with this correlation id was captured yet.
-    Waits { start: Start, head: Vec<u8>, since: Nanos },
+    Waits {
+        start: Start,
+        head: Vec<u8>,
+        since: Nanos,
+    },
     /// The rest of the header.
-    Tags { start: Start, head: Vec<u8>, request: Box<Request>, need: usize },
-    Body { answer: Box<Answer>, decoder: Box<Decoder> },
+    Tags {
+        start: Start,
+        head: Vec<u8>,
+        request: Box<Request>,
+        need: usize,
+    },
+    Body {
+        answer: Box<Answer>,
+        decoder: Box<Decoder>,
+    },
     Skip,
 }
 
@@ -91,7 +106,9 @@ impl Answers {
     /// Memory held, decoder and parked pieces aside.
     pub fn held(&self) -> usize {
         let head = match &self.frame {
-            Frame::Id { head, .. } | Frame::Waits { head, .. } | Frame::Tags { head, .. } => head.len(),
+            Frame::Id { head, .. } | Frame::Waits { head, .. } | Frame::Tags { head, .. } => {
+                head.len()
+            }
             _ => 0,
         };
         head + self.hunt.held()
@@ -121,9 +138,15 @@ impl Connection {
 
     /// A request was captured: perhaps an answer waits for it.
     pub fn resume(&mut self, out: &mut Out<'_>) {
-        let Frame::Waits { head, since, .. } = &self.answers.frame else { return };
+        let Frame::Waits { head, since, .. } = &self.answers.frame else {
+            return;
+        };
         let (id, since) = (correlation_id(head), *since);
-        match self.pending.iter().position(|request| id.is_some_and(|id| answers(request, id))) {
+        match self
+            .pending
+            .iter()
+            .position(|request| id.is_some_and(|id| answers(request, id)))
+        {
             Some(at) => self.matched(at, since, out),
             None if self.expects_token() => {
                 self.pending.pop_front();
@@ -148,7 +171,11 @@ impl Connection {
             return;
         };
         if self.answers.sync == Sync::Known {
-            let says = Says::Unsupported { api_key: -1, api_version: -1, reason: "unmatched_response" };
+            let says = Says::Unsupported {
+                api_key: -1,
+                api_version: -1,
+                reason: "unmatched_response",
+            };
             self.emit(since, start.offset, says, out.facts);
         } else {
             self.answers.sync = Sync::Lost;
@@ -158,7 +185,9 @@ impl Connection {
 
     fn unpark(&mut self, out: &mut Out<'_>) {
         while !matches!(self.answers.frame, Frame::Waits { .. }) {
-            let Some(owned) = self.answers.parked.pop_front() else { return };
+            let Some(owned) = self.answers.parked.pop_front() else {
+                return;
+            };
             self.answers.parked_bytes = self.answers.parked_bytes.saturating_sub(owned.held());
             out.shared.parked = out.shared.parked.saturating_sub(owned.held());
             self.read_now(owned.piece(), out);
@@ -172,7 +201,11 @@ impl Connection {
             }
             if self.answers.sync == Sync::Lost {
                 let pending = &self.pending;
-                match self.answers.hunt.offer(piece, |bytes| plausible_answer(bytes, pending)) {
+                match self
+                    .answers
+                    .hunt
+                    .offer(piece, |bytes| plausible_answer(bytes, pending))
+                {
                     Found::Nothing => return,
                     Found::Here => self.found_answers(),
                     Found::Held(held) => {
@@ -236,29 +269,53 @@ impl Connection {
             self.pending.pop_front();
             self.answers.frame = Frame::Skip;
         } else if (4..=i32::MAX as u32).contains(&start.size) {
-            self.answers.frame = Frame::Id { start, head: Vec::with_capacity(8) };
+            self.answers.frame = Frame::Id {
+                start,
+                head: Vec::with_capacity(8),
+            };
         } else if self.requests.tokens {
-            self.answers.frame = Frame::Waits { start, head: Vec::new(), since: ended };
+            self.answers.frame = Frame::Waits {
+                start,
+                head: Vec::new(),
+                since: ended,
+            };
         } else {
             self.lose_answers(out);
         }
     }
 
     fn lose_answers(&mut self, out: &mut Out<'_>) {
-        out.shared.losses.add("answer_boundary_lost", u64::from(self.answers.sync == Sync::Known));
+        out.shared.losses.add(
+            "answer_boundary_lost",
+            u64::from(self.answers.sync == Sync::Known),
+        );
         self.answers.sync = Sync::Lost;
         self.answers.frame = Frame::Between;
     }
 
     fn answer_bytes(&mut self, segment: Segment<'_>, ended: Nanos, out: &mut Out<'_>) {
-        match (std::mem::replace(&mut self.answers.frame, Frame::Skip), segment) {
-            (Frame::Body { mut answer, mut decoder }, segment) => {
-                let (mut keeping, names) = keeping(&mut self.read_sampler, answer.request.began, out.shared);
-                decoder.feed(segment, &mut |event| answer.event(event, names, &mut keeping));
+        match (
+            std::mem::replace(&mut self.answers.frame, Frame::Skip),
+            segment,
+        ) {
+            (
+                Frame::Body {
+                    mut answer,
+                    mut decoder,
+                },
+                segment,
+            ) => {
+                let (mut keeping, names) =
+                    keeping(&mut self.read_sampler, answer.request.began, out.shared);
+                decoder.feed(segment, &mut |event| {
+                    answer.event(event, names, &mut keeping)
+                });
                 self.answers.frame = Frame::Body { answer, decoder };
             }
             // The size word tells where the next frame begins; this one stays unknown.
-            (Frame::Id { .. }, Segment::Elided(_)) => out.shared.losses.add("answer_header_hidden", 1),
+            (Frame::Id { .. }, Segment::Elided(_)) => {
+                out.shared.losses.add("answer_header_hidden", 1)
+            }
             (Frame::Tags { request, .. }, Segment::Elided(_)) => self.forget(*request, out),
             (Frame::Id { start, mut head }, Segment::Bytes(bytes)) => {
                 head.extend_from_slice(bytes);
@@ -266,12 +323,24 @@ impl Connection {
                     self.answers.frame = Frame::Id { start, head };
                     return;
                 };
-                self.answers.frame = Frame::Waits { start, head, since: ended };
+                self.answers.frame = Frame::Waits {
+                    start,
+                    head,
+                    since: ended,
+                };
                 if let Some(at) = self.pending.iter().position(|request| answers(request, id)) {
                     self.matched(at, ended, out);
                 }
             }
-            (Frame::Tags { start, mut head, request, .. }, Segment::Bytes(bytes)) => {
+            (
+                Frame::Tags {
+                    start,
+                    mut head,
+                    request,
+                    ..
+                },
+                Segment::Bytes(bytes),
+            ) => {
                 head.extend_from_slice(bytes);
                 self.header(start, head, request, out);
             }
@@ -281,7 +350,11 @@ impl Connection {
 
     /// The answer in front is that of `pending[at]`. Brokers answer in order, so those before it lost theirs.
     fn matched(&mut self, at: usize, ended: Nanos, out: &mut Out<'_>) {
-        let Frame::Waits { start, head, .. } = std::mem::replace(&mut self.answers.frame, Frame::Skip) else { return };
+        let Frame::Waits { start, head, .. } =
+            std::mem::replace(&mut self.answers.frame, Frame::Skip)
+        else {
+            return;
+        };
         let earlier: Vec<Request> = self.pending.drain(..at).collect();
         for request in earlier {
             self.forget(request, out);
@@ -302,13 +375,27 @@ impl Connection {
         match parse_response(start.size, &head, api_key, api_version) {
             Parse::Done(_, used) => {
                 let body_len = u64::from(start.size).saturating_sub(used as u64);
-                let decoder = Decoder::new(Side::Response, api_key, api_version, body_len, out.shared.limits());
+                let decoder = Decoder::new(
+                    Side::Response,
+                    api_key,
+                    api_version,
+                    body_len,
+                    out.shared.limits(),
+                );
                 let answer = Answer::new(*request, u64::from(start.size) + 4);
-                self.answers.frame = Frame::Body { answer: Box::new(answer), decoder: Box::new(decoder) };
+                self.answers.frame = Frame::Body {
+                    answer: Box::new(answer),
+                    decoder: Box::new(decoder),
+                };
             }
             Parse::Need(n) if n <= HEAD_MOST => {
                 let need = n.saturating_sub(head.len());
-                self.answers.frame = Frame::Tags { start, head, request, need };
+                self.answers.frame = Frame::Tags {
+                    start,
+                    head,
+                    request,
+                    need,
+                };
             }
             Parse::Need(_) | Parse::Bad(_) => {
                 self.answers.frame = Frame::Skip;
@@ -322,8 +409,12 @@ impl Connection {
             Frame::Between | Frame::Skip | Frame::Id { .. } => {}
             waits @ Frame::Waits { .. } => self.answers.frame = waits,
             Frame::Tags { request, .. } => self.forget(*request, out),
-            Frame::Body { mut answer, mut decoder } => {
-                let (mut keeping, names) = keeping(&mut self.read_sampler, answer.request.began, out.shared);
+            Frame::Body {
+                mut answer,
+                mut decoder,
+            } => {
+                let (mut keeping, names) =
+                    keeping(&mut self.read_sampler, answer.request.began, out.shared);
                 decoder.finish(&mut |event| answer.event(event, names, &mut keeping));
                 self.answered(*answer, ended, out);
             }
@@ -333,7 +424,8 @@ impl Connection {
     fn answered(&mut self, answer: Answer, ended: Nanos, out: &mut Out<'_>) {
         let (offset, refused) = (answer.request.offset, answer.error.is_some());
         self.learn(&answer.request.body, refused, ended, offset, out.facts);
-        let (mut keeping, names) = keeping(&mut self.read_sampler, answer.request.began, out.shared);
+        let (mut keeping, names) =
+            keeping(&mut self.read_sampler, answer.request.began, out.shared);
         let all = answer.finish(ended, self.server, names, &mut keeping);
         for says in all {
             out.shared.kept = out.shared.kept.saturating_sub(says.held());
@@ -352,7 +444,9 @@ fn answers(request: &Request, id: i32) -> bool {
 
 /// Could an answer to a waiting request begin here, at its size word?
 fn plausible_answer(bytes: &[u8], pending: &VecDeque<Request>) -> Plausible {
-    let Some((size, rest)) = bytes.split_first_chunk() else { return Plausible::NeedMore };
+    let Some((size, rest)) = bytes.split_first_chunk() else {
+        return Plausible::NeedMore;
+    };
     if !(4..=i32::MAX).contains(&i32::from_be_bytes(*size)) {
         return Plausible::No;
     }

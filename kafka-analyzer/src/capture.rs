@@ -12,11 +12,15 @@ pub type Nanos = u64;
 pub type Pid = u32;
 
 /// Identity of one connection for the life of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ConnectionId(pub u64);
 
 /// Direction as the watched process sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     Read,
@@ -24,7 +28,9 @@ pub enum Direction {
 }
 
 /// Where plaintext was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     Socket,
@@ -45,7 +51,9 @@ impl Source {
 }
 
 /// Why bytes of a stream are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     CallLimit,
@@ -89,9 +97,15 @@ pub struct ProcessInfo {
 #[derive(Clone, Debug)]
 pub enum CaptureEvent<'a> {
     /// `wall` nanoseconds since the epoch were shown when the monotonic clock showed `monotonic`.
-    Clock { monotonic: Nanos, wall: u64 },
+    Clock {
+        monotonic: Nanos,
+        wall: u64,
+    },
     Process(ProcessInfo),
-    Exited { pid: Pid, time: Nanos },
+    Exited {
+        pid: Pid,
+        time: Nanos,
+    },
     /// Seen for the first time, or (a second time) its peer became known.
     Opened {
         connection: ConnectionId,
@@ -126,9 +140,14 @@ pub enum CaptureEvent<'a> {
         source: Source,
         reason: GapReason,
     },
-    Closed { connection: ConnectionId, time: Nanos },
+    Closed {
+        connection: ConnectionId,
+        time: Nanos,
+    },
     /// Nothing happened up to this time: lets waiting answers and timeouts go on.
-    Tick { time: Nanos },
+    Tick {
+        time: Nanos,
+    },
 }
 
 /// The one arrow back to the kernel.

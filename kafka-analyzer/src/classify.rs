@@ -45,7 +45,8 @@ impl First {
     fn add(&mut self, segment: Segment<'_>) {
         match segment {
             Segment::Bytes(bytes) if !self.ended => {
-                self.bytes.extend(bytes.iter().take(FIRST.saturating_sub(self.bytes.len())));
+                self.bytes
+                    .extend(bytes.iter().take(FIRST.saturating_sub(self.bytes.len())));
                 self.ended = self.bytes.len() >= FIRST;
             }
             _ => self.ended = true,
@@ -100,14 +101,22 @@ impl Connection {
             return;
         }
         self.role = Role::Client;
-        out.verdicts.push(Verdict { connection: self.id, protocol: Protocol::Kafka, copy: Copy::Whole });
+        out.verdicts.push(Verdict {
+            connection: self.id,
+            protocol: Protocol::Kafka,
+            copy: Copy::Whole,
+        });
     }
 
     /// What is written answers what is read.
     fn is_broker_end(&self) -> bool {
         let (written, read) = (&self.sniffed.written, &self.sniffed.read);
-        let answers = |answer: &First, request: &First| answer.word(4).is_some() && answer.word(4) == request.word(8);
-        plausible_request(&read.bytes) != Plausible::No && answers(written, read) && !answers(read, written)
+        let answers = |answer: &First, request: &First| {
+            answer.word(4).is_some() && answer.word(4) == request.word(8)
+        };
+        plausible_request(&read.bytes) != Plausible::No
+            && answers(written, read)
+            && !answers(read, written)
     }
 
     /// No request was found yet.
@@ -116,14 +125,20 @@ impl Connection {
             self.ignore(Protocol::Kafka, out);
             return;
         }
-        let (Direction::Write, Segment::Bytes(bytes)) = (direction, piece.segment) else { return };
+        let (Direction::Write, Segment::Bytes(bytes)) = (direction, piece.segment) else {
+            return;
+        };
         self.requests.hunted += bytes.len() as u64;
         self.requests.hunted_calls += u32::from(piece.starts_call);
         if self.requests.hunted >= LONG_LOOK || self.requests.hunted_calls >= CALLS_MOST {
             self.ignore(Protocol::Unknown, out);
         } else if self.requests.hunted >= FIRST_LOOK && !self.sniffed.looking_longer {
             self.sniffed.looking_longer = true;
-            out.verdicts.push(Verdict { connection: self.id, protocol: Protocol::Unknown, copy: Copy::Whole });
+            out.verdicts.push(Verdict {
+                connection: self.id,
+                protocol: Protocol::Unknown,
+                copy: Copy::Whole,
+            });
         }
     }
 
@@ -147,6 +162,8 @@ fn is_tls(bytes: &[u8]) -> bool {
 }
 
 fn is_http(bytes: &[u8]) -> bool {
-    let words: [&[u8]; 9] = [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"PRI ", b"HTTP"];
+    let words: [&[u8]; 9] = [
+        b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"PRI ", b"HTTP",
+    ];
     words.iter().any(|word| bytes.starts_with(word))
 }

@@ -44,8 +44,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn limits(&self) -> Limits {
-        let keep = if self.settings.spans { self.settings.max_message_size } else { 0 };
-        Limits { keep, ..Limits::default() }
+        let keep = if self.settings.spans {
+            self.settings.max_message_size
+        } else {
+            0
+        };
+        Limits {
+            keep,
+            ..Limits::default()
+        }
     }
 }
 
@@ -120,7 +127,11 @@ impl Connection {
     pub fn ignore(&mut self, protocol: Protocol, out: &mut Out<'_>) {
         self.drop_state(out.shared);
         self.role = Role::Ignored;
-        out.verdicts.push(Verdict { connection: self.id, protocol, copy: Copy::None });
+        out.verdicts.push(Verdict {
+            connection: self.id,
+            protocol,
+            copy: Copy::None,
+        });
     }
 
     /// Gives back what it holds.
@@ -128,16 +139,28 @@ impl Connection {
         for request in self.pending.drain(..) {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
-        if let Some(request) = std::mem::replace(&mut self.requests, Requests::new()).in_progress(&mut self.write_sampler, shared) {
+        if let Some(request) = std::mem::replace(&mut self.requests, Requests::new())
+            .in_progress(&mut self.write_sampler, shared)
+        {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
-        if let Some(request) = std::mem::replace(&mut self.answers, Answers::new()).in_progress(&mut self.read_sampler, shared) {
+        if let Some(request) = std::mem::replace(&mut self.answers, Answers::new())
+            .in_progress(&mut self.read_sampler, shared)
+        {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
     }
 
     pub fn emit(&self, time: Nanos, offset: u64, says: Says, facts: &mut Vec<Fact>) {
-        facts.push(Fact { origin: Origin { time, connection: self.id, offset }, pid: self.pid, says });
+        facts.push(Fact {
+            origin: Origin {
+                time,
+                connection: self.id,
+                offset,
+            },
+            pid: self.pid,
+            says,
+        });
     }
 
     /// A request was read to its end.
@@ -182,8 +205,13 @@ impl Connection {
     pub fn forget(&mut self, request: Request, out: &mut Out<'_>) {
         out.shared.kept = out.shared.kept.saturating_sub(request.held());
         if !matches!(request.body, RequestBody::Token) && self.proven {
-            let (time, api_key, api_version) = (request.written, request.api_key, request.api_version);
-            let says = Says::Unsupported { api_key, api_version, reason: "unanswered" };
+            let (time, api_key, api_version) =
+                (request.written, request.api_key, request.api_version);
+            let says = Says::Unsupported {
+                api_key,
+                api_version,
+                reason: "unanswered",
+            };
             self.emit(time, request.offset, says, out.facts);
         }
     }
@@ -191,19 +219,40 @@ impl Connection {
     fn say_unsupported(&self, request: &Request, time: Nanos, out: &mut Out<'_>) {
         if let Some(reason) = request.undecodable {
             let (api_key, api_version) = (request.api_key, request.api_version);
-            self.emit(time, request.offset, Says::Unsupported { api_key, api_version, reason }, out.facts);
+            self.emit(
+                time,
+                request.offset,
+                Says::Unsupported {
+                    api_key,
+                    api_version,
+                    reason,
+                },
+                out.facts,
+            );
         }
     }
 
     /// An exchange ended well: learns who the client is. The model is told before the exchange itself.
-    pub fn learn(&mut self, body: &RequestBody, refused: bool, time: Nanos, offset: u64, facts: &mut Vec<Fact>) {
+    pub fn learn(
+        &mut self,
+        body: &RequestBody,
+        refused: bool,
+        time: Nanos,
+        offset: u64,
+        facts: &mut Vec<Fact>,
+    ) {
         let mut news = !self.client.told;
         match body {
-            RequestBody::ApiVersions { software: Some(software), .. } if self.client.software.as_ref() != Some(software) => {
+            RequestBody::ApiVersions {
+                software: Some(software),
+                ..
+            } if self.client.software.as_ref() != Some(software) => {
                 self.client.software = Some(software.clone());
                 news = true;
             }
-            RequestBody::Handshake(Some(mechanism)) if !refused && self.client.mechanism.as_ref() != Some(mechanism) => {
+            RequestBody::Handshake(Some(mechanism))
+                if !refused && self.client.mechanism.as_ref() != Some(mechanism) =>
+            {
                 self.client.mechanism = Some(mechanism.clone());
                 news = true;
             }
@@ -239,9 +288,15 @@ impl Connection {
     /// The connection ended: what waits for an answer will not get one.
     pub fn close(&mut self, time: Nanos, out: &mut Out<'_>) {
         if self.role == Role::Client && self.proven {
-            let answering = std::mem::replace(&mut self.answers, Answers::new()).in_progress(&mut self.read_sampler, out.shared);
-            let requesting = std::mem::replace(&mut self.requests, Requests::new()).in_progress(&mut self.write_sampler, out.shared);
-            let pending: Vec<Request> = answering.into_iter().chain(self.pending.drain(..)).chain(requesting).collect();
+            let answering = std::mem::replace(&mut self.answers, Answers::new())
+                .in_progress(&mut self.read_sampler, out.shared);
+            let requesting = std::mem::replace(&mut self.requests, Requests::new())
+                .in_progress(&mut self.write_sampler, out.shared);
+            let pending: Vec<Request> = answering
+                .into_iter()
+                .chain(self.pending.drain(..))
+                .chain(requesting)
+                .collect();
             for request in pending {
                 self.fail(request, time, "CONNECTION_CLOSED", out);
             }
@@ -277,7 +332,11 @@ impl Connection {
 
     /// Gives up what was due before `now`.
     pub fn expire(&mut self, now: Nanos, out: &mut Out<'_>) {
-        while self.pending.front().is_some_and(|request| due(request) <= now) {
+        while self
+            .pending
+            .front()
+            .is_some_and(|request| due(request) <= now)
+        {
             if let Some(request) = self.pending.pop_front() {
                 let time = due(&request);
                 if self.proven {
@@ -287,20 +346,37 @@ impl Connection {
                 }
             }
         }
-        if self.answers.deadline().is_some_and(|deadline| deadline <= now) {
+        if self
+            .answers
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
             self.give_up_parked(out);
         }
     }
 }
 
 /// What a decoder's events are read with; `began` is when the message began.
-pub(crate) fn keeping<'a>(sampler: &'a mut Sampler, began: Nanos, shared: &'a mut Shared) -> (Keeping<'a>, &'a mut Names) {
-    let keeping =
-        Keeping { spans: shared.settings.spans, sampler, time: began, kept: &mut shared.kept, losses: &mut shared.losses };
+pub(crate) fn keeping<'a>(
+    sampler: &'a mut Sampler,
+    began: Nanos,
+    shared: &'a mut Shared,
+) -> (Keeping<'a>, &'a mut Names) {
+    let keeping = Keeping {
+        spans: shared.settings.spans,
+        sampler,
+        time: began,
+        kept: &mut shared.kept,
+        losses: &mut shared.losses,
+    };
     (keeping, &mut shared.names)
 }
 
 fn due(request: &Request) -> Nanos {
-    let patience = if PATIENT.contains(&request.api_key) { TIMEOUT_PATIENT } else { TIMEOUT };
+    let patience = if PATIENT.contains(&request.api_key) {
+        TIMEOUT_PATIENT
+    } else {
+        TIMEOUT
+    };
     request.written.saturating_add(patience)
 }

@@ -43,7 +43,10 @@ pub(crate) enum RequestBody {
     /// None: its body could not be read.
     Fetch(Option<FetchAsked>),
     Handshake(Option<String>),
-    ApiVersions { software: Option<(String, String)>, cluster: Option<String> },
+    ApiVersions {
+        software: Option<(String, String)>,
+        cluster: Option<String>,
+    },
     /// A SASL token without a Kafka header (after SaslHandshake v0).
     Token,
 }
@@ -54,14 +57,23 @@ impl RequestBody {
             api::PRODUCE => RequestBody::Produce(Box::default()),
             api::FETCH => RequestBody::Fetch(None),
             api::SASL_HANDSHAKE => RequestBody::Handshake(None),
-            api::API_VERSIONS => RequestBody::ApiVersions { software: None, cluster: None },
+            api::API_VERSIONS => RequestBody::ApiVersions {
+                software: None,
+                cluster: None,
+            },
             _ => RequestBody::Other,
         }
     }
 }
 
 impl Request {
-    pub fn event(&mut self, event: Event<'_>, names: &mut Names, session: &mut FetchSession, keeping: &mut Keeping<'_>) {
+    pub fn event(
+        &mut self,
+        event: Event<'_>,
+        names: &mut Names,
+        session: &mut FetchSession,
+        keeping: &mut Keeping<'_>,
+    ) {
         if let Event::Undecodable { reason } = &event {
             self.undecodable = Some(reason);
         }
@@ -75,11 +87,20 @@ impl Request {
                 *asked = Some(session.request(request, names, &mut forgot));
                 keeping.losses.add("fetch_session_full", forgot);
             }
-            (RequestBody::Handshake(mechanism), Event::Message(Message::SaslHandshakeRequest(request))) => {
+            (
+                RequestBody::Handshake(mechanism),
+                Event::Message(Message::SaslHandshakeRequest(request)),
+            ) => {
                 *mechanism = Some(request.mechanism.to_owned());
             }
-            (RequestBody::ApiVersions { software, cluster }, Event::Message(Message::ApiVersionsRequest(request))) => {
-                let named = (request.client_software_name, request.client_software_version);
+            (
+                RequestBody::ApiVersions { software, cluster },
+                Event::Message(Message::ApiVersionsRequest(request)),
+            ) => {
+                let named = (
+                    request.client_software_name,
+                    request.client_software_version,
+                );
                 if let (Some(name), Some(version)) = named {
                     *software = Some((name.to_owned(), version.to_owned()));
                 }
@@ -97,13 +118,20 @@ impl Request {
     /// Memory that keys, headers and compressed bodies take.
     pub fn held(&self) -> usize {
         match &self.body {
-            RequestBody::Produce(produce) => produce.partitions.iter().map(fact::Partition::held).sum(),
+            RequestBody::Produce(produce) => {
+                produce.partitions.iter().map(fact::Partition::held).sum()
+            }
             _ => 0,
         }
     }
 
     /// The fact of an exchange without an answer: acks=0, closed or timed out.
-    pub fn unanswered(self, ended: Nanos, error: Option<&'static str>, server: Option<SocketAddr>) -> Says {
+    pub fn unanswered(
+        self,
+        ended: Nanos,
+        error: Option<&'static str>,
+        server: Option<SocketAddr>,
+    ) -> Says {
         let mut exchange = self.exchange(ended, server);
         exchange.error = error;
         if let RequestBody::Produce(mut produce) = self.body {
@@ -185,13 +213,25 @@ impl Answer {
 
     fn message(&mut self, message: &Message<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
         self.error = message.first_error().and_then(error_name);
-        self.throttle_ms = message.throttle_time_ms().and_then(|ms| u32::try_from(ms).ok());
+        self.throttle_ms = message
+            .throttle_time_ms()
+            .and_then(|ms| u32::try_from(ms).ok());
         match (message, &mut self.request.body) {
             (Message::ProduceResponse(answer), RequestBody::Produce(produce)) => {
-                let held = |produce: &ProduceRequest| produce.partitions.iter().map(fact::Partition::held).sum::<usize>();
+                let held = |produce: &ProduceRequest| {
+                    produce
+                        .partitions
+                        .iter()
+                        .map(fact::Partition::held)
+                        .sum::<usize>()
+                };
                 let before = held(produce);
-                keeping.losses.add("partition_not_answered", produce.answered(answer, names));
-                *keeping.kept = keeping.kept.saturating_sub(before.saturating_sub(held(produce)));
+                keeping
+                    .losses
+                    .add("partition_not_answered", produce.answered(answer, names));
+                *keeping.kept = keeping
+                    .kept
+                    .saturating_sub(before.saturating_sub(held(produce)));
                 self.acknowledged = true;
             }
             (Message::MetadataResponse(answer), _) => self.metadata(answer, names),
@@ -209,13 +249,23 @@ impl Answer {
             }
         }
         if let Some(id) = answer.cluster_id.filter(|id| !id.is_empty()) {
-            let brokers = answer.brokers.iter().flat_map(|broker| addresses(broker.host, broker.port)).collect();
+            let brokers = answer
+                .brokers
+                .iter()
+                .flat_map(|broker| addresses(broker.host, broker.port))
+                .collect();
             self.cluster = Some((names.get(id), brokers));
         }
     }
 
     /// What stays accounted in `Keeping::kept` of the answer itself is given back by the caller ([`Says::held`]).
-    pub fn finish(mut self, ended: Nanos, server: Option<SocketAddr>, names: &mut Names, keeping: &mut Keeping<'_>) -> Vec<Says> {
+    pub fn finish(
+        mut self,
+        ended: Nanos,
+        server: Option<SocketAddr>,
+        names: &mut Names,
+        keeping: &mut Keeping<'_>,
+    ) -> Vec<Says> {
         let mut says = Vec::new();
         let mut exchange = self.request.exchange(ended, server);
         exchange.response_bytes = Some(self.bytes);
@@ -229,24 +279,39 @@ impl Answer {
         let mut claimed_cluster = None;
         match self.request.body {
             // Without the answer nobody knows what became of the records.
-            RequestBody::Produce(produce) if self.acknowledged => exchange.produced = produce.partitions,
+            RequestBody::Produce(produce) if self.acknowledged => {
+                exchange.produced = produce.partitions
+            }
             RequestBody::Produce(produce) => {
                 let held: usize = produce.partitions.iter().map(fact::Partition::held).sum();
                 *keeping.kept = keeping.kept.saturating_sub(held);
             }
             // The client names the cluster that it means (KIP-1242); the broker agreed.
-            RequestBody::ApiVersions { cluster, .. } if exchange.error.is_none() => claimed_cluster = cluster,
+            RequestBody::ApiVersions { cluster, .. } if exchange.error.is_none() => {
+                claimed_cluster = cluster
+            }
             _ => {}
         }
         if !self.topics.is_empty() {
             says.push(Says::Topics(std::mem::take(&mut self.topics)));
         }
-        let claimed = claimed_cluster.filter(|id| !id.is_empty()).map(|id| (names.get(&id), Vec::new()));
+        let claimed = claimed_cluster
+            .filter(|id| !id.is_empty())
+            .map(|id| (names.get(&id), Vec::new()));
         if let Some((id, brokers)) = self.cluster.take().or(claimed) {
-            says.push(Says::Cluster { id, client_id: Arc::clone(&exchange.client_id), server, brokers });
+            says.push(Says::Cluster {
+                id,
+                client_id: Arc::clone(&exchange.client_id),
+                server,
+                brokers,
+            });
         }
         if let Some(reason) = self.request.undecodable.or(self.undecodable) {
-            says.push(Says::Unsupported { api_key: exchange.api_key, api_version: exchange.api_version, reason });
+            says.push(Says::Unsupported {
+                api_key: exchange.api_key,
+                api_version: exchange.api_version,
+                reason,
+            });
         }
         says.push(Says::Exchange(Box::new(exchange)));
         says
@@ -268,12 +333,17 @@ pub(crate) fn error_name(code: i16) -> Option<&'static str> {
 
 /// Socket addresses that a listed broker surely has. Host names are not looked up.
 fn addresses(host: &str, port: i32) -> Vec<SocketAddr> {
-    let Ok(port) = u16::try_from(port) else { return Vec::new() };
+    let Ok(port) = u16::try_from(port) else {
+        return Vec::new();
+    };
     let address = |ip: IpAddr| SocketAddr::new(ip, port);
     match host.parse::<IpAddr>() {
         Ok(ip) => vec![address(ip)],
         Err(_) if host.eq_ignore_ascii_case("localhost") => {
-            vec![address(IpAddr::from([127, 0, 0, 1])), address(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))]
+            vec![
+                address(IpAddr::from([127, 0, 0, 1])),
+                address(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])),
+            ]
         }
         Err(_) => Vec::new(),
     }

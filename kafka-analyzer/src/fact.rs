@@ -28,9 +28,21 @@ pub enum Says {
     /// From a Metadata answer.
     Topics(Vec<(Uuid, Arc<str>)>),
     /// From a Metadata, ApiVersions or DescribeCluster answer: these addresses belong to this cluster, and so does this client.
-    Cluster { id: Arc<str>, client_id: Arc<str>, server: Option<SocketAddr>, brokers: Vec<SocketAddr> },
-    Unsupported { api_key: i16, api_version: i16, reason: &'static str },
-    Gap { reason: GapReason, bytes: u64 },
+    Cluster {
+        id: Arc<str>,
+        client_id: Arc<str>,
+        server: Option<SocketAddr>,
+        brokers: Vec<SocketAddr>,
+    },
+    Unsupported {
+        api_key: i16,
+        api_version: i16,
+        reason: &'static str,
+    },
+    Gap {
+        reason: GapReason,
+        bytes: u64,
+    },
 }
 
 /// A topic as a message names it.

@@ -25,12 +25,23 @@ pub(crate) struct FetchAnswer {
 
 impl FetchAnswer {
     pub fn new(asked: FetchAsked) -> FetchAnswer {
-        FetchAnswer { asked, throttle_ms: None, error: None, topic: None, reading: None, partitions: Vec::new() }
+        FetchAnswer {
+            asked,
+            throttle_ms: None,
+            error: None,
+            topic: None,
+            reading: None,
+            partitions: Vec::new(),
+        }
     }
 
     pub fn event(&mut self, event: &Event<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
         match event {
-            Event::Fetch { throttle_ms, error_code, .. } => {
+            Event::Fetch {
+                throttle_ms,
+                error_code,
+                ..
+            } => {
                 self.throttle_ms = Some(*throttle_ms);
                 self.error = self.error.or(error_name(*error_code));
             }
@@ -40,10 +51,21 @@ impl FetchAnswer {
             }
             Event::Partition(partition) => {
                 self.end_partition(keeping);
-                let Some(topic) = self.topic.clone().filter(|_| self.partitions.len() < PARTITIONS_MOST) else { return };
+                let Some(topic) = self
+                    .topic
+                    .clone()
+                    .filter(|_| self.partitions.len() < PARTITIONS_MOST)
+                else {
+                    return;
+                };
                 let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
                 let key = (topic, partition.index);
-                let fetch_offset = self.asked.offsets.get(&key).copied().filter(|offset| *offset >= 0);
+                let fetch_offset = self
+                    .asked
+                    .offsets
+                    .get(&key)
+                    .copied()
+                    .filter(|offset| *offset >= 0);
                 let error = error_name(partition.error_code);
                 self.error = self.error.or(error);
                 let empty = Partition {
@@ -57,7 +79,11 @@ impl FetchAnswer {
                     keeping.losses.add("aborted_transactions_cut", 1);
                 }
                 let aborted = self.asked.read_committed.then_some(partition.aborted.pairs);
-                self.reading = Some(Reading::fetched(empty, u64::from(partition.records_len.unwrap_or(0)), aborted));
+                self.reading = Some(Reading::fetched(
+                    empty,
+                    u64::from(partition.records_len.unwrap_or(0)),
+                    aborted,
+                ));
             }
             Event::End { .. } | Event::Undecodable { .. } => self.end_partition(keeping),
             // What a follower copies is not consumed.

@@ -32,7 +32,12 @@ pub(crate) struct FetchSession {
 
 impl FetchSession {
     /// Takes the next request; `forgot` counts partitions over the cap.
-    pub fn request(&mut self, request: &FetchRequest<'_>, names: &mut Names, forgot: &mut u64) -> FetchAsked {
+    pub fn request(
+        &mut self,
+        request: &FetchRequest<'_>,
+        names: &mut Names,
+        forgot: &mut u64,
+    ) -> FetchAsked {
         if request.session_epoch <= 0 {
             self.offsets = Arc::default();
         }
@@ -91,7 +96,10 @@ mod tests {
             session_id: 5,
             session_epoch: epoch,
             topics: vec![FetchTopic { topic, partitions }],
-            forgotten_topics_data: vec![ForgottenTopic { topic, partitions: forgotten.to_vec() }],
+            forgotten_topics_data: vec![ForgottenTopic {
+                topic,
+                partitions: forgotten.to_vec(),
+            }],
             rack_id: "",
         }
     }
@@ -101,11 +109,18 @@ mod tests {
         let (mut session, mut names, mut forgot) = (FetchSession::default(), Names::default(), 0);
         let mut asked = |request: FetchRequest<'_>| {
             let asked = session.request(&request, &mut names, &mut forgot);
-            let mut offsets: Vec<_> = asked.offsets.iter().map(|((_, partition), offset)| (*partition, *offset)).collect();
+            let mut offsets: Vec<_> = asked
+                .offsets
+                .iter()
+                .map(|((_, partition), offset)| (*partition, *offset))
+                .collect();
             offsets.sort();
             offsets
         };
-        assert_eq!(asked(request(0, &[(0, 10), (1, 20)], &[])), [(0, 10), (1, 20)]);
+        assert_eq!(
+            asked(request(0, &[(0, 10), (1, 20)], &[])),
+            [(0, 10), (1, 20)]
+        );
         assert_eq!(asked(request(1, &[(1, 25)], &[])), [(0, 10), (1, 25)]);
         assert_eq!(asked(request(2, &[(2, 0)], &[0])), [(1, 25), (2, 0)]);
         assert_eq!(asked(request(-1, &[(3, 7)], &[])), [(3, 7)]);

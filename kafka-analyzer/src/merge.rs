@@ -51,20 +51,34 @@ impl Merge {
         }
         for fact in facts.drain(..) {
             self.pushed += 1;
-            self.losses.add("late_fact", u64::from(fact.origin.time < self.popped));
-            self.waiting.push(Reverse(Entry { origin: fact.origin, sequence: self.pushed, fact }));
+            self.losses
+                .add("late_fact", u64::from(fact.origin.time < self.popped));
+            self.waiting.push(Reverse(Entry {
+                origin: fact.origin,
+                sequence: self.pushed,
+                fact,
+            }));
         }
     }
 
     /// All facts up to here were handed on: the time for [`crate::Model::advance`] after a [`Merge::pop`].
     pub fn watermark(&self) -> Nanos {
-        self.shards.iter().copied().min().unwrap_or(0).saturating_sub(HOLD)
+        self.shards
+            .iter()
+            .copied()
+            .min()
+            .unwrap_or(0)
+            .saturating_sub(HOLD)
     }
 
     /// Appends what is safe to hand on, in order.
     pub fn pop(&mut self, out: &mut Vec<Fact>) {
         let until = self.watermark();
-        while self.waiting.peek().is_some_and(|Reverse(entry)| entry.origin.time <= until) {
+        while self
+            .waiting
+            .peek()
+            .is_some_and(|Reverse(entry)| entry.origin.time <= until)
+        {
             if let Some(Reverse(entry)) = self.waiting.pop() {
                 out.push(entry.fact);
             }
@@ -120,12 +134,26 @@ mod tests {
     use crate::fact::Says;
 
     fn fact(time: Nanos, connection: u64, bytes: u64) -> Fact {
-        let origin = Origin { time, connection: ConnectionId(connection), offset: 0 };
-        Fact { origin, pid: 1, says: Says::Gap { reason: GapReason::RingFull, bytes } }
+        let origin = Origin {
+            time,
+            connection: ConnectionId(connection),
+            offset: 0,
+        };
+        Fact {
+            origin,
+            pid: 1,
+            says: Says::Gap {
+                reason: GapReason::RingFull,
+                bytes,
+            },
+        }
     }
 
     fn keys(facts: &[Fact]) -> Vec<(Nanos, u64)> {
-        facts.iter().map(|fact| (fact.origin.time, fact.origin.connection.0)).collect()
+        facts
+            .iter()
+            .map(|fact| (fact.origin.time, fact.origin.connection.0))
+            .collect()
     }
 
     #[test]
@@ -135,7 +163,11 @@ mod tests {
         merge.push(0, &mut vec![fact(20, 1, 0), fact(10, 3, 0)], 100 * HOLD);
         merge.pop(&mut out);
         assert_eq!(keys(&out), []);
-        merge.push(1, &mut vec![fact(10, 2, 0), fact(HOLD + 21, 2, 0)], HOLD + 20);
+        merge.push(
+            1,
+            &mut vec![fact(10, 2, 0), fact(HOLD + 21, 2, 0)],
+            HOLD + 20,
+        );
         merge.pop(&mut out);
         assert_eq!(keys(&out), [(10, 2), (10, 3), (20, 1)]);
         assert_eq!(merge.len(), 1);

@@ -17,7 +17,10 @@ use kafka_wire::api;
 use crate::capture::{ConnectionId, Nanos, Pid};
 use crate::fact::{self, Fact, Says};
 use crate::losses::Losses;
-use crate::observation::{self, CaptureGap, Exchange, FetchedPartition, Observation, Origin, ProducedPartition, Unsupported};
+use crate::observation::{
+    self, CaptureGap, Exchange, FetchedPartition, Observation, Origin, ProducedPartition,
+    Unsupported,
+};
 use crate::settings::Settings;
 
 use clusters::Clusters;
@@ -88,12 +91,24 @@ impl Model {
         let (origin, pid) = (fact.origin, fact.pid);
         match &fact.says {
             Says::Topics(topics) => {
-                self.losses.add("topic_table_full", self.topics.learn(topics));
+                self.losses
+                    .add("topic_table_full", self.topics.learn(topics));
                 self.retry(out);
             }
-            Says::Cluster { id, client_id, server, brokers } => {
+            Says::Cluster {
+                id,
+                client_id,
+                server,
+                brokers,
+            } => {
                 let server = server.or_else(|| self.servers.get(&origin.connection).copied());
-                self.clusters.learn(id, origin.connection, pid, client_id, server.iter().chain(brokers));
+                self.clusters.learn(
+                    id,
+                    origin.connection,
+                    pid,
+                    client_id,
+                    server.iter().chain(brokers),
+                );
                 self.retry(out);
             }
             Says::Client(client) => {
@@ -107,19 +122,38 @@ impl Model {
                 self.resolve_or_wait(fact, out);
             }
             Says::Exchange(_) => self.resolve_or_wait(fact, out),
-            Says::Unsupported { api_key, api_version, reason } => {
+            Says::Unsupported {
+                api_key,
+                api_version,
+                reason,
+            } => {
                 let (api, api_version) = (api_name(*api_key), *api_version);
-                out.push(Observation::Unsupported(Unsupported { origin, pid, api, api_version, reason }));
+                out.push(Observation::Unsupported(Unsupported {
+                    origin,
+                    pid,
+                    api,
+                    api_version,
+                    reason,
+                }));
             }
             Says::Gap { reason, bytes } => {
-                out.push(Observation::CaptureGap(CaptureGap { origin, pid, reason: *reason, bytes: *bytes }));
+                out.push(Observation::CaptureGap(CaptureGap {
+                    origin,
+                    pid,
+                    reason: *reason,
+                    bytes: *bytes,
+                }));
             }
         }
     }
 
     /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels go on.
     pub fn advance(&mut self, now: Nanos, out: &mut Vec<Observation>) {
-        while self.waiting.front().is_some_and(|fact| fact.origin.time.saturating_add(PATIENCE) <= now) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|fact| fact.origin.time.saturating_add(PATIENCE) <= now)
+        {
             self.release(out);
         }
     }
@@ -137,7 +171,10 @@ impl Model {
     }
 
     pub fn learnt_names(&self) -> LearntNames {
-        LearntNames { topics: self.topics.export(), clusters: self.clusters.export() }
+        LearntNames {
+            topics: self.topics.export(),
+            clusters: self.clusters.export(),
+        }
     }
 
     /// Before the first fact.
@@ -205,16 +242,35 @@ impl Model {
         match &fact.says {
             Says::Exchange(exchange) => {
                 let partitions = exchange.produced.iter().chain(&exchange.fetched);
-                partitions.into_iter().all(|partition| self.topics.knows(&partition.topic))
-                    && self.cluster(fact, &exchange.client_id, exchange.server).is_some()
+                partitions
+                    .into_iter()
+                    .all(|partition| self.topics.knows(&partition.topic))
+                    && self
+                        .cluster(fact, &exchange.client_id, exchange.server)
+                        .is_some()
             }
-            Says::Client(client) => client.closed || self.cluster(fact, &client.client_id, client.server).is_some(),
+            Says::Client(client) => {
+                client.closed
+                    || self
+                        .cluster(fact, &client.client_id, client.server)
+                        .is_some()
+            }
             _ => true,
         }
     }
 
-    fn cluster(&self, fact: &Fact, client_id: &Arc<str>, server: Option<SocketAddr>) -> Option<&Arc<str>> {
-        self.clusters.find(fact.origin.connection, fact.pid, client_id, self.server(fact, server))
+    fn cluster(
+        &self,
+        fact: &Fact,
+        client_id: &Arc<str>,
+        server: Option<SocketAddr>,
+    ) -> Option<&Arc<str>> {
+        self.clusters.find(
+            fact.origin.connection,
+            fact.pid,
+            client_id,
+            self.server(fact, server),
+        )
     }
 
     fn observe(&mut self, fact: Fact, out: &mut Vec<Observation>) {
@@ -223,9 +279,18 @@ impl Model {
             Says::Client(client) => (Arc::clone(&client.client_id), client.server),
             _ => return,
         };
-        let cluster = self.cluster(&fact, &client_id, server).cloned().unwrap_or_else(|| "unknown".into());
+        let cluster = self
+            .cluster(&fact, &client_id, server)
+            .cloned()
+            .unwrap_or_else(|| "unknown".into());
         let server = self.server(&fact, server);
-        let labels = Labels { origin: fact.origin, pid: fact.pid, cluster, client_id, server };
+        let labels = Labels {
+            origin: fact.origin,
+            pid: fact.pid,
+            cluster,
+            client_id,
+            server,
+        };
         match fact.says {
             Says::Exchange(exchange) => self.exchange(labels, *exchange, out),
             Says::Client(client) => out.push(Observation::Client(observation::Client {
@@ -243,10 +308,19 @@ impl Model {
         }
     }
 
-    fn exchange(&mut self, labels: Labels, mut exchange: fact::Exchange, out: &mut Vec<Observation>) {
+    fn exchange(
+        &mut self,
+        labels: Labels,
+        mut exchange: fact::Exchange,
+        out: &mut Vec<Observation>,
+    ) {
         let produced = self.named(std::mem::take(&mut exchange.produced));
         let fetched = self.named(std::mem::take(&mut exchange.fetched));
-        let consumed = if exchange.replica { &[][..] } else { &fetched[..] };
+        let consumed = if exchange.replica {
+            &[][..]
+        } else {
+            &fetched[..]
+        };
         out.push(Observation::Exchange(Exchange {
             origin: labels.origin,
             pid: labels.pid,
@@ -267,8 +341,10 @@ impl Model {
             produced: produced.iter().map(produced_partition).collect(),
             fetched: consumed.iter().map(fetched_partition).collect(),
         }));
-        self.progress.produced(&labels, exchange.acks_all, &produced, out);
-        self.progress.fetched(&labels, exchange.replica, &fetched, out);
+        self.progress
+            .produced(&labels, exchange.acks_all, &produced, out);
+        self.progress
+            .fetched(&labels, exchange.replica, &fetched, out);
         if self.settings.spans {
             self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
@@ -279,8 +355,12 @@ impl Model {
 
     /// Partitions with the names of their topics, internal ones left out.
     fn named(&self, partitions: Vec<fact::Partition>) -> Vec<(Arc<str>, fact::Partition)> {
-        let named = partitions.into_iter().map(|partition| (self.topics.label(&partition.topic), partition));
-        named.filter(|(topic, _)| self.settings.internal_topics || !topic.starts_with("__")).collect()
+        let named = partitions
+            .into_iter()
+            .map(|partition| (self.topics.label(&partition.topic), partition));
+        named
+            .filter(|(topic, _)| self.settings.internal_topics || !topic.starts_with("__"))
+            .collect()
     }
 }
 

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::capture::{ConnectionId, GapReason, Nanos, Pid};
 
 /// Upper bounds in bytes of `SizeCounts`, 64 × 4ⁿ to 16 MiB.
-pub const SIZE_BOUNDS: [u64; 10] =
-    [64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216];
+pub const SIZE_BOUNDS: [u64; 10] = [
+    64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
+];
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

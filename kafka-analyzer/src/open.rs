@@ -26,12 +26,16 @@ pub struct Opening {
 impl Fact {
     /// True while a compressed batch waits to be opened.
     pub fn needs_opening(&self) -> bool {
-        self.partitions().flat_map(|partition| &partition.samples).any(Sample::is_closed)
+        self.partitions()
+            .flat_map(|partition| &partition.samples)
+            .any(Sample::is_closed)
     }
 
     /// Opens the compressed batches of this fact.
     pub fn open(&mut self, opening: &Opening) {
-        let Says::Exchange(exchange) = &mut self.says else { return };
+        let Says::Exchange(exchange) = &mut self.says else {
+            return;
+        };
         for partition in &mut exchange.produced {
             partition.open(false, opening);
         }
@@ -42,7 +46,9 @@ impl Fact {
 
     /// Counts what was not opened by its headers.
     pub(crate) fn settle(&mut self) {
-        let Says::Exchange(exchange) = &mut self.says else { return };
+        let Says::Exchange(exchange) = &mut self.says else {
+            return;
+        };
         for partition in exchange.produced.iter_mut().chain(&mut exchange.fetched) {
             partition.settle();
         }
@@ -61,7 +67,12 @@ impl Says {
     /// Memory that keys, headers and compressed bodies take.
     pub(crate) fn held(&self) -> usize {
         match self {
-            Says::Exchange(exchange) => exchange.produced.iter().chain(&exchange.fetched).map(Partition::held).sum(),
+            Says::Exchange(exchange) => exchange
+                .produced
+                .iter()
+                .chain(&exchange.fetched)
+                .map(Partition::held)
+                .sum(),
             _ => 0,
         }
     }
@@ -77,7 +88,9 @@ impl Sample {
         if is_fetch {
             return Some(self.header.base_offset);
         }
-        partition.base_offset.map(|base| base.saturating_add(i64::try_from(self.records_before).unwrap_or(i64::MAX)))
+        partition
+            .base_offset
+            .map(|base| base.saturating_add(i64::try_from(self.records_before).unwrap_or(i64::MAX)))
     }
 }
 
@@ -99,16 +112,28 @@ impl Partition {
         self.samples = samples;
     }
 
-    fn open_batch(&mut self, sample: &mut Sample, body: &[u8], is_fetch: bool, opening: &Opening) -> Option<Vec<KeptRecord>> {
+    fn open_batch(
+        &mut self,
+        sample: &mut Sample,
+        body: &[u8],
+        is_fetch: bool,
+        opening: &Opening,
+    ) -> Option<Vec<KeptRecord>> {
         let header = sample.header;
         let mut inner = Vec::new();
         decompress(header.codec, body, OUTPUT_MOST, &mut inner).ok()?;
-        let limits = Limits { keep: opening.keep, ..Limits::default() };
+        let limits = Limits {
+            keep: opening.keep,
+            ..Limits::default()
+        };
         let base_offset = sample.base_offset(self, is_fetch);
         let claimed = header.records_count.max(1) as u64;
         let (mut records, mut sizes) = (Vec::new(), Vec::new());
         let walked = walk(&header, &inner, &limits, |record| {
-            if sample.from_offset.is_some_and(|from| header.offset(&record) < from) {
+            if sample
+                .from_offset
+                .is_some_and(|from| header.offset(&record) < from)
+            {
                 return;
             }
             sizes.push(u64::from(record.size));
@@ -126,10 +151,15 @@ impl Partition {
             self.batches.exact.add(*size, 1);
         }
         if !body.is_empty() {
-            self.batches.ratios.push((header.codec.name(), inner.len() as f64 / body.len() as f64));
+            self.batches
+                .ratios
+                .push((header.codec.name(), inner.len() as f64 / body.len() as f64));
         }
         let counted = sizes.len() as u64;
-        self.records = self.records.saturating_sub(sample.counted).saturating_add(counted);
+        self.records = self
+            .records
+            .saturating_sub(sample.counted)
+            .saturating_add(counted);
         if let Some(of_batch) = self.batches.records.get_mut(sample.batch) {
             let others = u64::from(*of_batch).saturating_sub(sample.counted);
             *of_batch = u32::try_from(others.saturating_add(counted)).unwrap_or(u32::MAX);
@@ -141,7 +171,9 @@ impl Partition {
     fn count_by_header(&mut self, sample: &Sample) {
         if sample.counted > 0 {
             let all = (sample.header.records_count.max(1) as u64).max(sample.counted);
-            self.batches.average.add(u64::from(sample.header.body_len) / all, sample.counted);
+            self.batches
+                .average
+                .add(u64::from(sample.header.body_len) / all, sample.counted);
         }
     }
 
@@ -160,7 +192,9 @@ impl Partition {
         samples.retain_mut(|sample| {
             let base_offset = sample.base_offset(self, false);
             let records = sample.header.records_count.max(1) as u64;
-            let Some(first) = place(&sample.header, base_offset, 0) else { return true };
+            let Some(first) = place(&sample.header, base_offset, 0) else {
+                return true;
+            };
             let chosen = keeps_batch(sample.level, records, self.index, first);
             match &mut sample.content {
                 Content::Records(kept) if chosen => kept.retain(|record| {

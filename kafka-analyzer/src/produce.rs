@@ -64,11 +64,15 @@ impl ProduceRequest {
         }
         let before = self.partitions.len();
         self.partitions.retain_mut(|partition| {
-            let Some(result) = results.get(&(partition.topic.clone(), partition.index)) else { return false };
+            let Some(result) = results.get(&(partition.topic.clone(), partition.index)) else {
+                return false;
+            };
             partition.error = error_name(result.error_code);
-            partition.base_offset = Some(result.base_offset).filter(|offset| *offset >= 0 && result.error_code == 0);
+            partition.base_offset =
+                Some(result.base_offset).filter(|offset| *offset >= 0 && result.error_code == 0);
             partition.log_append_time = Some(result.log_append_time_ms).filter(|time| *time >= 0);
-            partition.log_start_offset = Some(result.log_start_offset).filter(|offset| *offset >= 0);
+            partition.log_start_offset =
+                Some(result.log_start_offset).filter(|offset| *offset >= 0);
             partition.choose_again();
             true
         });
@@ -84,7 +88,11 @@ impl ProduceRequest {
 }
 
 /// Events inside a partition's record field.
-pub(crate) fn read_records(reading: Option<&mut Reading>, event: &Event<'_>, keeping: &mut Keeping<'_>) {
+pub(crate) fn read_records(
+    reading: Option<&mut Reading>,
+    event: &Event<'_>,
+    keeping: &mut Keeping<'_>,
+) {
     let Some(reading) = reading else { return };
     match event {
         Event::Batch(header) => reading.batch(header, keeping),

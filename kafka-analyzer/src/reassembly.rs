@@ -35,10 +35,14 @@ impl<'a> Piece<'a> {
     pub fn take(&mut self, n: u64) -> Segment<'a> {
         let (front, rest) = match self.segment {
             Segment::Bytes(bytes) => {
-                let (front, rest) = bytes.split_at(bytes.len().min(usize::try_from(n).unwrap_or(usize::MAX)));
+                let (front, rest) =
+                    bytes.split_at(bytes.len().min(usize::try_from(n).unwrap_or(usize::MAX)));
                 (Segment::Bytes(front), Segment::Bytes(rest))
             }
-            Segment::Elided(all) => (Segment::Elided(all.min(n)), Segment::Elided(all.saturating_sub(n))),
+            Segment::Elided(all) => (
+                Segment::Elided(all.min(n)),
+                Segment::Elided(all.saturating_sub(n)),
+            ),
         };
         let taken = self.len().min(n);
         self.offset += taken;
@@ -65,14 +69,43 @@ impl OwnedPiece {
             Segment::Bytes(bytes) => (bytes.to_vec(), 0),
             Segment::Elided(n) => (Vec::new(), n),
         };
-        let Piece { offset, began, ended, starts_call, .. } = piece;
-        OwnedPiece { offset, began, ended, starts_call, bytes, elided }
+        let Piece {
+            offset,
+            began,
+            ended,
+            starts_call,
+            ..
+        } = piece;
+        OwnedPiece {
+            offset,
+            began,
+            ended,
+            starts_call,
+            bytes,
+            elided,
+        }
     }
 
     pub fn piece(&self) -> Piece<'_> {
-        let segment = if self.elided > 0 { Segment::Elided(self.elided) } else { Segment::Bytes(&self.bytes) };
-        let OwnedPiece { offset, began, ended, starts_call, .. } = *self;
-        Piece { offset, began, ended, starts_call, segment }
+        let segment = if self.elided > 0 {
+            Segment::Elided(self.elided)
+        } else {
+            Segment::Bytes(&self.bytes)
+        };
+        let OwnedPiece {
+            offset,
+            began,
+            ended,
+            starts_call,
+            ..
+        } = *self;
+        Piece {
+            offset,
+            began,
+            ended,
+            starts_call,
+            segment,
+        }
     }
 
     /// Bytes held.
@@ -115,7 +148,12 @@ pub(crate) enum Step<'a> {
 impl Frames {
     /// At the start of a frame.
     pub fn new() -> Frames {
-        Frames { word: [0; 4], have: 0, start: Start::default(), left: 0 }
+        Frames {
+            word: [0; 4],
+            have: 0,
+            start: Start::default(),
+            left: 0,
+        }
     }
 
     /// Bytes of the frame that did not come yet.
@@ -134,7 +172,11 @@ impl Frames {
             return Step::Body(segment);
         }
         if self.have == 0 {
-            self.start = Start { offset: piece.offset, began: piece.began, size: 0 };
+            self.start = Start {
+                offset: piece.offset,
+                began: piece.began,
+                size: 0,
+            };
         }
         match piece.take(4 - self.have as u64) {
             Segment::Elided(_) => {
@@ -204,7 +246,11 @@ impl Hunt {
         while !self.held.is_empty() {
             let mut head = Vec::new();
             for held in &self.held {
-                head.extend(held.bytes.iter().take(LONGEST_HEAD + 1 - head.len().min(LONGEST_HEAD + 1)));
+                head.extend(
+                    held.bytes
+                        .iter()
+                        .take(LONGEST_HEAD + 1 - head.len().min(LONGEST_HEAD + 1)),
+                );
             }
             match judge(&head) {
                 Plausible::Yes => return Found::Held(std::mem::take(&mut self.held)),
@@ -231,15 +277,29 @@ mod tests {
     use super::*;
 
     fn bytes(offset: u64, starts_call: bool, bytes: &[u8]) -> Piece<'_> {
-        Piece { offset, began: 10 + offset, ended: 20 + offset, starts_call, segment: Segment::Bytes(bytes) }
+        Piece {
+            offset,
+            began: 10 + offset,
+            ended: 20 + offset,
+            starts_call,
+            segment: Segment::Bytes(bytes),
+        }
     }
 
     fn gap(offset: u64, n: u64) -> Piece<'static> {
-        Piece { offset, began: 0, ended: 0, starts_call: false, segment: Segment::Elided(n) }
+        Piece {
+            offset,
+            began: 0,
+            ended: 0,
+            starts_call: false,
+            segment: Segment::Elided(n),
+        }
     }
 
-    /// Frames as (offset, began, size, body bytes seen, bytes elided).
-    fn cut(pieces: &[Piece<'_>]) -> (Vec<(u64, u64, u32, usize, u64)>, bool) {
+    /// (offset, began, size, body bytes seen, bytes elided).
+    type Cut = (u64, u64, u32, usize, u64);
+
+    fn cut(pieces: &[Piece<'_>]) -> (Vec<Cut>, bool) {
         let (mut frames, mut out, mut lost) = (Frames::new(), Vec::new(), false);
         for piece in pieces {
             let mut piece = *piece;
@@ -270,13 +330,24 @@ mod tests {
         for at in 0..=stream.len() {
             let (first, second) = stream.split_at(at);
             let (frames, _) = cut(&[bytes(0, true, first), bytes(at as u64, true, second)]);
-            let shape: Vec<_> = frames.iter().map(|frame| (frame.0, frame.2, frame.3)).collect();
+            let shape: Vec<_> = frames
+                .iter()
+                .map(|frame| (frame.0, frame.2, frame.3))
+                .collect();
             assert_eq!(shape, [(0, 3, 3), (7, 0, 0), (11, 1, 1)], "split at {at}");
         }
-        let inside = [bytes(0, true, &stream[..5]), gap(5, 2), bytes(7, true, &stream[7..])];
+        let inside = [
+            bytes(0, true, &stream[..5]),
+            gap(5, 2),
+            bytes(7, true, &stream[7..]),
+        ];
         assert_eq!(cut(&inside).0.first(), Some(&(0, 10, 3, 1, 2)));
         assert!(!cut(&inside).1);
-        let over_word = [bytes(0, true, &stream[..5]), gap(5, 3), bytes(8, true, &stream[8..])];
+        let over_word = [
+            bytes(0, true, &stream[..5]),
+            gap(5, 3),
+            bytes(8, true, &stream[8..]),
+        ];
         assert!(cut(&over_word).1);
     }
 
@@ -289,18 +360,39 @@ mod tests {
             _ => Plausible::No,
         };
         let mut hunt = Hunt::default();
-        assert!(matches!(hunt.offer(bytes(0, false, &[7, 7]), judge), Found::Nothing));
-        assert!(matches!(hunt.offer(bytes(2, true, &[7, 7]), judge), Found::Here));
-        assert!(matches!(hunt.offer(bytes(4, true, &[7]), judge), Found::Nothing));
+        assert!(matches!(
+            hunt.offer(bytes(0, false, &[7, 7]), judge),
+            Found::Nothing
+        ));
+        assert!(matches!(
+            hunt.offer(bytes(2, true, &[7, 7]), judge),
+            Found::Here
+        ));
+        assert!(matches!(
+            hunt.offer(bytes(4, true, &[7]), judge),
+            Found::Nothing
+        ));
         assert_eq!(hunt.held(), 1);
         assert!(matches!(hunt.offer(gap(5, 9), judge), Found::Nothing));
         assert_eq!(hunt.held(), 0);
-        assert!(matches!(hunt.offer(bytes(14, true, &[7]), judge), Found::Nothing));
+        assert!(matches!(
+            hunt.offer(bytes(14, true, &[7]), judge),
+            Found::Nothing
+        ));
         // The held 7 with 1 is no start, but this call is one for itself with what follows.
-        assert!(matches!(hunt.offer(bytes(15, true, &[1]), judge), Found::Nothing));
-        assert!(matches!(hunt.offer(bytes(16, true, &[7]), judge), Found::Nothing));
+        assert!(matches!(
+            hunt.offer(bytes(15, true, &[1]), judge),
+            Found::Nothing
+        ));
+        assert!(matches!(
+            hunt.offer(bytes(16, true, &[7]), judge),
+            Found::Nothing
+        ));
         match hunt.offer(bytes(17, true, &[7, 3]), judge) {
-            Found::Held(held) => assert_eq!(held.iter().map(|piece| piece.offset).collect::<Vec<_>>(), [16, 17]),
+            Found::Held(held) => assert_eq!(
+                held.iter().map(|piece| piece.offset).collect::<Vec<_>>(),
+                [16, 17]
+            ),
             _ => panic!("not found"),
         }
     }

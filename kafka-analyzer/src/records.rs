@@ -82,11 +82,17 @@ impl Reading {
     }
 
     /// Of a Fetch answer; `aborted` only under read_committed.
-    pub fn fetched(partition: Partition, records_len: u64, aborted: Option<&[(i64, i64)]>) -> Reading {
+    pub fn fetched(
+        partition: Partition,
+        records_len: u64,
+        aborted: Option<&[(i64, i64)]>,
+    ) -> Reading {
         Reading {
             from_offset: partition.fetch_offset,
             is_fetch: true,
-            aborted: aborted.filter(|pairs| !pairs.is_empty()).map(AbortedFilter::new),
+            aborted: aborted
+                .filter(|pairs| !pairs.is_empty())
+                .map(AbortedFilter::new),
             ..Reading::produced(partition, records_len)
         }
     }
@@ -98,13 +104,23 @@ impl Reading {
         if !whole {
             return;
         }
-        add_bytes(&mut self.partition.batches.bytes, header.codec.name(), u64::from(header.wire_len));
-        let last_offset = header.base_offset.saturating_add(i64::from(header.last_offset_delta.max(0)));
+        add_bytes(
+            &mut self.partition.batches.bytes,
+            header.codec.name(),
+            u64::from(header.wire_len),
+        );
+        let last_offset = header
+            .base_offset
+            .saturating_add(i64::from(header.last_offset_delta.max(0)));
         if self.is_fetch {
             self.partition.next_offset = Some(last_offset.saturating_add(1));
         }
         let hidden = self.is_fetch
-            && (self.aborted.as_mut().is_some_and(|aborted| aborted.hides(header, last_offset)) || header.is_control());
+            && (self
+                .aborted
+                .as_mut()
+                .is_some_and(|aborted| aborted.hides(header, last_offset))
+                || header.is_control());
         let wrapper = header.magic < 2 && header.codec != Codec::None;
         let claimed = (!wrapper).then(|| claimed(header));
         let counts = match self.from_offset {
@@ -113,7 +129,15 @@ impl Reading {
             Some(from) if header.base_offset < from || wrapper => Counts::From(from),
             _ => Counts::All,
         };
-        let mut batch = Batch { header: *header, claimed, counts, seen: 0, seen_bytes: 0, level: 0, sample: None };
+        let mut batch = Batch {
+            header: *header,
+            claimed,
+            counts,
+            seen: 0,
+            seen_bytes: 0,
+            level: 0,
+            sample: None,
+        };
         if counts != Counts::Nothing {
             self.choose(&mut batch, keeping);
         }
@@ -125,20 +149,28 @@ impl Reading {
         let header = &batch.header;
         let records = batch.claimed.unwrap_or(1);
         let base_offset = self.is_fetch.then_some(header.base_offset);
-        let chosen = keeping.sampler.level(keeping.time, records).is_some_and(|level| {
-            batch.level = level;
-            // Without a place the choice is made when the answer tells the offset.
-            place(header, base_offset, 0).is_none_or(|place| keeps_batch(level, records, self.partition.index, place))
-        });
+        let chosen = keeping
+            .sampler
+            .level(keeping.time, records)
+            .is_some_and(|level| {
+                batch.level = level;
+                // Without a place the choice is made when the answer tells the offset.
+                place(header, base_offset, 0)
+                    .is_none_or(|place| keeps_batch(level, records, self.partition.index, place))
+            });
         if header.codec == Codec::None {
             batch.sample = (chosen && keeping.spans).then(|| Content::Records(Vec::new()));
         } else if chosen || batch.must_open() {
-            batch.sample = Some(if header.body_len > BODY_MOST || *keeping.kept + header.body_len as usize > KEPT_MOST {
-                keeping.losses.add("batch_not_opened", 1);
-                Content::Unread
-            } else {
-                Content::Compressed(Vec::new())
-            });
+            batch.sample = Some(
+                if header.body_len > BODY_MOST
+                    || *keeping.kept + header.body_len as usize > KEPT_MOST
+                {
+                    keeping.losses.add("batch_not_opened", 1);
+                    Content::Unread
+                } else {
+                    Content::Compressed(Vec::new())
+                },
+            );
         }
     }
 
@@ -152,7 +184,9 @@ impl Reading {
         batch.seen += 1;
         batch.seen_bytes += u64::from(record.size);
         self.partition.batches.exact.add(u64::from(record.size), 1);
-        let Some(Content::Records(records)) = &mut batch.sample else { return };
+        let Some(Content::Records(records)) = &mut batch.sample else {
+            return;
+        };
         let base_offset = self.is_fetch.then_some(batch.header.base_offset);
         let claimed = batch.claimed.unwrap_or(1);
         let chosen = place(&batch.header, base_offset, record.offset_delta)
@@ -170,7 +204,14 @@ impl Reading {
     }
 
     pub fn compressed(&mut self, piece: &[u8], keeping: &mut Keeping<'_>) {
-        let Some(Batch { sample: Some(Content::Compressed(body)), header, .. }) = &mut self.batch else { return };
+        let Some(Batch {
+            sample: Some(Content::Compressed(body)),
+            header,
+            ..
+        }) = &mut self.batch
+        else {
+            return;
+        };
         if body.len() + piece.len() <= header.body_len as usize {
             *keeping.kept += piece.len();
             body.extend_from_slice(piece);
@@ -178,7 +219,9 @@ impl Reading {
     }
 
     pub fn batch_end(&mut self, complete: bool, keeping: &mut Keeping<'_>) {
-        let Some(mut batch) = self.batch.take() else { return };
+        let Some(mut batch) = self.batch.take() else {
+            return;
+        };
         let records_before = self.records_before;
         self.records_before += batch.claimed.unwrap_or(0);
         let counted = batch.counted();
@@ -205,9 +248,16 @@ impl Reading {
         let unsized_records = counted.saturating_sub(batch.seen);
         let waits = matches!(batch.sample, Some(Content::Compressed(_)));
         if unsized_records > 0 && !waits {
-            let all = batch.claimed.unwrap_or(0).saturating_sub(batch.seen).max(unsized_records);
+            let all = batch
+                .claimed
+                .unwrap_or(0)
+                .saturating_sub(batch.seen)
+                .max(unsized_records);
             let bytes = u64::from(batch.header.body_len).saturating_sub(batch.seen_bytes);
-            self.partition.batches.average.add(bytes / all, unsized_records);
+            self.partition
+                .batches
+                .average
+                .add(bytes / all, unsized_records);
         }
         if let Some(content) = batch.sample {
             let from_offset = match batch.counts {
@@ -235,7 +285,12 @@ impl Reading {
 impl Batch {
     /// All offsets between the first and the last are taken.
     fn is_dense(&self) -> bool {
-        self.claimed == Some(i64::from(self.header.last_offset_delta).saturating_add(1).max(0) as u64)
+        self.claimed
+            == Some(
+                i64::from(self.header.last_offset_delta)
+                    .saturating_add(1)
+                    .max(0) as u64,
+            )
     }
 
     /// Only opening tells how many records count.
@@ -252,7 +307,11 @@ impl Batch {
             Counts::From(from) => {
                 let before = from.saturating_sub(self.header.base_offset).max(0) as u64;
                 let least = claimed.saturating_sub(before);
-                if self.is_dense() { least } else { least.max(self.seen).min(claimed) }
+                if self.is_dense() {
+                    least
+                } else {
+                    least.max(self.seen).min(claimed)
+                }
             }
         }
     }
@@ -286,7 +345,10 @@ impl KeptRecord {
             size: record.size,
             value_len: record.value_len,
             // A key that was cut is no key.
-            key: record.key.filter(|key| record.key_len == u32::try_from(key.len()).ok()).map(Into::into),
+            key: record
+                .key
+                .filter(|key| record.key_len == u32::try_from(key.len()).ok())
+                .map(Into::into),
             headers: record.headers.raw.into(),
             truncated: record.truncated,
         }
@@ -308,13 +370,23 @@ struct AbortedFilter {
 
 impl AbortedFilter {
     fn new(pairs: &[(i64, i64)]) -> AbortedFilter {
-        let mut to_come: Vec<_> = pairs.iter().map(|(producer, first)| (*first, *producer)).collect();
+        let mut to_come: Vec<_> = pairs
+            .iter()
+            .map(|(producer, first)| (*first, *producer))
+            .collect();
         to_come.sort_unstable_by(|a, b| b.cmp(a));
-        AbortedFilter { to_come, active: HashSet::new() }
+        AbortedFilter {
+            to_come,
+            active: HashSet::new(),
+        }
     }
 
     fn hides(&mut self, header: &BatchHeader, last_offset: i64) -> bool {
-        while self.to_come.last().is_some_and(|(first, _)| *first <= last_offset) {
+        while self
+            .to_come
+            .last()
+            .is_some_and(|(first, _)| *first <= last_offset)
+        {
             if let Some((_, producer)) = self.to_come.pop() {
                 self.active.insert(producer);
             }

@@ -36,9 +36,17 @@ pub(crate) struct Requests {
 #[derive(Debug)]
 enum Frame {
     Between,
-    Head { start: Start, head: Vec<u8> },
-    Body { request: Box<Request>, decoder: Box<Decoder> },
-    Token { start: Start },
+    Head {
+        start: Start,
+        head: Vec<u8>,
+    },
+    Body {
+        request: Box<Request>,
+        decoder: Box<Decoder>,
+    },
+    Token {
+        start: Start,
+    },
     Skip,
 }
 
@@ -57,7 +65,9 @@ impl Requests {
 
     /// The request whose end was not written, as far as it came.
     pub fn in_progress(self, sampler: &mut Sampler, shared: &mut Shared) -> Option<Request> {
-        let Frame::Body { mut request, .. } = self.frame else { return None };
+        let Frame::Body { mut request, .. } = self.frame else {
+            return None;
+        };
         let (mut keeping, _) = keeping(sampler, request.began, shared);
         if let RequestBody::Produce(produce) = &mut request.body {
             produce.end_partition(&mut keeping);
@@ -103,7 +113,12 @@ impl Connection {
                     self.requests.lost = true;
                 }
                 Step::Start(start) if start.size > FRAME_MOST => self.lose_requests(out),
-                Step::Start(start) => self.requests.frame = Frame::Head { start, head: start.size.to_be_bytes().to_vec() },
+                Step::Start(start) => {
+                    self.requests.frame = Frame::Head {
+                        start,
+                        head: start.size.to_be_bytes().to_vec(),
+                    }
+                }
                 Step::Body(segment) => self.request_bytes(segment, out),
             }
             if !self.requests.lost && self.requests.frames.left() == 0 {
@@ -121,7 +136,9 @@ impl Connection {
 
     /// What comes is no frame: boundaries were wrong.
     fn lose_requests(&mut self, out: &mut Out<'_>) {
-        out.shared.losses.add("request_boundary_lost", u64::from(self.proven));
+        out.shared
+            .losses
+            .add("request_boundary_lost", u64::from(self.proven));
         self.requests.lost = true;
         self.requests.frame = Frame::Between;
     }
@@ -140,16 +157,25 @@ impl Connection {
         if let Frame::Body { request, decoder } = &mut self.requests.frame {
             let (mut keeping, names) = keeping(&mut self.write_sampler, request.began, out.shared);
             let session = &mut self.session;
-            decoder.feed(segment, &mut |event| request.event(event, names, session, &mut keeping));
+            decoder.feed(segment, &mut |event| {
+                request.event(event, names, session, &mut keeping)
+            });
         }
     }
 
     /// Gathers the header; returns the bytes after it.
-    fn head_bytes<'b>(&mut self, start: Start, mut head: Vec<u8>, mut bytes: &'b [u8], out: &mut Out<'_>) -> &'b [u8] {
+    fn head_bytes<'b>(
+        &mut self,
+        start: Start,
+        mut head: Vec<u8>,
+        mut bytes: &'b [u8],
+        out: &mut Out<'_>,
+    ) -> &'b [u8] {
         loop {
             match self.judge_head(start, &head) {
                 Head::Need(n) => {
-                    let (now, later) = bytes.split_at(n.saturating_sub(head.len()).min(bytes.len()));
+                    let (now, later) =
+                        bytes.split_at(n.saturating_sub(head.len()).min(bytes.len()));
                     if now.is_empty() {
                         self.requests.frame = Frame::Head { start, head };
                         return bytes;
@@ -184,7 +210,11 @@ impl Connection {
         }
         let parsed = RequestHeader::parse(start.size, after_word);
         if plausible_request(head) == Plausible::No && !self.is_newer(&parsed) {
-            return if self.requests.tokens { Head::Token } else { Head::Lost };
+            return if self.requests.tokens {
+                Head::Token
+            } else {
+                Head::Lost
+            };
         }
         match parsed {
             Parse::Done(..) => Head::Done,
@@ -195,14 +225,19 @@ impl Connection {
 
     /// A key or version that we do not know yet, from a client that we know.
     fn is_newer(&self, parsed: &Parse<RequestHeader<'_>>) -> bool {
-        let Parse::Done(header, _) = parsed else { return false };
+        let Parse::Done(header, _) = parsed else {
+            return false;
+        };
         let sane = (0..1000).contains(&header.api_key) && (0..100).contains(&header.api_version);
-        sane && self.proven && self.client.client_id.as_deref() == Some(header.client_id.unwrap_or_default())
+        sane && self.proven
+            && self.client.client_id.as_deref() == Some(header.client_id.unwrap_or_default())
     }
 
     fn begin_body(&mut self, start: Start, head: &[u8], out: &mut Out<'_>) {
         let after_word = head.get(4..).unwrap_or_default();
-        let Parse::Done(header, used) = RequestHeader::parse(start.size, after_word) else { return };
+        let Parse::Done(header, used) = RequestHeader::parse(start.size, after_word) else {
+            return;
+        };
         let (api_key, api_version) = (header.api_key, header.api_version);
         let undecodable = match api::find(api_key) {
             None => Some("unknown_api"),
@@ -222,19 +257,33 @@ impl Connection {
             undecodable,
         };
         let body_len = u64::from(start.size).saturating_sub(used as u64);
-        let decoder = Decoder::new(Side::Request, api_key, api_version, body_len, out.shared.limits());
-        self.requests.frame = Frame::Body { request: Box::new(request), decoder: Box::new(decoder) };
+        let decoder = Decoder::new(
+            Side::Request,
+            api_key,
+            api_version,
+            body_len,
+            out.shared.limits(),
+        );
+        self.requests.frame = Frame::Body {
+            request: Box::new(request),
+            decoder: Box::new(decoder),
+        };
     }
 
     fn end_request(&mut self, ended: Nanos, out: &mut Out<'_>) {
         match std::mem::replace(&mut self.requests.frame, Frame::Between) {
             Frame::Between | Frame::Skip => {}
-            Frame::Body { mut request, mut decoder } => {
-                let (mut keeping, names) = keeping(&mut self.write_sampler, request.began, out.shared);
+            Frame::Body {
+                mut request,
+                mut decoder,
+            } => {
+                let (mut keeping, names) =
+                    keeping(&mut self.write_sampler, request.began, out.shared);
                 let session = &mut self.session;
                 decoder.finish(&mut |event| request.event(event, names, session, &mut keeping));
                 request.written = ended;
-                self.requests.tokens = (request.api_key, request.api_version) == (api::SASL_HANDSHAKE, 0);
+                self.requests.tokens =
+                    (request.api_key, request.api_version) == (api::SASL_HANDSHAKE, 0);
                 self.requested(*request, out);
             }
             Frame::Token { start } => self.token(start, ended, out),

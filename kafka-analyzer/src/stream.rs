@@ -8,7 +8,9 @@ use std::collections::{BinaryHeap, HashMap};
 
 use kafka_wire::Segment;
 
-use crate::capture::{CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Verdict};
+use crate::capture::{
+    CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Verdict,
+};
 use crate::connection::{Connection, Out, Role, Shared};
 use crate::fact::{Fact, Says};
 use crate::losses::Losses;
@@ -66,7 +68,12 @@ impl StreamStage {
     }
 
     /// Eats one event; appends what it says and what the kernel side should copy from now on.
-    pub fn event(&mut self, event: &CaptureEvent<'_>, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
+    pub fn event(
+        &mut self,
+        event: &CaptureEvent<'_>,
+        facts: &mut Vec<Fact>,
+        verdicts: &mut Vec<Verdict>,
+    ) {
         let time = match event {
             CaptureEvent::Clock { monotonic, .. } => *monotonic,
             CaptureEvent::Exited { time, .. }
@@ -79,26 +86,75 @@ impl StreamStage {
         self.clock = self.clock.max(time);
         self.run_schedule(facts, verdicts);
         match *event {
-            CaptureEvent::Opened { connection, time, pid, source, peer, .. } => {
+            CaptureEvent::Opened {
+                connection,
+                time,
+                pid,
+                source,
+                peer,
+                ..
+            } => {
                 if let Some(entry) = self.entry(connection, pid, source, Some(0)) {
                     entry.connection.last_event = time;
                     entry.connection.bind(peer, time, facts);
                 }
             }
-            CaptureEvent::Data { connection, direction, offset, began, ended, pid, tid, source, bytes } => {
+            CaptureEvent::Data {
+                connection,
+                direction,
+                offset,
+                began,
+                ended,
+                pid,
+                tid,
+                source,
+                bytes,
+            } => {
                 let call = (tid, began);
-                let moved = Moved { connection, direction, offset, began, ended, pid, source };
+                let moved = Moved {
+                    connection,
+                    direction,
+                    offset,
+                    began,
+                    ended,
+                    pid,
+                    source,
+                };
                 self.moved(moved, Segment::Bytes(bytes), Some(call), facts, verdicts);
             }
-            CaptureEvent::Gap { connection, direction, offset, length, began, ended, pid, source, reason } => {
-                let moved = Moved { connection, direction, offset, began, ended, pid, source };
+            CaptureEvent::Gap {
+                connection,
+                direction,
+                offset,
+                length,
+                began,
+                ended,
+                pid,
+                source,
+                reason,
+            } => {
+                let moved = Moved {
+                    connection,
+                    direction,
+                    offset,
+                    began,
+                    ended,
+                    pid,
+                    source,
+                };
                 let gap = self.moved(moved, Segment::Elided(length), None, facts, verdicts);
                 self.say_gap(connection, ended, offset, reason, gap, facts);
             }
-            CaptureEvent::Closed { connection, time } => self.close(connection, time, facts, verdicts),
+            CaptureEvent::Closed { connection, time } => {
+                self.close(connection, time, facts, verdicts)
+            }
             CaptureEvent::Exited { pid, time } => {
-                let mut gone: Vec<ConnectionId> =
-                    self.connections.iter().filter(|(_, entry)| entry.connection.pid == pid).map(|(id, _)| *id).collect();
+                let mut gone: Vec<ConnectionId> = self
+                    .connections
+                    .iter()
+                    .filter(|(_, entry)| entry.connection.pid == pid)
+                    .map(|(id, _)| *id)
+                    .collect();
                 gone.sort_unstable();
                 for connection in gone {
                     self.close(connection, time, facts, verdicts);
@@ -120,12 +176,23 @@ impl StreamStage {
     /// For [`Fact::open`].
     pub fn opening(&self) -> Opening {
         let settings = &self.shared.settings;
-        Opening { spans: settings.spans, keep: if settings.spans { settings.max_message_size } else { 0 } }
+        Opening {
+            spans: settings.spans,
+            keep: if settings.spans {
+                settings.max_message_size
+            } else {
+                0
+            },
+        }
     }
 
     /// Bytes that are held of streams, over all connections.
     pub fn held(&self) -> usize {
-        let connections: usize = self.connections.values().map(|entry| entry.connection.held()).sum();
+        let connections: usize = self
+            .connections
+            .values()
+            .map(|entry| entry.connection.held())
+            .sum();
         connections + self.shared.parked + self.shared.kept
     }
 
@@ -134,15 +201,29 @@ impl StreamStage {
         self.connections.len()
     }
 
-    fn entry(&mut self, id: ConnectionId, pid: Pid, source: Source, next: Option<u64>) -> Option<&mut Entry> {
+    fn entry(
+        &mut self,
+        id: ConnectionId,
+        pid: Pid,
+        source: Source,
+        next: Option<u64>,
+    ) -> Option<&mut Entry> {
         if !self.connections.contains_key(&id) {
             if self.connections.len() >= CONNECTIONS_MOST {
                 self.shared.losses.add("connection_table_full", 1);
                 return None;
             }
             let connection = Box::new(Connection::new(id, pid, source, &self.shared.settings));
-            let position = || Position { next, ..Position::default() };
-            let entry = Entry { connection, written: position(), read: position(), scheduled: Nanos::MAX };
+            let position = || Position {
+                next,
+                ..Position::default()
+            };
+            let entry = Entry {
+                connection,
+                written: position(),
+                read: position(),
+                scheduled: Nanos::MAX,
+            };
             self.connections.insert(id, entry);
         }
         self.connections.get_mut(&id)
@@ -157,11 +238,21 @@ impl StreamStage {
         facts: &mut Vec<Fact>,
         verdicts: &mut Vec<Verdict>,
     ) -> u64 {
-        let Moved { connection: id, direction, offset, began, ended, pid, source } = moved;
+        let Moved {
+            connection: id,
+            direction,
+            offset,
+            began,
+            ended,
+            pid,
+            source,
+        } = moved;
         if self.entry(id, pid, source, None).is_none() {
             return 0;
         }
-        let Some(entry) = self.connections.get_mut(&id) else { return 0 };
+        let Some(entry) = self.connections.get_mut(&id) else {
+            return 0;
+        };
         entry.connection.pid = pid;
         entry.connection.last_event = ended;
         let position = match direction {
@@ -171,17 +262,37 @@ impl StreamStage {
         let starts_call = call.is_some_and(|call| call != position.call);
         position.call = call.unwrap_or_default();
         let next = position.next.unwrap_or(offset);
-        let mut piece = Piece { offset, began, ended, starts_call, segment };
+        let mut piece = Piece {
+            offset,
+            began,
+            ended,
+            starts_call,
+            segment,
+        };
         // Offsets never go back; should they, what was seen already is left out.
         piece.take(next.saturating_sub(offset));
         let missing = offset.saturating_sub(next);
         position.next = Some(next.max(offset.saturating_add(piece_end(segment))));
-        let mut out = Out { shared: &mut self.shared, facts, verdicts };
-        if entry.connection.deadline().is_some_and(|deadline| deadline <= ended) {
+        let mut out = Out {
+            shared: &mut self.shared,
+            facts,
+            verdicts,
+        };
+        if entry
+            .connection
+            .deadline()
+            .is_some_and(|deadline| deadline <= ended)
+        {
             entry.connection.expire(ended, &mut out);
         }
         if missing > 0 {
-            let hole = Piece { offset: next, began, ended, starts_call: false, segment: Segment::Elided(missing) };
+            let hole = Piece {
+                offset: next,
+                began,
+                ended,
+                starts_call: false,
+                segment: Segment::Elided(missing),
+            };
             entry.connection.data(direction, hole, &mut out);
         }
         let new = piece.len();
@@ -193,20 +304,49 @@ impl StreamStage {
         new
     }
 
-    fn say_gap(&mut self, id: ConnectionId, time: Nanos, offset: u64, reason: GapReason, bytes: u64, facts: &mut Vec<Fact>) {
-        if let Some(entry) = self.connections.get(&id).filter(|entry| bytes > 0 && entry.connection.role == Role::Client) {
-            entry.connection.emit(time, offset, Says::Gap { reason, bytes }, facts);
+    fn say_gap(
+        &mut self,
+        id: ConnectionId,
+        time: Nanos,
+        offset: u64,
+        reason: GapReason,
+        bytes: u64,
+        facts: &mut Vec<Fact>,
+    ) {
+        if let Some(entry) = self
+            .connections
+            .get(&id)
+            .filter(|entry| bytes > 0 && entry.connection.role == Role::Client)
+        {
+            entry
+                .connection
+                .emit(time, offset, Says::Gap { reason, bytes }, facts);
         }
     }
 
-    fn close(&mut self, id: ConnectionId, time: Nanos, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
+    fn close(
+        &mut self,
+        id: ConnectionId,
+        time: Nanos,
+        facts: &mut Vec<Fact>,
+        verdicts: &mut Vec<Verdict>,
+    ) {
         if let Some(mut entry) = self.connections.remove(&id) {
-            entry.connection.close(time, &mut Out { shared: &mut self.shared, facts, verdicts });
+            entry.connection.close(
+                time,
+                &mut Out {
+                    shared: &mut self.shared,
+                    facts,
+                    verdicts,
+                },
+            );
         }
     }
 
     fn schedule(&mut self, id: ConnectionId) {
-        let Some(entry) = self.connections.get_mut(&id) else { return };
+        let Some(entry) = self.connections.get_mut(&id) else {
+            return;
+        };
         let idle = entry.connection.last_event.saturating_add(IDLE);
         let at = entry.connection.deadline().unwrap_or(idle).min(idle);
         if at < entry.scheduled {
@@ -218,15 +358,29 @@ impl StreamStage {
     /// Gives up what was due. A little late, because events of one ring may be out of order by that much.
     fn run_schedule(&mut self, facts: &mut Vec<Fact>, verdicts: &mut Vec<Verdict>) {
         let now = self.clock.saturating_sub(HOLD);
-        while let Some(Reverse((at, id))) = self.schedule.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+        while let Some(Reverse((at, id))) = self
+            .schedule
+            .peek()
+            .copied()
+            .filter(|Reverse((at, _))| *at <= now)
+        {
             self.schedule.pop();
-            let Some(entry) = self.connections.get_mut(&id) else { continue };
+            let Some(entry) = self.connections.get_mut(&id) else {
+                continue;
+            };
             if entry.scheduled != at {
                 continue;
             }
             entry.scheduled = Nanos::MAX;
             let idle = entry.connection.last_event.saturating_add(IDLE);
-            entry.connection.expire(now, &mut Out { shared: &mut self.shared, facts, verdicts });
+            entry.connection.expire(
+                now,
+                &mut Out {
+                    shared: &mut self.shared,
+                    facts,
+                    verdicts,
+                },
+            );
             if idle <= now {
                 self.close(id, idle, facts, verdicts);
                 self.shared.losses.add("connection_idle", 1);

@@ -64,7 +64,11 @@ impl Clusters {
     }
 
     pub fn export(&self) -> Vec<(SocketAddr, String)> {
-        let mut all: Vec<_> = self.addresses.iter().map(|(address, id)| (*address, id.to_string())).collect();
+        let mut all: Vec<_> = self
+            .addresses
+            .iter()
+            .map(|(address, id)| (*address, id.to_string()))
+            .collect();
         all.sort();
         all
     }
@@ -104,15 +108,35 @@ mod tests {
     #[test]
     fn the_surest_source_wins() {
         let address = |port: u16| SocketAddr::from(([10, 0, 0, 1], port));
-        let (one, two, client) = (Arc::<str>::from("one"), Arc::<str>::from("two"), Arc::<str>::from("app"));
+        let (one, two, client) = (
+            Arc::<str>::from("one"),
+            Arc::<str>::from("two"),
+            Arc::<str>::from("app"),
+        );
         let mut clusters = Clusters::default();
         let find = |clusters: &Clusters, connection: u64, pid: Pid, port: u16| {
-            clusters.find(ConnectionId(connection), pid, &client, Some(address(port))).map(|id| id.to_string())
+            clusters
+                .find(ConnectionId(connection), pid, &client, Some(address(port)))
+                .map(|id| id.to_string())
         };
-        clusters.learn(&one, ConnectionId(1), 7, &client, [address(9092), address(9093)].iter());
+        clusters.learn(
+            &one,
+            ConnectionId(1),
+            7,
+            &client,
+            [address(9092), address(9093)].iter(),
+        );
         assert_eq!(find(&clusters, 1, 0, 1).as_deref(), Some("one"));
-        assert_eq!(find(&clusters, 2, 7, 1).as_deref(), Some("one"), "same client");
-        assert_eq!(find(&clusters, 2, 8, 9093).as_deref(), Some("one"), "listed broker");
+        assert_eq!(
+            find(&clusters, 2, 7, 1).as_deref(),
+            Some("one"),
+            "same client"
+        );
+        assert_eq!(
+            find(&clusters, 2, 8, 9093).as_deref(),
+            Some("one"),
+            "listed broker"
+        );
         assert_eq!(find(&clusters, 2, 8, 1), None);
         clusters.learn(&two, ConnectionId(3), 7, &client, [address(9095)].iter());
         assert_eq!(find(&clusters, 9, 7, 1), None, "two clusters, no telling");
@@ -120,7 +144,12 @@ mod tests {
         clusters.learn(&one, ConnectionId(1), 7, &client, [].iter());
         assert_eq!(find(&clusters, 9, 7, 1), None, "still two");
         let mapped: SocketAddr = "[::ffff:10.0.0.1]:9095".parse().unwrap();
-        assert_eq!(clusters.find(ConnectionId(9), 9, &client, Some(mapped)).map(|id| &**id), Some("two"));
+        assert_eq!(
+            clusters
+                .find(ConnectionId(9), 9, &client, Some(mapped))
+                .map(|id| &**id),
+            Some("two")
+        );
         let mut restored = Clusters::default();
         restored.restore(&clusters.export());
         assert_eq!(find(&restored, 9, 9, 9092).as_deref(), Some("one"));

@@ -21,11 +21,27 @@ pub(super) struct Progress {
 
 impl Progress {
     /// With acks=all an acknowledged record is below the high watermark.
-    pub fn produced(&mut self, labels: &Labels, acks_all: bool, produced: &[(Arc<str>, Partition)], out: &mut Vec<Observation>) {
-        for (topic, partition) in produced.iter().filter(|(_, partition)| acks_all && partition.error.is_none()) {
-            let Some(base_offset) = partition.base_offset else { continue };
-            let reached = base_offset.saturating_add(i64::try_from(partition.records).unwrap_or(i64::MAX));
-            let key = (Arc::clone(&labels.cluster), Arc::clone(topic), partition.index);
+    pub fn produced(
+        &mut self,
+        labels: &Labels,
+        acks_all: bool,
+        produced: &[(Arc<str>, Partition)],
+        out: &mut Vec<Observation>,
+    ) {
+        for (topic, partition) in produced
+            .iter()
+            .filter(|(_, partition)| acks_all && partition.error.is_none())
+        {
+            let Some(base_offset) = partition.base_offset else {
+                continue;
+            };
+            let reached =
+                base_offset.saturating_add(i64::try_from(partition.records).unwrap_or(i64::MAX));
+            let key = (
+                Arc::clone(&labels.cluster),
+                Arc::clone(topic),
+                partition.index,
+            );
             let high_watermark = match self.high_watermarks.get(&key) {
                 Some(known) if *known >= reached => None,
                 _ => {
@@ -37,14 +53,33 @@ impl Progress {
         }
     }
 
-    pub fn fetched(&mut self, labels: &Labels, replica: bool, fetched: &[(Arc<str>, Partition)], out: &mut Vec<Observation>) {
-        for (topic, partition) in fetched.iter().filter(|(_, partition)| partition.error.is_none()) {
+    pub fn fetched(
+        &mut self,
+        labels: &Labels,
+        replica: bool,
+        fetched: &[(Arc<str>, Partition)],
+        out: &mut Vec<Observation>,
+    ) {
+        for (topic, partition) in fetched
+            .iter()
+            .filter(|(_, partition)| partition.error.is_none())
+        {
             if let Some(high_watermark) = partition.high_watermark {
-                self.put((Arc::clone(&labels.cluster), Arc::clone(topic), partition.index), high_watermark);
+                self.put(
+                    (
+                        Arc::clone(&labels.cluster),
+                        Arc::clone(topic),
+                        partition.index,
+                    ),
+                    high_watermark,
+                );
             }
             self.say(labels, topic, partition, partition.high_watermark, out);
             let position = partition.next_offset.max(partition.fetch_offset);
-            let (Some(high_watermark), Some(position)) = (partition.high_watermark, position) else { continue };
+            let (Some(high_watermark), Some(position)) = (partition.high_watermark, position)
+            else {
+                continue;
+            };
             if !replica {
                 out.push(Observation::Lag(Lag {
                     origin: labels.origin,

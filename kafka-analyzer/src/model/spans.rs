@@ -20,8 +20,20 @@ use crate::trace::sampling::{Sampler, keeps_batch, keeps_record};
 
 /// The OpenTelemetry SDKs' default.
 const LINKS_MOST: usize = 128;
-const KEY_HASH: (u64, u64) = (u64::from_be_bytes(*b"obikafka"), u64::from_be_bytes(*b"keyhash1"));
-const SECRETS: [&str; 8] = ["authorization", "cookie", "token", "password", "passwd", "secret", "api-key", "apikey"];
+const KEY_HASH: (u64, u64) = (
+    u64::from_be_bytes(*b"obikafka"),
+    u64::from_be_bytes(*b"keyhash1"),
+);
+const SECRETS: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "token",
+    "password",
+    "passwd",
+    "secret",
+    "api-key",
+    "apikey",
+];
 const MASK: &str = "***";
 
 #[derive(Debug)]
@@ -54,7 +66,10 @@ impl Message<'_> {
 
 impl Spans {
     pub fn new(settings: &Settings) -> Spans {
-        Spans { settings: settings.clone(), sampler: Sampler::new(settings.spans_per_second) }
+        Spans {
+            settings: settings.clone(),
+            sampler: Sampler::new(settings.spans_per_second),
+        }
     }
 
     /// `send T` of each sampled record, also of refused ones.
@@ -67,7 +82,8 @@ impl Spans {
     ) {
         for (topic, partition) in produced {
             for message in self.messages(labels, topic, partition, false) {
-                let mut span = self.message_span(labels, exchange, topic, partition, SpanKind::Send, &message);
+                let mut span =
+                    self.message_span(labels, exchange, topic, partition, SpanKind::Send, &message);
                 (span.trace_id, span.span_id) = message.own;
                 if let Some((trace_id, span_id, state)) = &message.context {
                     span.trace_id = *trace_id;
@@ -92,17 +108,27 @@ impl Spans {
             match self.settings.span_tree {
                 SpanTree::Children => {
                     for message in &messages {
-                        let mut span = self.message_span(labels, exchange, topic, partition, SpanKind::Poll, message);
+                        let mut span = self.message_span(
+                            labels,
+                            exchange,
+                            topic,
+                            partition,
+                            SpanKind::Poll,
+                            message,
+                        );
                         let delta = message.record.offset_delta.to_be_bytes();
                         let base = message.sample.header.base_offset.to_be_bytes();
-                        span.span_id = poll_ids(labels, exchange, topic, partition, &[&base, &delta]).1;
+                        span.span_id =
+                            poll_ids(labels, exchange, topic, partition, &[&base, &delta]).1;
                         let (trace_id, parent) = message.creation();
                         (span.trace_id, span.parent) = (trace_id, Some(parent));
                         out.push(Observation::Span(span));
                     }
                 }
                 SpanTree::Links | SpanTree::Both if !messages.is_empty() => {
-                    out.push(Observation::Span(self.poll(labels, exchange, topic, partition, &messages)));
+                    out.push(Observation::Span(
+                        self.poll(labels, exchange, topic, partition, &messages),
+                    ));
                 }
                 SpanTree::Links | SpanTree::Both => {}
             }
@@ -119,7 +145,9 @@ impl Spans {
     ) -> Span {
         let single = messages.first().filter(|_| partition.records == 1);
         let mut span = match single {
-            Some(message) => self.message_span(labels, exchange, topic, partition, SpanKind::Poll, message),
+            Some(message) => {
+                self.message_span(labels, exchange, topic, partition, SpanKind::Poll, message)
+            }
             None => self.batch_span(labels, exchange, topic, partition, messages),
         };
         (span.trace_id, span.span_id) = poll_ids(labels, exchange, topic, partition, &[]);
@@ -129,7 +157,11 @@ impl Spans {
             let (trace_id, parent) = message.creation();
             (span.trace_id, span.parent) = (trace_id, Some(parent));
         }
-        span.links = messages.iter().take(LINKS_MOST).map(|message| self.link(message)).collect();
+        span.links = messages
+            .iter()
+            .take(LINKS_MOST)
+            .map(|message| self.link(message))
+            .collect();
         span.links_dropped = u32::try_from(messages.len() - span.links.len()).unwrap_or(u32::MAX);
         span
     }
@@ -154,9 +186,13 @@ impl Spans {
         is_fetch: bool,
     ) -> Vec<Message<'a>> {
         let mut messages = Vec::new();
-        let Some(level) = self.sampler.level(labels.origin.time, partition.records) else { return messages };
+        let Some(level) = self.sampler.level(labels.origin.time, partition.records) else {
+            return messages;
+        };
         for sample in &partition.samples {
-            let Content::Records(records) = &sample.content else { continue };
+            let Content::Records(records) = &sample.content else {
+                continue;
+            };
             let base_offset = sample.base_offset(partition, is_fetch);
             let of_batch = sample.header.records_count.max(1) as u64;
             let index = partition.index;
@@ -169,20 +205,43 @@ impl Spans {
                 if !place.is_none_or(|place| keeps_record(level, of_batch, index, place)) {
                     continue;
                 }
-                let context = match find(Headers { raw: &record.headers }.iter()) {
+                let context = match find(
+                    Headers {
+                        raw: &record.headers,
+                    }
+                    .iter(),
+                ) {
                     Found::None => None,
-                    Found::Context(context) if context.sampled => Some((context.trace_id, context.span_id, context.trace_state)),
+                    Found::Context(context) if context.sampled => {
+                        Some((context.trace_id, context.span_id, context.trace_state))
+                    }
                     Found::Context(_) | Found::Denied => continue,
                 };
                 let (own, address) = match place {
                     Some(place) => {
-                        let address = Address { cluster: &labels.cluster, topic, partition: index, place };
+                        let address = Address {
+                            cluster: &labels.cluster,
+                            topic,
+                            partition: index,
+                            place,
+                        };
                         (address.ids(), address.to_string())
                     }
-                    None => (placeless(labels, topic, partition, sample, record), "none".to_owned()),
+                    None => (
+                        placeless(labels, topic, partition, sample, record),
+                        "none".to_owned(),
+                    ),
                 };
-                let offset = base_offset.map(|base| base.saturating_add(i64::from(record.offset_delta)));
-                messages.push(Message { sample, record, offset, address, own, context });
+                let offset =
+                    base_offset.map(|base| base.saturating_add(i64::from(record.offset_delta)));
+                messages.push(Message {
+                    sample,
+                    record,
+                    offset,
+                    address,
+                    own,
+                    context,
+                });
             }
         }
         messages
@@ -223,13 +282,18 @@ impl Spans {
         let mut span = empty_span(labels, exchange, topic, partition, SpanKind::Poll);
         span.message_count = Some(partition.records);
         span.offset = messages.first().and_then(|message| message.offset);
-        span.codec = messages.first().map_or("none", |message| message.sample.header.codec.name());
+        span.codec = messages
+            .first()
+            .map_or("none", |message| message.sample.header.codec.name());
         span.headers_read = messages.iter().all(|message| !message.record.truncated);
         span
     }
 
     fn key(&self, record: &KeptRecord) -> Option<String> {
-        let key = record.key.as_deref().filter(|_| self.settings.capture_key)?;
+        let key = record
+            .key
+            .as_deref()
+            .filter(|_| self.settings.capture_key)?;
         if self.settings.hash_keys {
             let mut hasher = SipHasher24::new_with_keys(KEY_HASH.0, KEY_HASH.1);
             hasher.write(key);
@@ -242,8 +306,14 @@ impl Spans {
         if !self.settings.capture_headers {
             return Vec::new();
         }
-        let shown = |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), header_text(name, value));
-        Headers { raw: &record.headers }.iter().map(shown).collect()
+        let shown =
+            |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), header_text(name, value));
+        Headers {
+            raw: &record.headers,
+        }
+        .iter()
+        .map(shown)
+        .collect()
     }
 }
 
@@ -256,7 +326,9 @@ fn header_text(name: &str, value: Option<&[u8]>) -> String {
     let value = value.unwrap_or_default();
     match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
-        Err(_) => value.iter().fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
+        Err(_) => value
+            .iter()
+            .fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
     }
 }
 
@@ -264,12 +336,24 @@ fn timestamp(partition: &Partition, sample: &Sample, record: &KeptRecord) -> Opt
     let of_producer = if sample.header.is_log_append_time() {
         sample.header.max_timestamp
     } else {
-        sample.header.base_timestamp.saturating_add(record.timestamp_delta)
+        sample
+            .header
+            .base_timestamp
+            .saturating_add(record.timestamp_delta)
     };
-    partition.log_append_time.or(Some(of_producer)).filter(|time| *time >= 0)
+    partition
+        .log_append_time
+        .or(Some(of_producer))
+        .filter(|time| *time >= 0)
 }
 
-fn empty_span(labels: &Labels, exchange: &fact::Exchange, topic: &Arc<str>, partition: &Partition, span: SpanKind) -> Span {
+fn empty_span(
+    labels: &Labels,
+    exchange: &fact::Exchange,
+    topic: &Arc<str>,
+    partition: &Partition,
+    span: SpanKind,
+) -> Span {
     Span {
         origin: labels.origin,
         span,
@@ -326,7 +410,13 @@ fn poll_ids(
 }
 
 /// A record without an address (acks=0, no producer id): nobody else can derive its ids.
-fn placeless(labels: &Labels, topic: &Arc<str>, partition: &Partition, sample: &Sample, record: &KeptRecord) -> (TraceId, SpanId) {
+fn placeless(
+    labels: &Labels,
+    topic: &Arc<str>,
+    partition: &Partition,
+    sample: &Sample,
+    record: &KeptRecord,
+) -> (TraceId, SpanId) {
     own_ids(&[
         b"send",
         labels.cluster.as_bytes(),

@@ -66,14 +66,21 @@ impl Topics {
     }
 
     pub fn export(&self) -> Vec<(String, String)> {
-        let mut all: Vec<_> = self.names.iter().map(|(id, name)| (text(*id), name.to_string())).collect();
+        let mut all: Vec<_> = self
+            .names
+            .iter()
+            .map(|(id, name)| (text(*id), name.to_string()))
+            .collect();
         all.sort();
         all
     }
 
     /// What does not parse is left out.
     pub fn restore(&mut self, names: &[(String, String)]) {
-        let parsed: Vec<_> = names.iter().filter_map(|(id, name)| Some((parse(id)?, name.as_str().into()))).collect();
+        let parsed: Vec<_> = names
+            .iter()
+            .filter_map(|(id, name)| Some((parse(id)?, name.as_str().into())))
+            .collect();
         self.learn(&parsed);
     }
 }
@@ -84,14 +91,31 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 fn text(id: Uuid) -> String {
     let number = u128::from_be_bytes(id.0);
     // 128 bits are 21 digits of 6 bits and one of 2, the low bits of which are 0.
-    let digit = |i: u32| if i < 21 { (number >> (122 - 6 * i)) & 63 } else { (number & 3) << 4 };
-    (0..22).filter_map(|i| DIGITS.get(digit(i) as usize).copied().map(char::from)).collect()
+    let digit = |i: u32| {
+        if i < 21 {
+            (number >> (122 - 6 * i)) & 63
+        } else {
+            (number & 3) << 4
+        }
+    };
+    (0..22)
+        .filter_map(|i| DIGITS.get(digit(i) as usize).copied().map(char::from))
+        .collect()
 }
 
 fn parse(text: &str) -> Option<Uuid> {
-    let digits: Vec<u128> =
-        text.bytes().map(|byte| DIGITS.iter().position(|digit| *digit == byte).map(|at| at as u128)).collect::<Option<_>>()?;
-    let [digits @ .., last] = &digits[..] else { return None };
+    let digits: Vec<u128> = text
+        .bytes()
+        .map(|byte| {
+            DIGITS
+                .iter()
+                .position(|digit| *digit == byte)
+                .map(|at| at as u128)
+        })
+        .collect::<Option<_>>()?;
+    let [digits @ .., last] = &digits[..] else {
+        return None;
+    };
     (digits.len() == 21).then_some(())?;
     let number = digits.iter().fold(0, |number, digit| (number << 6) | digit);
     Some(Uuid(((number << 2) | (last >> 4)).to_be_bytes()))
@@ -106,12 +130,20 @@ mod tests {
         // Kafka's one reserved id of the metadata topic is 1.
         let one = Uuid(1u128.to_be_bytes());
         assert_eq!(text(one), "AAAAAAAAAAAAAAAAAAAAAQ");
-        let id = Uuid([0xd8, 0xdb, 0x4d, 0x0e, 0x30, 0x16, 0x4e, 0x33, 0x8c, 0x5d, 0xa9, 0xfd, 0x10, 0xfb, 0x9e, 0xff]);
+        let id = Uuid([
+            0xd8, 0xdb, 0x4d, 0x0e, 0x30, 0x16, 0x4e, 0x33, 0x8c, 0x5d, 0xa9, 0xfd, 0x10, 0xfb,
+            0x9e, 0xff,
+        ]);
         assert_eq!(text(id), "2NtNDjAWTjOMXan9EPue_w");
         for id in [one, id, Uuid([0xff; 16])] {
             assert_eq!(parse(&text(id)), Some(id));
         }
-        for bad in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAA!", "AAAAAAAAAAAAAAAAAAAAAQA"] {
+        for bad in [
+            "",
+            "AAAA",
+            "AAAAAAAAAAAAAAAAAAAAA!",
+            "AAAAAAAAAAAAAAAAAAAAAQA",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

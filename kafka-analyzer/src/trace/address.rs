@@ -11,8 +11,14 @@ use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher128};
 
 /// Published keys: all agents must derive the same ids, so they are not secrets. ASCII of the words, big-endian.
-const TRACE_KEY: (u64, u64) = (u64::from_be_bytes(*b"obikafka"), u64::from_be_bytes(*b"trace-v1"));
-const SPAN_KEY: (u64, u64) = (u64::from_be_bytes(*b"obikafka"), u64::from_be_bytes(*b"spans-v1"));
+const TRACE_KEY: (u64, u64) = (
+    u64::from_be_bytes(*b"obikafka"),
+    u64::from_be_bytes(*b"trace-v1"),
+);
+const SPAN_KEY: (u64, u64) = (
+    u64::from_be_bytes(*b"obikafka"),
+    u64::from_be_bytes(*b"spans-v1"),
+);
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -20,7 +26,11 @@ pub type SpanId = [u8; 8];
 /// Where a record stands within its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    Sequence { producer_id: i64, epoch: i16, sequence: i32 },
+    Sequence {
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+    },
     Offset(i64),
 }
 
@@ -29,7 +39,11 @@ pub fn place(header: &BatchHeader, base_offset: Option<i64>, offset_delta: i32) 
     if header.producer_id >= 0 && header.base_sequence >= 0 {
         // Sequences wrap to 0 after i32::MAX (`DefaultRecordBatch.incrementSequence`).
         let sequence = header.base_sequence.wrapping_add(offset_delta) & i32::MAX;
-        return Some(Place::Sequence { producer_id: header.producer_id, epoch: header.producer_epoch, sequence });
+        return Some(Place::Sequence {
+            producer_id: header.producer_id,
+            epoch: header.producer_epoch,
+            sequence,
+        });
     }
     base_offset.map(|base| Place::Offset(base.saturating_add(i64::from(offset_delta))))
 }
@@ -38,7 +52,11 @@ impl Place {
     /// What is hashed: a tag, then the numbers in big-endian.
     pub(crate) fn write(self, hasher: &mut impl Hasher) {
         match self {
-            Place::Sequence { producer_id, epoch, sequence } => {
+            Place::Sequence {
+                producer_id,
+                epoch,
+                sequence,
+            } => {
                 hasher.write(b"s");
                 hasher.write(&producer_id.to_be_bytes());
                 hasher.write(&epoch.to_be_bytes());
@@ -68,7 +86,10 @@ impl Address<'_> {
         self.write(&mut trace);
         let mut span = SipHasher24::new_with_keys(SPAN_KEY.0, SPAN_KEY.1);
         self.write(&mut span);
-        (nonzero(trace.finish128().as_u128().to_be_bytes()), nonzero(span.finish().to_be_bytes()))
+        (
+            nonzero(trace.finish128().as_u128().to_be_bytes()),
+            nonzero(span.finish().to_be_bytes()),
+        )
     }
 
     fn write(&self, hasher: &mut impl Hasher) {
@@ -85,8 +106,15 @@ impl std::fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (cluster, topic, partition) = (self.cluster, self.topic, self.partition);
         match self.place {
-            Place::Sequence { producer_id, epoch, sequence } => {
-                write!(f, "s:{cluster}/{topic}/{partition}/{producer_id}/{epoch}/{sequence}")
+            Place::Sequence {
+                producer_id,
+                epoch,
+                sequence,
+            } => {
+                write!(
+                    f,
+                    "s:{cluster}/{topic}/{partition}/{producer_id}/{epoch}/{sequence}"
+                )
             }
             Place::Offset(offset) => write!(f, "o:{cluster}/{topic}/{partition}/{offset}"),
         }
@@ -104,7 +132,10 @@ pub fn own_ids(parts: &[&[u8]]) -> (TraceId, SpanId) {
         span.write(&length);
         span.write(part);
     }
-    (nonzero(trace.finish128().as_u128().to_be_bytes()), nonzero(span.finish().to_be_bytes()))
+    (
+        nonzero(trace.finish128().as_u128().to_be_bytes()),
+        nonzero(span.finish().to_be_bytes()),
+    )
 }
 
 fn nonzero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
@@ -141,26 +172,54 @@ mod tests {
 
     #[test]
     fn sequences_win_over_offsets_and_wrap() {
-        let sequence = |sequence| Some(Place::Sequence { producer_id: 7, epoch: 3, sequence });
+        let sequence = |sequence| {
+            Some(Place::Sequence {
+                producer_id: 7,
+                epoch: 3,
+                sequence,
+            })
+        };
         assert_eq!(place(&header(7, 10), None, 2), sequence(12));
         assert_eq!(place(&header(7, 10), Some(900), 2), sequence(12));
         assert_eq!(place(&header(7, i32::MAX), None, 1), sequence(0));
-        assert_eq!(place(&header(-1, -1), Some(900), 2), Some(Place::Offset(902)));
+        assert_eq!(
+            place(&header(-1, -1), Some(900), 2),
+            Some(Place::Offset(902))
+        );
         assert_eq!(place(&header(-1, -1), None, 2), None);
     }
 
     #[test]
     fn ids_are_published_values() {
-        let address = Address { cluster: "MkU3OEVBNTcwNTJENDM2Qk", topic: "orders", partition: 1, place: Place::Offset(42) };
+        let address = Address {
+            cluster: "MkU3OEVBNTcwNTJENDM2Qk",
+            topic: "orders",
+            partition: 1,
+            place: Place::Offset(42),
+        };
         assert_eq!(address.to_string(), "o:MkU3OEVBNTcwNTJENDM2Qk/orders/1/42");
         let (trace, span) = address.ids();
-        assert_eq!(u128::from_be_bytes(trace), TRACE_42, "{:#x}", u128::from_be_bytes(trace));
-        assert_eq!(u64::from_be_bytes(span), SPAN_42, "{:#x}", u64::from_be_bytes(span));
-        let other = Address { cluster: "MkU3OEVBNTcwNTJENDM2Q", topic: "korders", ..address };
+        assert_eq!(
+            u128::from_be_bytes(trace),
+            TRACE_42,
+            "{:#x}",
+            u128::from_be_bytes(trace)
+        );
+        assert_eq!(
+            u64::from_be_bytes(span),
+            SPAN_42,
+            "{:#x}",
+            u64::from_be_bytes(span)
+        );
+        let other = Address {
+            cluster: "MkU3OEVBNTcwNTJENDM2Q",
+            topic: "korders",
+            ..address
+        };
         assert_ne!(other.ids(), address.ids());
         assert_eq!(nonzero([0u8; 8]), [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     const TRACE_42: u128 = 0x88764661b4da35a42b0efad885635d00;
-    const SPAN_42: u64 = 0;
+    const SPAN_42: u64 = 0xf487218117a0fd7d;
 }

@@ -27,7 +27,9 @@ pub fn find<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> F
     let mut said = Said::default();
     for (name, value) in headers {
         if let Some(slot) = said.slot(name) {
-            *slot = value.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+            *slot = value
+                .and_then(|value| std::str::from_utf8(value).ok())
+                .map(str::trim);
         }
     }
     if let Some(mut context) = said.traceparent.and_then(traceparent) {
@@ -70,13 +72,21 @@ impl<'a> Said<'a> {
             ("x-b3-flags", &mut self.b3_flags),
             ("uber-trace-id", &mut self.uber),
         ];
-        slots.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, slot)| slot)
+        slots
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, slot)| slot)
     }
 }
 
 fn context(trace_id: TraceId, span_id: SpanId, sampled: bool) -> Option<Context> {
     let valid = trace_id != [0; 16] && span_id != [0; 8];
-    valid.then(|| Context { trace_id, span_id, sampled, trace_state: String::new() })
+    valid.then(|| Context {
+        trace_id,
+        span_id,
+        sampled,
+        trace_state: String::new(),
+    })
 }
 
 /// W3C Trace Context level 2: `00-<32>-<16>-<2>`; later versions may go on after another dash.
@@ -98,8 +108,13 @@ fn b3_single(text: &str) -> Found {
         return Found::Denied;
     }
     let mut parts = text.split('-');
-    let ids = (parts.next().and_then(b3_trace_id), parts.next().and_then(full_span_id));
-    let (Some(trace_id), Some(span_id)) = ids else { return Found::None };
+    let ids = (
+        parts.next().and_then(b3_trace_id),
+        parts.next().and_then(full_span_id),
+    );
+    let (Some(trace_id), Some(span_id)) = ids else {
+        return Found::None;
+    };
     // Deferred ("" or absent) leaves the choice to the receiver.
     let sampled = parts.next() != Some("0");
     context(trace_id, span_id, sampled).map_or(Found::None, Found::Context)
@@ -151,11 +166,18 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    const TRACE: TraceId = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+    const TRACE: TraceId = [
+        0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31,
+        0x9c,
+    ];
     const SPAN: SpanId = [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
 
     fn check(headers: &[(&str, &str)], expected: Option<(TraceId, SpanId, bool)>) {
-        let found = find(headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
+        let found = find(
+            headers
+                .iter()
+                .map(|(name, value)| (*name, Some(value.as_bytes()))),
+        );
         let ids = match found {
             Found::Context(context) => Some((context.trace_id, context.span_id, context.sampled)),
             _ => None,
@@ -166,23 +188,88 @@ mod tests {
     #[test]
     fn formats() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let short: TraceId = [0, 0, 0, 0, 0, 0, 0, 0, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+        let short: TraceId = [
+            0, 0, 0, 0, 0, 0, 0, 0, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c,
+        ];
         let small: SpanId = [0, 0, 0, 0, 0, 0, 0, 0x2f];
         for (headers, expected) in [
             (&[("traceparent", parent)][..], Some((TRACE, SPAN, true))),
-            (&[("TraceParent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")], Some((TRACE, SPAN, false))),
-            (&[("traceparent", "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more")], Some((TRACE, SPAN, true))),
-            (&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more")], None),
-            (&[("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")], None),
-            (&[("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")], None),
-            (&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01")], None),
-            (&[("traceparent", "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01")], None),
-            (&[("traceparent", "bad"), ("traceparent", parent)], Some((TRACE, SPAN, true))),
+            (
+                &[(
+                    "TraceParent",
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+                )],
+                Some((TRACE, SPAN, false)),
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+                )],
+                Some((TRACE, SPAN, true)),
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+                )],
+                None,
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                )],
+                None,
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+                )],
+                None,
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+                )],
+                None,
+            ),
+            (
+                &[(
+                    "traceparent",
+                    "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
+                )],
+                None,
+            ),
+            (
+                &[("traceparent", "bad"), ("traceparent", parent)],
+                Some((TRACE, SPAN, true)),
+            ),
             (&[("traceparent", parent), ("traceparent", "bad")], None),
-            (&[("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1-05e3ac9a4f6e3b90")], Some((TRACE, SPAN, true))),
-            (&[("b3", "8448eb211c80319c-b7ad6b7169203331")], Some((short, SPAN, true))),
-            (&[("b3", "8448eb211c80319c-b7ad6b7169203331-0")], Some((short, SPAN, false))),
-            (&[("X-B3-TraceId", "0af7651916cd43dd8448eb211c80319c"), ("X-B3-SpanId", "b7ad6b7169203331")], Some((TRACE, SPAN, true))),
+            (
+                &[(
+                    "b3",
+                    "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1-05e3ac9a4f6e3b90",
+                )],
+                Some((TRACE, SPAN, true)),
+            ),
+            (
+                &[("b3", "8448eb211c80319c-b7ad6b7169203331")],
+                Some((short, SPAN, true)),
+            ),
+            (
+                &[("b3", "8448eb211c80319c-b7ad6b7169203331-0")],
+                Some((short, SPAN, false)),
+            ),
+            (
+                &[
+                    ("X-B3-TraceId", "0af7651916cd43dd8448eb211c80319c"),
+                    ("X-B3-SpanId", "b7ad6b7169203331"),
+                ],
+                Some((TRACE, SPAN, true)),
+            ),
             (
                 &[
                     ("X-B3-TraceId", "0af7651916cd43dd8448eb211c80319c"),
@@ -191,10 +278,22 @@ mod tests {
                 ],
                 Some((TRACE, SPAN, false)),
             ),
-            (&[("uber-trace-id", "8448eb211c80319c:2f:0:1")], Some((short, small, true))),
-            (&[("uber-trace-id", "8448eb211c80319c%3A2f%3A0%3A0")], Some((short, small, false))),
+            (
+                &[("uber-trace-id", "8448eb211c80319c:2f:0:1")],
+                Some((short, small, true)),
+            ),
+            (
+                &[("uber-trace-id", "8448eb211c80319c%3A2f%3A0%3A0")],
+                Some((short, small, false)),
+            ),
             (&[("uber-trace-id", "8448eb211c80319c:2f")], None),
-            (&[("b3", "8448eb211c80319c-b7ad6b7169203331"), ("traceparent", parent)], Some((TRACE, SPAN, true))),
+            (
+                &[
+                    ("b3", "8448eb211c80319c-b7ad6b7169203331"),
+                    ("traceparent", parent),
+                ],
+                Some((TRACE, SPAN, true)),
+            ),
             (&[("other", parent)], None),
         ] {
             check(headers, expected);
@@ -206,9 +305,17 @@ mod tests {
         let value = |text: &'static str| Some(text.as_bytes());
         assert_eq!(find([("b3", value("0"))].into_iter()), Found::Denied);
         assert_eq!(find([("b3", None)].into_iter()), Found::None);
-        assert_eq!(find([("traceparent", Some(&[0xff, 0xfe][..]))].into_iter()), Found::None);
-        let headers =
-            [("tracestate", value("a=1,b=2")), ("traceparent", value("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))];
+        assert_eq!(
+            find([("traceparent", Some(&[0xff, 0xfe][..]))].into_iter()),
+            Found::None
+        );
+        let headers = [
+            ("tracestate", value("a=1,b=2")),
+            (
+                "traceparent",
+                value("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ),
+        ];
         match find(headers.into_iter()) {
             Found::Context(context) => assert_eq!(context.trace_state, "a=1,b=2"),
             other => panic!("{other:?}"),

@@ -13,8 +13,14 @@ use crate::trace::address::Place;
 
 const SECOND: Nanos = 1_000_000_000;
 const HIGHEST: u32 = 32;
-const BATCH_KEY: (u64, u64) = (u64::from_be_bytes(*b"obikafka"), u64::from_be_bytes(*b"batch-v1"));
-const RECORD_KEY: (u64, u64) = (u64::from_be_bytes(*b"obikafka"), u64::from_be_bytes(*b"recor-v1"));
+const BATCH_KEY: (u64, u64) = (
+    u64::from_be_bytes(*b"obikafka"),
+    u64::from_be_bytes(*b"batch-v1"),
+);
+const RECORD_KEY: (u64, u64) = (
+    u64::from_be_bytes(*b"obikafka"),
+    u64::from_be_bytes(*b"recor-v1"),
+);
 
 /// Counts records over event time and says how hard to thin.
 #[derive(Clone, Debug)]
@@ -27,7 +33,12 @@ pub struct Sampler {
 
 impl Sampler {
     pub fn new(per_second: u32) -> Sampler {
-        Sampler { per_second: u64::from(per_second), second: 0, seen: 0, level: 0 }
+        Sampler {
+            per_second: u64::from(per_second),
+            second: 0,
+            seen: 0,
+            level: 0,
+        }
     }
 
     /// The level for `records` more records at `time`; None: nothing is ever kept.
@@ -37,7 +48,11 @@ impl Sampler {
         }
         let second = time / SECOND;
         if second > self.second {
-            self.level = if second == self.second + 1 { self.needed() } else { 0 };
+            self.level = if second == self.second + 1 {
+                self.needed()
+            } else {
+                0
+            };
             (self.second, self.seen) = (second, 0);
         }
         self.seen = self.seen.saturating_add(records);
@@ -61,7 +76,12 @@ fn record_level(level: u32, records: u64) -> u32 {
 
 /// `place` is that of the batch's first record.
 pub fn keeps_batch(level: u32, records: u64, partition: i32, place: Place) -> bool {
-    passes(level - record_level(level, records), BATCH_KEY, partition, place)
+    passes(
+        level - record_level(level, records),
+        BATCH_KEY,
+        partition,
+        place,
+    )
 }
 
 /// For records of a batch that was kept.
@@ -96,7 +116,11 @@ mod tests {
             (9, 5, Some(0)),
         ];
         for (second, records, level) in levels {
-            assert_eq!(sampler.level(second * SECOND, records), level, "second {second}");
+            assert_eq!(
+                sampler.level(second * SECOND, records),
+                level,
+                "second {second}"
+            );
         }
         assert_eq!(Sampler::new(0).level(0, 1), None);
         assert_eq!(Sampler::new(1).level(0, u64::MAX), Some(HIGHEST));
@@ -122,7 +146,11 @@ mod tests {
                 assert!(next.is_subset(&last), "level {level}, {records} records");
                 let expected = (200 * records) as f64 / f64::from(1 << level);
                 let (low, high) = (expected * 0.3 - 20.0, expected * 2.0 + 20.0);
-                assert!((low..high).contains(&(next.len() as f64)), "level {level}: {} of {expected}", next.len());
+                assert!(
+                    (low..high).contains(&(next.len() as f64)),
+                    "level {level}: {} of {expected}",
+                    next.len()
+                );
                 last = next;
             }
         }
