@@ -13,3 +13,6 @@ test: ## every check and test, pairwise cells of the end-to-end table
 
 test-full: ## the same, every cell
 	@cargo xtask test --full
+
+bench: ## what the agent costs: a fixed load, agent on and off in turn
+	@cargo xtask bench

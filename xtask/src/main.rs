@@ -2,6 +2,7 @@
 //!
 //! In: a chore's name and flags. Out: its exit code, 0 when all went well. A chore is one file beside this one.
 
+mod bench;
 mod demo;
 mod e2e;
 mod stages;
@@ -19,6 +20,8 @@ enum Chore {
     Test(stages::Args),
     /// Start Kafka, an order service and the agent, and show what the agent sees
     Demo(demo::Args),
+    /// Measure what the agent costs, on and off in turn
+    Bench(bench::Args),
     /// Run the end-to-end tests
     E2e(e2e::Args),
     /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
@@ -28,6 +31,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Test(args) => stages::run(&args),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::E2e(args) => e2e::run(&args),
         Chore::Tidy => tidy::run(),

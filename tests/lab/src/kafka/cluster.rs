@@ -271,6 +271,10 @@ fn properties(
         ("transaction.state.log.min.isr", "1".to_owned()),
         ("log.cleaner.dedupe.buffer.size", "8388608".to_owned()),
         ("log.segment.delete.delay.ms", "1000".to_owned()),
+        // A load at full speed would fill the disk within minutes.
+        ("log.segment.bytes", "134217728".to_owned()),
+        ("log.retention.bytes", "536870912".to_owned()),
+        ("log.retention.check.interval.ms", "5000".to_owned()),
     ];
     lines.push((
         "listeners",

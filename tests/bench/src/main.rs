@@ -1,0 +1,104 @@
+//! What the agent costs. In: a rate, a count of rounds. Out: a markdown table with 95 % confidence intervals.
+//!
+//! One load (tests/bench/load) runs all the time; the agent is started and stopped beside it in turn, off-on, on-off, ..., so that a
+//! machine that drifts does so for both. Each round is one pair; an interval is that of the mean difference of pairs. Nothing is judged
+//! on one run, and nothing outside this machine can be read from it.
+
+#![forbid(unsafe_code)]
+
+mod load;
+mod measure;
+mod statistics;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use obi_lab::agent::Settings;
+use obi_lab::kafka::Cluster;
+use obi_lab::layout::Layout;
+use obi_lab::step::{StopSignal, say};
+
+use crate::load::Load;
+use crate::measure::{Bench, Pair};
+
+#[derive(Parser)]
+#[command(name = "obi-bench")]
+struct Args {
+    /// The agent's executable
+    #[arg(long, value_name = "FILE", default_value = "target/release/obi")]
+    agent: PathBuf,
+    /// Messages a second that are offered
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    rate: u32,
+    /// Pairs of windows, agent on and off
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    rounds: u32,
+    /// Length of a window
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    seconds: u64,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let stop = StopSignal::listen()?;
+    let layout = Layout::new("bench")?;
+    let program = args.agent.canonicalize();
+    let program = program.with_context(|| {
+        format!(
+            "{} is not there\n  hint: cargo build --release -p obi",
+            args.agent.display()
+        )
+    })?;
+    let cluster = Cluster::start(&layout, "kafka", 1)?;
+    cluster.admin.create("load", 3, 1)?;
+    let load = Load::start(&layout, &cluster)?;
+    let settings = Settings::new(program, layout.run().join("agent"))?;
+    let mut bench = Bench {
+        load,
+        settings,
+        window: Duration::from_secs(args.seconds),
+    };
+
+    let rate = bench.highest_steady_rate(args.rate)?;
+    say(&format!(
+        "{} rounds at {rate} messages/s, {} s a window",
+        args.rounds, args.seconds
+    ));
+    let steady = rounds(args.rounds, &stop, |first_on| {
+        bench.pair(i64::from(rate), first_on)
+    })?;
+    say(&format!("{} rounds at saturation", args.rounds));
+    let full = rounds(args.rounds, &stop, |first_on| bench.pair(0, first_on))?;
+    bench.load.end()?;
+    cluster.stop()?;
+    println!("\n{}", table::render(rate, &steady, &full));
+    Ok(())
+}
+
+fn rounds(
+    count: u32,
+    stop: &StopSignal,
+    mut pair: impl FnMut(bool) -> Result<Pair>,
+) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for round in 0..count {
+        anyhow::ensure!(!stop.came(), "stopped by a signal");
+        let pair = pair(round % 2 == 1)?;
+        say(&format!("{:>2}/{count}  {}", round + 1, pair.line()));
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
