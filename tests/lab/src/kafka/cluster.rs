@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,6 +32,19 @@ pub struct Broker {
     pub sasl_ssl: u16,
     controller: u16,
     process: Option<Process>,
+    /// Gigabytes after a benchmark: they go with the broker, its configuration and log stay.
+    data: PathBuf,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        if let Err(error) = fs::remove_dir_all(&self.data)
+            && error.kind() != ErrorKind::NotFound
+        {
+            eprintln!("warning: cannot remove {}: {error}", self.data.display());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +75,7 @@ impl Cluster {
                     sasl_ssl: ports::free()?,
                     controller: ports::free()?,
                     process: None,
+                    data: folder.join(format!("broker-{id}/data")),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -73,7 +88,7 @@ impl Cluster {
             fs::create_dir_all(&at)?;
             fs::write(
                 at.join("server.properties"),
-                properties(broker, controller, &at, &certificates, &user),
+                properties(broker, controller, &certificates, &user),
             )?;
             fs::write(at.join("log4j2.properties"), LOGGING)?;
             format(&jars, &at, &id, &user)?;
@@ -134,14 +149,10 @@ impl Cluster {
     /// Ends admin and brokers; an error when one of them had to be killed.
     pub fn stop(self) -> Result<()> {
         drop(self.admin);
-        for process in self
-            .brokers
-            .into_iter()
-            .rev()
-            .filter_map(|broker| broker.process)
-        {
-            let mut process = process;
-            process.stop(Duration::from_secs(30))?;
+        for mut broker in self.brokers.into_iter().rev() {
+            if let Some(mut process) = broker.process.take() {
+                process.stop(Duration::from_secs(30))?;
+            }
         }
         Ok(())
     }
@@ -192,7 +203,6 @@ fn launch(jars: &Jars, at: &Path, id: u32) -> Result<Process> {
 fn properties(
     broker: &Broker,
     controller: u16,
-    at: &Path,
     certificates: &Certificates,
     user: &User,
 ) -> String {
@@ -248,7 +258,7 @@ fn properties(
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
             "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
         ),
-        ("log.dirs", at.join("data").display().to_string()),
+        ("log.dirs", broker.data.display().to_string()),
         // Topics are made on purpose, never by a client's mistake.
         ("auto.create.topics.enable", "false".to_owned()),
         ("message.max.bytes", "20971520".to_owned()),
