@@ -37,5 +37,7 @@ pub fn run(args: &Args) -> Result<bool> {
         &agent,
     ];
     words.extend(args.arguments.iter().map(String::as_str));
-    cargo(&words)
+    let measured = cargo(&words)?;
+    println!("\n=== kafka-wire, nanoseconds by record size");
+    Ok(cargo(&["bench", "--quiet", "--package", "kafka-wire"])? && measured)
 }

@@ -240,7 +240,7 @@ fn span_differences(span: &Span, records: &BTreeMap<(&str, i32, i64), &Line>) ->
         record.key.as_deref().unwrap_or_default(),
     );
     for (key, value) in &record.headers {
-        expect(key, &get(&format!("messaging.header.{key}")), value);
+        expect(key, &get(&format!("obi.kafka.header.{key}")), value);
     }
     wrong
 }
