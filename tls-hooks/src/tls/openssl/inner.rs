@@ -15,7 +15,7 @@ pub(super) const NAMES: [&str; 2] = ["ssl_read_internal", "ssl_write_internal"];
 
 /// Addresses of the inner functions, where they are certain.
 pub(super) struct Inner {
-    read: Option<u64>,
+    read: Option<(u64, Register)>,
     /// With the register of the count: OpenSSL 3.3 put `flags` before it.
     write: Option<(u64, Register)>,
 }
@@ -28,30 +28,26 @@ impl Inner {
         named: &[Option<Function>],
     ) -> Inner {
         let by_name = |index: usize| {
-            named
-                .get(index)?
-                .as_ref()
-                .filter(|f| f.variant.is_none())
-                .map(|f| f.address)
+            let function = named.get(index)?.as_ref()?;
+            function.variant.is_none().then_some(function.address)
         };
-        let read = by_name(0).or_else(|| common(bodies, role::READ));
-        let write = by_name(1).or_else(|| common(bodies, role::WRITE));
-        // SSL_write passes the address of a local variable; without it the place of the count is not known.
-        let count = || {
-            let plain = TRANSFERS.iter().position(|t| t.name == "SSL_write")?;
-            let (function, body) = (
-                transfers.get(plain)?.as_ref()?,
-                bodies.get(plain)?.as_ref()?,
-            );
-            binary.stack_argument(
-                function,
-                call_of(body, write?)?,
-                &[Register::Rcx, Register::R8],
-            )
+        // The plain form passes the address of a local variable for the count. Where that is not seen, the call is
+        // not the one that was meant.
+        let count = |plain: &str, target: u64, candidates: &[Register]| {
+            let at = TRANSFERS.iter().position(|t| t.name == plain)?;
+            let (function, body) = (transfers.get(at)?.as_ref()?, bodies.get(at)?.as_ref()?);
+            binary.stack_argument(function, call_of(body, target)?, candidates)
+        };
+        let certain = |index: usize, role: u8, plain: &str, candidates: &[Register]| {
+            let choices = [common(bodies, role), by_name(index)];
+            choices
+                .into_iter()
+                .flatten()
+                .find_map(|target| Some((target, count(plain, target, candidates)?)))
         };
         Inner {
-            read,
-            write: write.and_then(|address| Some((address, count()?))),
+            read: certain(0, role::READ, "SSL_read", &[Register::Rcx]),
+            write: certain(1, role::WRITE, "SSL_write", &[Register::Rcx, Register::R8]),
         }
     }
 
@@ -64,7 +60,7 @@ impl Inner {
         body: Option<&Body>,
     ) -> Option<Hook> {
         let (target, count) = match transfer.role {
-            role::READ => (self.read?, Register::Rcx),
+            role::READ => self.read?,
             _ => self.write?,
         };
         on_call(
@@ -104,7 +100,8 @@ fn call_of(body: &Body, target: u64) -> Option<u64> {
     (calls.next().is_none() && body.whole).then_some(*site)
 }
 
-/// The one function that the plain form and an `_ex` form call.
+/// The function that the plain form calls too and that an `_ex` form calls and nothing else: it does no more than
+/// hand its arguments on. The target may be an entry of the PLT.
 fn common(bodies: &[Option<Body>], role: u8) -> Option<u64> {
     let of = |ex: bool| {
         let same = TRANSFERS
@@ -112,15 +109,11 @@ fn common(bodies: &[Option<Body>], role: u8) -> Option<u64> {
             .zip(bodies)
             .filter(move |(t, _)| t.role == role && t.count.is_some() == ex);
         same.filter_map(|(_, body)| body.as_ref())
-            .flat_map(|body| body.calls.iter().map(|(_, target)| *target))
     };
-    let mut shared: Vec<u64> = of(true)
-        .filter(|target| of(false).any(|other| other == *target))
-        .collect();
-    shared.sort_unstable();
-    shared.dedup();
-    match shared.as_slice() {
-        [target] => Some(*target),
+    of(true).find_map(|body| match body.calls.as_slice() {
+        [(_, target)] => of(false)
+            .any(|plain| plain.calls.iter().any(|(_, to)| to == target))
+            .then_some(*target),
         _ => None,
-    }
+    })
 }
