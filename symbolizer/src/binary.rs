@@ -91,7 +91,7 @@ impl Binary {
 
     /// First address and size of the function that holds `address`, from unwind tables.
     pub fn function_at(&self, address: u64) -> Option<(u64, u64)> {
-        unwind::Table::open(&self.source, &self.elf)?.function(address)
+        unwind::function(&self.source, &self.elf, address)
     }
 
     pub fn file_offset(&self, address: u64) -> Option<u64> {

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod e2e;
+mod fixtures;
 mod stages;
 mod tidy;
 
@@ -24,6 +25,8 @@ enum Chore {
     Bench(bench::Args),
     /// Run the end-to-end tests
     E2e(e2e::Args),
+    /// Build the ELF files that the tests read
+    Fixtures(fixtures::Args),
     /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
     Tidy,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::E2e(args) => e2e::run(&args),
+        Chore::Fixtures(args) => fixtures::run(&args),
         Chore::Tidy => tidy::run(),
     };
     match done {

@@ -8,12 +8,14 @@ use obi_abi::role;
 use symbolizer::code::Register;
 use symbolizer::{Binary, Function};
 
-use super::{LIBRARY, inner};
+use super::{BINDINGS, LIBRARY, binding, inner};
 use crate::facts::Facts;
 use crate::{Hook, HookPlan, Refusal};
 
 /// SSL_read, SSL_read_ex; SSL_write, SSL_write_ex, SSL_write_ex2.
 const CALLERS_LIMIT: usize = 3;
+const READ: &str = "ssl_read_internal";
+const WRITE: &str = "ssl_write_internal";
 
 pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     let binary = facts.binary;
@@ -24,15 +26,15 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     {
         return;
     }
-    let Some(version) = version_text(binary) else {
+    // The one sign that costs little to look for; OpenSSL 1.1.1 has it too, in its table of error texts.
+    if text(binary, READ).is_empty() {
         return;
-    };
+    }
+    let version = version_text(binary).unwrap_or_default();
+    let candidates = Candidates::find(binary);
     let mut hooks = Vec::new();
-    for (name, role) in [
-        ("ssl_read_internal", role::READ),
-        ("ssl_write_internal", role::WRITE),
-    ] {
-        match call_hooks(binary, name, role) {
+    for (name, role) in [(READ, role::READ), (WRITE, role::WRITE)] {
+        match call_hooks(binary, &candidates, name, role) {
             Ok(found) => hooks.extend(found),
             Err(reason) => {
                 return plan.refused.push(Refusal {
@@ -43,8 +45,64 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
             }
         }
     }
+    // SSL_free raises no error and so has no name: a handle that is used again shows by SSL_set_fd or SSL_clear.
+    for (name, role) in BINDINGS {
+        if let Ok(function) = candidates.one(name) {
+            hooks.extend(binding(binary, name, role, &function));
+        }
+    }
     plan.tls.get_or_insert((LIBRARY, version));
     plan.hooks.extend(hooks);
+}
+
+/// Functions that load the text of a name: (name, function), or the name alone when the function has no unwind entry.
+struct Candidates(Vec<(&'static str, Option<(u64, u64)>)>);
+
+impl Candidates {
+    fn find(binary: &Binary) -> Candidates {
+        let names = [READ, WRITE]
+            .into_iter()
+            .chain(BINDINGS.iter().map(|(name, _)| *name));
+        let texts: Vec<(&'static str, u64)> = names
+            .flat_map(|name| text(binary, name).into_iter().map(move |at| (name, at)))
+            .collect();
+        let addresses: Vec<u64> = texts.iter().map(|(_, at)| *at).collect();
+        let mut found = Vec::new();
+        for (site, target) in binary.find_address_loads(&addresses, 1024) {
+            let function = binary.function_at(site);
+            for (name, _) in texts.iter().filter(|(_, at)| *at == target) {
+                if !found.contains(&(*name, function)) {
+                    found.push((*name, function));
+                }
+            }
+        }
+        Candidates(found)
+    }
+
+    /// The one function that loads the text of its own name.
+    fn one(&self, name: &'static str) -> Result<Function, String> {
+        let mut of_name = self.0.iter().filter(|(of, _)| *of == name);
+        match (of_name.next(), of_name.next()) {
+            (Some((_, Some((address, size)))), None) => Ok(Function {
+                name: name.to_owned(),
+                address: *address,
+                size: *size,
+                variant: None,
+            }),
+            (Some((_, None)), None) => {
+                Err(format!("the code that names {name} has no unwind entry"))
+            }
+            (None, _) => Err(format!(
+                "no function names itself {name} (OpenSSL before 3.0)"
+            )),
+            (Some(_), Some(_)) => Err(format!("more than one function names itself {name}")),
+        }
+    }
+}
+
+/// Addresses of the NUL-terminated text; it may also be the tail of a longer one.
+fn text(binary: &Binary, name: &str) -> Vec<u64> {
+    binary.find_in_rodata(&[name.as_bytes(), &[0]].concat(), 8)
 }
 
 /// The version in OPENSSL_VERSION_TEXT ("OpenSSL 3.5.8 25 Aug 2026"), when exactly one such text is there.
@@ -76,8 +134,13 @@ fn dated_version(text: &str) -> Option<&str> {
     (dated && version.starts_with(|c: char| c.is_ascii_digit())).then_some(version)
 }
 
-fn call_hooks(binary: &Binary, name: &'static str, role: u8) -> Result<Vec<Hook>, String> {
-    let function = locate(binary, name)?;
+fn call_hooks(
+    binary: &Binary,
+    candidates: &Candidates,
+    name: &'static str,
+    role: u8,
+) -> Result<Vec<Hook>, String> {
+    let function = candidates.one(name)?;
     let calls = binary.find_calls(function.address, CALLERS_LIMIT + 1);
     if calls.is_empty() || calls.len() > CALLERS_LIMIT {
         return Err(format!(
@@ -121,39 +184,6 @@ fn call_hooks(binary: &Binary, name: &'static str, role: u8) -> Result<Vec<Hook>
     hooks
         .collect::<Option<_>>()
         .ok_or_else(|| format!("no probe site behind a call of {name}"))
-}
-
-/// The one function that loads the address of its own name.
-fn locate(binary: &Binary, name: &'static str) -> Result<Function, String> {
-    let text = [name.as_bytes(), &[0]].concat();
-    let strings = binary.find_in_rodata(&text, 8);
-    if strings.is_empty() {
-        return Err(format!(
-            "the text \"{name}\" is not there (OpenSSL before 3.0, or built without file names)"
-        ));
-    }
-    let mut functions: Vec<(u64, u64)> = Vec::new();
-    for (site, _) in binary.find_address_loads(&strings, 64) {
-        // A load whose function is unknown could be a second candidate.
-        let function = binary
-            .function_at(site)
-            .ok_or_else(|| format!("the code that names {name} has no unwind entry"))?;
-        if !functions.contains(&function) {
-            functions.push(function);
-        }
-    }
-    match functions.as_slice() {
-        [(address, size)] => Ok(Function {
-            name: name.to_owned(),
-            address: *address,
-            size: *size,
-            variant: None,
-        }),
-        _ => Err(format!(
-            "{} functions name themselves {name} instead of one",
-            functions.len()
-        )),
-    }
 }
 
 #[cfg(test)]
