@@ -111,15 +111,15 @@ impl Binary {
 
     /// Up to `len` bytes (at most 4 MiB) at a virtual address; fewer at the end of a segment.
     pub fn read(&self, address: u64, len: u64) -> Option<Vec<u8>> {
-        let segment = self
+        let (segment, position) = self
             .elf
             .segments
             .iter()
-            .find(|s| address.wrapping_sub(s.address) < s.file_size)?;
-        let left = segment.file_size - (address - segment.address);
+            .find_map(|s| Some((s, s.position(address)?)))?;
+        let len = len.min(segment.file_size - position);
         self.source.read(
-            self.elf.offset_of(address)?,
-            usize::try_from(len.min(left)).ok()?,
+            segment.offset.checked_add(position)?,
+            usize::try_from(len).ok()?,
         )
     }
 
@@ -184,13 +184,11 @@ impl Binary {
         if function.size == 0 || function.size > code::FUNCTION_LIMIT {
             return None;
         }
-        let executable = self.elf.segments.iter().any(|s| {
-            s.executable
-                && function
-                    .address
-                    .checked_sub(s.address)
-                    .is_some_and(|delta| delta < s.file_size)
-        });
+        let executable = self
+            .elf
+            .segments
+            .iter()
+            .any(|s| s.executable && s.position(function.address).is_some());
         let bytes = executable.then(|| self.read(function.address, function.size))??;
         (bytes.len() as u64 == function.size).then_some(bytes)
     }

@@ -33,6 +33,14 @@ pub struct Segment {
     pub writable: bool,
 }
 
+impl Segment {
+    /// Where `address` stands in the file bytes of this segment.
+    pub(crate) fn position(&self, address: u64) -> Option<u64> {
+        let position = address.checked_sub(self.address)?;
+        (position < self.file_size).then_some(position)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     pub name: String,
@@ -142,14 +150,9 @@ impl Elf {
 
     /// File offset of a virtual address, by PT_LOAD; `None` for memory without file bytes.
     pub fn offset_of(&self, address: u64) -> Option<u64> {
-        self.segments.iter().find_map(|s| {
-            let delta = address.checked_sub(s.address)?;
-            if delta < s.file_size {
-                s.offset.checked_add(delta)
-            } else {
-                None
-            }
-        })
+        self.segments
+            .iter()
+            .find_map(|s| s.offset.checked_add(s.position(address)?))
     }
 
     pub fn address_of(&self, offset: u64) -> Option<u64> {

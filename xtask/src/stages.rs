@@ -46,6 +46,7 @@ const STAGES: &[Stage] = &[
             "warnings",
         ],
     ),
+    stage("fixtures", &["cargo", "xtask", "fixtures"]),
     stage(
         "units",
         &["cargo", "test", "--quiet", "--workspace", "--no-fail-fast"],

@@ -104,12 +104,12 @@ fn header(binary: &Binary, address: u64) -> Option<Header> {
 }
 
 fn check(binary: &Binary, header: &Header) -> Option<Pclntab> {
-    let segment = binary
+    let (segment, position) = binary
         .elf
         .segments
         .iter()
-        .find(|s| header.address.wrapping_sub(s.address) < s.file_size)?;
-    let left = segment.file_size - (header.address - segment.address);
+        .find_map(|s| Some((s, s.position(header.address)?)))?;
+    let left = segment.file_size - position;
     // Names come first, functions last; the function table ends in a lone offset that closes the last function.
     if header.names < HEADER
         || header.names >= header.functions
@@ -127,7 +127,7 @@ fn check(binary: &Binary, header: &Header) -> Option<Pclntab> {
         .elf
         .segments
         .iter()
-        .any(|s| s.executable && text.wrapping_sub(s.address) < s.file_size);
+        .any(|s| s.executable && s.position(text).is_some());
     executable.then_some(Pclntab {
         count: header.count,
         text,
@@ -233,7 +233,9 @@ impl Pclntab {
                     let first = position == 0 && at == 0;
                     let bounded =
                         first || at.checked_sub(1).and_then(|before| piece.get(before)) == Some(&0);
-                    if bounded && piece.get(at + name.len()) == Some(&0) && found.len() < CANDIDATES
+                    if bounded
+                        && piece.get(at + name.len()) == Some(&0)
+                        && found.len() < CANDIDATES.max(names.len() * 4)
                     {
                         found.push((position + at as u64, index));
                     }
