@@ -352,3 +352,6 @@ fn client_stats(
         fetch_latency: c.fetch.quantiles(now),
     }
 }
+
+#[cfg(test)]
+mod tests;

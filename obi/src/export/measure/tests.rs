@@ -62,7 +62,12 @@ pub(crate) fn produced(
     }
 }
 
-fn fetched(topic: &str, partition: i32, records: u64, batches: Batches) -> FetchedPartition {
+pub(crate) fn fetched(
+    topic: &str,
+    partition: i32,
+    records: u64,
+    batches: Batches,
+) -> FetchedPartition {
     FetchedPartition {
         topic: topic.into(),
         partition,

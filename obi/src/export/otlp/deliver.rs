@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::LAST;
 use super::target::Target;
 use super::transport::{Refused, Request, Transport};
+use super::{Ending, LAST};
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
 
@@ -22,21 +22,25 @@ pub struct Delivery {
     transport: Transport,
     telemetry: Arc<Telemetry>,
     done: Stop,
-    /// When the end was first seen.
-    ending: Option<Instant>,
+    ending: Ending,
     /// When the failure that goes on was last logged.
     failing: Option<Instant>,
 }
 
 impl Delivery {
-    pub fn new(target: Target, telemetry: Arc<Telemetry>, done: Stop) -> anyhow::Result<Delivery> {
+    pub fn new(
+        target: Target,
+        telemetry: Arc<Telemetry>,
+        done: Stop,
+        ending: Ending,
+    ) -> anyhow::Result<Delivery> {
         let transport = Transport::new(&target)?;
         Ok(Delivery {
             target,
             transport,
             telemetry,
             done,
-            ending: None,
+            ending,
             failing: None,
         })
     }
@@ -77,7 +81,7 @@ impl Delivery {
     }
 
     /// False when no further try is due.
-    fn wait(&mut self, refused: &Refused, pause: Duration) -> bool {
+    fn wait(&self, refused: &Refused, pause: Duration) -> bool {
         let pause = refused
             .after
             .map_or_else(|| jittered(pause), |after| after.min(GIVE_UP));
@@ -85,9 +89,8 @@ impl Delivery {
             return true;
         }
         // Ending: a short pause between tries, as long as there is time.
-        let ending = *self.ending.get_or_insert_with(Instant::now);
         std::thread::sleep(Duration::from_millis(200));
-        ending.elapsed() < LAST
+        self.ending.get().is_none_or(|since| since.elapsed() < LAST)
     }
 
     fn complain(&mut self, message: &str) {

@@ -12,7 +12,7 @@ mod spans;
 mod target;
 mod transport;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,10 @@ const LINGER: Duration = Duration::from_secs(1);
 const MAX_REQUEST: usize = 1 << 20;
 /// What an end may take for the last requests.
 const LAST: Duration = Duration::from_secs(5);
+/// And so much more for a request on its way.
+const GRACE: Duration = Duration::from_secs(3);
+
+type Ending = Arc<OnceLock<Instant>>;
 
 /// A span with the process it belongs to and the wall clock of its time.
 pub struct Queued {
@@ -69,6 +73,8 @@ impl Queue {
 /// The running exporters.
 pub struct Exporter {
     done: Stop,
+    /// When the end began.
+    ending: Ending,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -81,6 +87,7 @@ impl Exporter {
         telemetry: &Arc<Telemetry>,
     ) -> anyhow::Result<Exporter> {
         let done = Stop::default();
+        let ending = Ending::default();
         let mut threads = Vec::new();
         let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
@@ -93,6 +100,7 @@ impl Exporter {
                 target::resolve(otlp, Signal::Traces)?,
                 Arc::clone(telemetry),
                 done.clone(),
+                Arc::clone(&ending),
             )?;
             let done = done.clone();
             spawn(
@@ -105,6 +113,7 @@ impl Exporter {
                 target::resolve(otlp, Signal::Metrics)?,
                 Arc::clone(telemetry),
                 done.clone(),
+                Arc::clone(&ending),
             )?;
             let interval = Duration::from_millis(otlp.metrics_interval_ms.max(100));
             let done = done.clone();
@@ -113,19 +122,25 @@ impl Exporter {
                 Box::new(move || send_metrics(&snapshot, interval, &mut delivery, &done)),
             )?;
         }
-        Ok(Exporter { done, threads })
+        Ok(Exporter {
+            done,
+            ending,
+            threads,
+        })
     }
 
     /// Sends what waits, for at most a few seconds, and ends.
     pub fn finish(self) {
+        let now = Instant::now();
+        let end = *self.ending.get_or_init(|| now) + LAST + GRACE;
         self.done.request();
-        let end = Instant::now() + LAST + Duration::from_secs(1);
         for thread in self.threads {
             while !thread.is_finished() && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            // A thread that still hangs in a request is left behind: the process ends.
-            if thread.is_finished() && thread.join().is_err() {
+            if !thread.is_finished() {
+                tracing::warn!("an OTLP endpoint does not answer: what waited for it is lost");
+            } else if thread.join().is_err() {
                 tracing::error!("an OTLP thread ended by panic");
             }
         }

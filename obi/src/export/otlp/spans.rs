@@ -196,7 +196,7 @@ fn headers(headers: &[(String, String)], out: &mut Vec<KeyValue>) {
             .filter(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
             .collect();
-        out.push(texts(&format!("obi.kafka.header.{name}"), &values));
+        out.push(texts(&format!("messaging.header.{name}"), &values));
     }
 }
 

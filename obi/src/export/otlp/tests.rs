@@ -323,6 +323,7 @@ fn spans_of_two_services_by_grpc_after_a_refusal() {
         ("messaging.client.id", "id"),
         ("messaging.destination.name", "orders"),
         ("messaging.destination.partition.id", "3"),
+        ("messaging.header.x", "y"),
         ("messaging.kafka.cluster.id", "c1"),
         ("messaging.kafka.message.key", "k1"),
         ("messaging.kafka.offset", "42"),
@@ -335,10 +336,9 @@ fn spans_of_two_services_by_grpc_after_a_refusal() {
         ("network.peer.port", "9093"),
         ("obi.kafka.codec", "lz4"),
         (
-            "obi.kafka.header.h",
+            "messaging.header.h",
             "[Some(AnyValue { value: Some(StringValue(\"1\")) }), Some(AnyValue { value: Some(StringValue(\"2\")) })]",
         ),
-        ("obi.kafka.header.x", "y"),
         ("obi.kafka.message.address", "s:c1/orders/3/1/0/5"),
         ("obi.kafka.message.timestamp", "1700000000000"),
         ("server.address", "10.0.0.9"),
@@ -348,12 +348,12 @@ fn spans_of_two_services_by_grpc_after_a_refusal() {
     let got: Vec<(&str, &str)> = got
         .iter()
         .map(|(k, v)| (*k, v.as_str()))
-        .filter(|(k, _)| *k != "obi.kafka.header.h")
+        .filter(|(k, _)| *k != "messaging.header.h")
         .collect();
     assert_eq!(
         got,
         want.into_iter()
-            .filter(|(k, _)| *k != "obi.kafka.header.h")
+            .filter(|(k, _)| *k != "messaging.header.h")
             .collect::<Vec<_>>()
     );
 
