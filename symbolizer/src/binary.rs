@@ -9,7 +9,7 @@ use crate::code::{self, Body, Site};
 use crate::elf::{Elf, Machine, Section};
 use crate::source::Source;
 use crate::symbols::{self, Function, Symbol, Table};
-use crate::{BuildId, Error, Go, Identity, build_id, go, relocations, scan, unwind};
+use crate::{BuildId, Error, Go, Identity, build_id, dwarf, go, relocations, scan, unwind};
 
 pub struct Binary {
     pub(crate) source: Source,
@@ -225,6 +225,11 @@ impl Binary {
     /// Direct calls of and jumps to `target`, at most `limit`.
     pub fn find_calls(&self, target: u64, limit: usize) -> Vec<u64> {
         scan::direct_calls(&self.source, &self.elf, target, limit)
+    }
+
+    /// Offsets of struct members, in bytes, by DWARF: (struct, member) each, in the order of the questions.
+    pub fn members(&self, wanted: &[(&str, &str)]) -> Vec<Option<u64>> {
+        dwarf::members(&self.source, &self.elf, wanted)
     }
 
     /// Go build information and functions; `None` for files that the Go linker did not make.

@@ -38,9 +38,16 @@ impl Go<'_> {
         }
     }
 
-    /// Offset of a member in a struct of the Go library, bytes, for the Go version of this binary.
-    pub fn member(&self, structure: &str, member: &str) -> Option<u64> {
-        layout::member(self.info.version.minor()?, structure, member)
+    /// Offsets of members in structs of the Go library, in bytes: by the table of this Go version, else by the program's DWARF.
+    pub fn members(&self, wanted: &[(&str, &str)]) -> Vec<Option<u64>> {
+        let minor = self.info.version.minor();
+        let known = |(structure, member): &(&str, &str)| layout::member(minor?, structure, member);
+        let found: Vec<Option<u64>> = wanted.iter().map(known).collect();
+        if found.contains(&None) {
+            self.binary.members(wanted)
+        } else {
+            found
+        }
     }
 
     /// Number of functions in the table; `None` when no table was found.

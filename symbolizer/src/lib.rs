@@ -15,6 +15,7 @@ mod binary;
 mod build_id;
 mod cache;
 pub mod code;
+mod dwarf;
 mod elf;
 mod go;
 mod relocations;

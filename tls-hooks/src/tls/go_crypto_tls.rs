@@ -163,15 +163,20 @@ impl Descriptor {
     /// layout or the itab is not known: through a connection of another type the path would lead to a number that
     /// is no descriptor, and the kernel side learns the socket from the calls inside Read and Write as well.
     fn find(binary: &Binary, go: &Go<'_>) -> Option<Descriptor> {
-        let data = go.member("crypto/tls.Conn", "conn")?.checked_add(8)?;
-        let fd = go.member("net.conn", "fd")?;
-        let sysfd = go
-            .member("net.netFD", "pfd")?
-            .checked_add(go.member("internal/poll.FD", "Sysfd")?)?;
+        let members = go.members(&[
+            ("crypto/tls.Conn", "conn"),
+            ("net.conn", "fd"),
+            ("net.netFD", "pfd"),
+            ("internal/poll.FD", "Sysfd"),
+        ]);
+        let [Some(conn), Some(fd), Some(pfd), Some(sysfd)] = members[..] else {
+            return None;
+        };
+        let step = |offset: Option<u64>| u16::try_from(offset?).ok();
         let path = [
-            u16::try_from(data).ok()?,
-            u16::try_from(fd).ok()?,
-            u16::try_from(sysfd).ok()?,
+            step(conn.checked_add(8))?,
+            step(Some(fd))?,
+            step(pfd.checked_add(sysfd))?,
             0,
         ];
         Some(Descriptor {
