@@ -159,6 +159,7 @@ impl Request {
             produced: Vec::new(),
             fetched: Vec::new(),
             replica: false,
+            decoded: self.undecodable.is_none(),
             acks_all: matches!(&self.body, RequestBody::Produce(produce) if produce.acks == Some(-1)),
         }
     }
@@ -268,6 +269,8 @@ impl Answer {
     ) -> Vec<Says> {
         let mut says = Vec::new();
         let mut exchange = self.request.exchange(ended, server);
+        let undecodable = self.request.undecodable.or(self.undecodable);
+        exchange.decoded = undecodable.is_none();
         exchange.response_bytes = Some(self.bytes);
         exchange.error = self.error;
         exchange.throttle_ms = self.throttle_ms;
@@ -306,7 +309,7 @@ impl Answer {
                 brokers,
             });
         }
-        if let Some(reason) = self.request.undecodable.or(self.undecodable) {
+        if let Some(reason) = undecodable {
             says.push(Says::Unsupported {
                 api_key: exchange.api_key,
                 api_version: exchange.api_version,

@@ -80,6 +80,8 @@ pub struct Exchange {
     pub fetched: Vec<Partition>,
     /// The request came from a follower: nothing was consumed.
     pub replica: bool,
+    /// Request and answer were understood to their ends.
+    pub decoded: bool,
     /// Produce: `acks` of the request was −1, so an acknowledged record is below the high watermark.
     pub acks_all: bool,
 }

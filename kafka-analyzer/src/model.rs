@@ -314,6 +314,9 @@ impl Model {
         mut exchange: fact::Exchange,
         out: &mut Vec<Observation>,
     ) {
+        let is_fetch = exchange.api_key == api::FETCH && exchange.response_bytes.is_some();
+        let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
+            .then(|| exchange.fetched.iter().map(|p| p.records).sum());
         let produced = self.named(std::mem::take(&mut exchange.produced));
         let fetched = self.named(std::mem::take(&mut exchange.fetched));
         let consumed = if exchange.replica {
@@ -340,6 +343,7 @@ impl Model {
             server: labels.server,
             produced: produced.iter().map(produced_partition).collect(),
             fetched: consumed.iter().map(fetched_partition).collect(),
+            fetched_records,
         }));
         self.progress
             .produced(&labels, exchange.acks_all, &produced, out);

@@ -67,6 +67,9 @@ pub struct Exchange {
     pub produced: Vec<ProducedPartition>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fetched: Vec<FetchedPartition>,
+    /// A consumer's Fetch answer that was understood to its end: its records, those of internal topics included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched_records: Option<u64>,
 }
 
 /// One partition of a Produce exchange.

@@ -135,6 +135,7 @@ fn exchange() -> Exchange {
             batches,
         }],
         fetched: Vec::new(),
+        fetched_records: None,
     }
 }
 

@@ -201,8 +201,8 @@ impl Measure {
             sum.error = sum.error.or(p.error);
             self.fetched_partition(of, p);
         }
-        // What the filter hides does not make an answer empty.
-        if of.x.fetched.iter().all(|p| p.records == 0) {
+        // What filters hide, a replica fetched or nobody understood does not make an answer empty.
+        if of.x.fetched_records == Some(0) {
             self.registry
                 .observe(Id::FetchBatchSize, &labels(Label::Word("")), now, |b| {
                     b.observe(RECORDS, 0.0)

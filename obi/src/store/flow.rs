@@ -49,11 +49,14 @@ impl Window {
         self.bytes += bytes;
         let second = now / SLOT;
         if let Some(slot) = self.slots.get_mut((second % (SLOTS + 1)) as usize) {
-            if slot.0 != second {
+            if slot.0 < second {
                 *slot = (second, 0, 0);
             }
-            slot.1 += records;
-            slot.2 += bytes;
+            // An observation that waited for its labels may come after the window went on.
+            if slot.0 == second {
+                slot.1 += records;
+                slot.2 += bytes;
+            }
         }
     }
 

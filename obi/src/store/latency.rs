@@ -40,7 +40,8 @@ impl Latency {
             at,
             counts: vec![0; BUCKETS].into(),
         });
-        if half.at != at {
+        // An observation that waited for its labels counts to the half minute that is there.
+        if half.at < at {
             half.at = at;
             half.counts.fill(0);
         }

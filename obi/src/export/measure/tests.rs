@@ -36,6 +36,7 @@ pub(crate) fn exchange(api_key: i16, api: &str) -> Exchange {
         server: Some("10.0.0.9:9093".parse().unwrap()),
         produced: Vec::new(),
         fetched: Vec::new(),
+        fetched_records: None,
     }
 }
 
@@ -232,7 +233,11 @@ fn fetches_with_and_without_records() {
         fetched("idle", 0, 0, Batches::default()),
     ];
     measure.exchange(&x, &"mail".into());
-    measure.exchange(&exchange(1, "Fetch"), &"mail".into());
+    let mut empty = exchange(1, "Fetch");
+    empty.fetched_records = Some(0);
+    measure.exchange(&empty, &"mail".into());
+    let not_understood = exchange(1, "Fetch");
+    measure.exchange(&not_understood, &"mail".into());
     let mut closed = exchange(1, "Fetch");
     closed.response_bytes = None;
     closed.error = Some("CONNECTION_CLOSED");
@@ -263,8 +268,8 @@ fn fetches_with_and_without_records() {
     want.extend(sum(
         "kafka_request_duration_seconds",
         &format!("{base},api=\"Fetch\""),
-        "0.008",
-        2,
+        "0.012",
+        3,
     ));
     want.push(format!(
         "kafka_request_errors_total{{{base},api=\"Fetch\",error_type=\"CONNECTION_CLOSED\"}} 1"
