@@ -13,7 +13,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use crate::model::{encode_message, encode_records, record, seen_records, v2_header};
 use crate::seen::SeenRecord;
 
-const ALL: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+pub const ALL: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 const CAP: usize = 1 << 20;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -48,7 +48,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
-fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
+pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
     match codec {
         Codec::Gzip => gzip(bytes),
         Codec::Snappy => snappy(bytes),
