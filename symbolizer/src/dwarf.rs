@@ -57,25 +57,28 @@ impl Search<'_> {
         let mut effort = 0;
         let mut known: Option<(usize, Abbreviations)> = None;
         while effort < EFFORT_LIMIT && self.found.iter().any(Option::is_none) {
-            let Some(length) = info.exact(4) else { return };
+            let mut bytes = Vec::new();
+            if !info.append(&mut bytes, 4) {
+                return;
+            }
             let size = u64::from(u32::from_le_bytes(
-                length.as_slice().try_into().unwrap_or_default(),
+                bytes.as_slice().try_into().unwrap_or_default(),
             ));
             // 64-bit DWARF: no compiler writes it by default.
             if size >= 0xffff_fff0 {
                 return;
             }
-            effort += size + 64;
+            // Empty units cost as well.
+            effort += size + 1024;
             if size > UNIT_LIMIT {
                 if !info.skip(size) {
                     return;
                 }
                 continue;
             }
-            let Some(rest) = info.exact(size as usize) else {
+            if !info.append(&mut bytes, size) {
                 return;
-            };
-            let bytes = [length, rest].concat();
+            }
             if !self.names.may_stand_in(&bytes) {
                 continue;
             }

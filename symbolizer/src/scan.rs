@@ -8,6 +8,21 @@ use memchr::memmem;
 use crate::elf::{Elf, Machine, Segment};
 use crate::source::Source;
 
+/// What one search reads at most. Real programs have less to load; segments of a lying one may overlap.
+const SEARCH_LIMIT: u64 = 1 << 30;
+
+fn segments(elf: &Elf, wanted: impl Fn(&Segment) -> bool) -> impl Iterator<Item = &Segment> {
+    let mut left = SEARCH_LIMIT;
+    elf.segments
+        .iter()
+        .filter(move |segment| wanted(segment))
+        .take_while(move |segment| {
+            let fits = segment.file_size <= left;
+            left = left.saturating_sub(segment.file_size);
+            fits
+        })
+}
+
 /// Addresses at which `needle` (at most 4 KiB) stands in the segments that `wanted` picks.
 pub(crate) fn bytes(
     source: &Source,
@@ -21,7 +36,7 @@ pub(crate) fn bytes(
         return found;
     }
     let finder = memmem::Finder::new(needle);
-    for segment in elf.segments.iter().filter(|s| wanted(s)) {
+    for segment in segments(elf, wanted) {
         walk(source, segment, needle.len() - 1, &mut |address, piece| {
             for at in finder.find_iter(piece) {
                 let address = address.wrapping_add(at as u64);
@@ -91,7 +106,7 @@ pub(crate) fn direct_calls(source: &Source, elf: &Elf, target: u64, limit: usize
 
 /// Hands `extra + 1` bytes at every address of the executable segments to `each` until it answers `false`.
 fn code(source: &Source, elf: &Elf, extra: usize, each: &mut dyn FnMut(u64, &[u8]) -> bool) {
-    for segment in elf.segments.iter().filter(|s| s.executable) {
+    for segment in segments(elf, |segment| segment.executable) {
         walk(source, segment, extra, &mut |address, piece| {
             piece
                 .windows(extra + 1)

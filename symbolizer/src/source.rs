@@ -13,6 +13,8 @@ use object::pod::{self, Pod};
 /// The largest single read; tables beyond it are walked through a [`Window`].
 pub(crate) const READ_LIMIT: usize = 4 << 20;
 const WINDOW: usize = 64 << 10;
+/// How far one walk goes. Tables of real files are far smaller; a sparse file can claim terabytes.
+const WALK_LIMIT: u64 = 512 << 20;
 
 pub(crate) struct Source {
     bytes: Bytes,
@@ -94,10 +96,10 @@ impl Source {
         pod::from_bytes::<T>(&bytes).ok().map(|(value, _)| *value)
     }
 
-    /// A walk over `[offset, offset + len)`, cut at the end of the file.
+    /// A walk over `[offset, offset + len)`, cut at the end of the file and at 512 MiB.
     pub fn window(&self, offset: u64, len: u64) -> Window<'_> {
         let start = offset.min(self.len);
-        let end = offset.saturating_add(len).min(self.len);
+        let end = offset.saturating_add(len.min(WALK_LIMIT)).min(self.len);
         Window {
             source: self,
             start,
@@ -164,5 +166,38 @@ impl Window<'_> {
     pub fn pod<T: Pod>(&mut self, position: u64) -> Option<T> {
         let bytes = self.bytes(position, size_of::<T>())?;
         pod::from_bytes::<T>(bytes).ok().map(|(value, _)| *value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_end_with_the_file_and_walks_with_their_limit() {
+        let source = Source::memory((0..200u8).collect());
+        assert_eq!(source.read(198, 2), Some(vec![198, 199]));
+        assert_eq!(source.read(198, 3), None);
+        assert_eq!(source.read(u64::MAX, 2), None);
+        let mut window = source.window(100, u64::MAX);
+        assert_eq!(window.len(), 100);
+        assert_eq!(
+            window.u32(96),
+            Some(u32::from_le_bytes([196, 197, 198, 199]))
+        );
+        assert_eq!(window.u32(97), None);
+        assert_eq!(window.bytes(10, 2), Some(&[110, 111][..]));
+        assert_eq!(source.window(300, 5).len(), 0);
+
+        let path = std::env::temp_dir().join(format!("obi-sparse-{}", std::process::id()));
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        let source = Source::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(source.len(), 1 << 40);
+        assert_eq!(source.read(0, READ_LIMIT + 1), None);
+        assert_eq!(source.window(1 << 20, u64::MAX).len(), WALK_LIMIT);
     }
 }

@@ -53,15 +53,12 @@ impl<'a> Section<'a> {
         Section::Zlib(Box::new(ZlibDecoder::new(Range::new(source, offset, size))))
     }
 
-    /// The next `len` bytes, or `None` when the section ends before. Grows with what is there, not with what was claimed.
-    pub fn exact(&mut self, len: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let got = self
-            .by_ref()
-            .take(len as u64)
-            .read_to_end(&mut bytes)
-            .ok()?;
-        (got == len).then_some(bytes)
+    /// Appends the next `len` bytes; false when the section ends before. Grows with what is there, not with what was claimed.
+    pub fn append(&mut self, bytes: &mut Vec<u8>, len: u64) -> bool {
+        self.by_ref()
+            .take(len)
+            .read_to_end(bytes)
+            .is_ok_and(|got| got as u64 == len)
     }
 
     /// Up to `limit` bytes from here.
