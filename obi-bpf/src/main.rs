@@ -1,8 +1,8 @@
 //! The kernel side: hooks of TLS calls, socket calls, processes. It knows no library by name.
 //!
-//! Programs (section): `call_entry`, `call_return` (uprobe.multi), `call_uretprobe` (uretprobe.multi); `sock_state`,
-//! `exec`, `exit` (tp_btf). Without uprobe.multi the loader sets the attach type 0 before the load. Records and map
-//! values that user space shares are in `obi-abi`; maps in `maps.rs`; constants set before the load in `config.rs`.
+//! Each program is a line of a table below: name, section, what it does. Without uprobe.multi the loader sets the attach
+//! type 0 before the load. Records and map values that user space shares are in `obi-abi`; maps in `maps.rs`; constants
+//! set before the load in `config.rs`.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -15,56 +15,82 @@ mod private_stack;
 mod process;
 mod read;
 mod ring;
+mod segments;
 mod socket;
 mod stat;
 mod stream;
+mod syscall;
+mod tcp;
+mod transfer;
 
 use core::ffi::c_void;
 
+use obi_abi::direction::{READ, WRITE};
 use private_stack::without_private_stack;
+use read::context;
 
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "uprobe.multi")]
-pub extern "C" fn call_entry(ctx: *mut c_void) -> u32 {
-    calls::enter(ctx);
-    without_private_stack!(ctx, UPROBE)
+/// A program: its name, its section, the array of its dead tail call, and what it does with its context.
+macro_rules! programs {
+    ($($name:ident $section:literal $array:ident $run:expr;)*) => { $(
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = $section)]
+        pub extern "C" fn $name(ctx: *mut c_void) -> u32 {
+            let run: fn(*mut c_void) = $run;
+            run(ctx);
+            without_private_stack!(ctx, $array)
+        }
+    )* };
 }
 
-/// At a RET instruction.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "uprobe.multi")]
-pub extern "C" fn call_return(ctx: *mut c_void) -> u32 {
-    calls::leave(ctx, 0);
-    without_private_stack!(ctx, UPROBE)
+programs! {
+    call_entry "uprobe.multi" UPROBE calls::enter;
+    // At a RET instruction.
+    call_return "uprobe.multi" UPROBE |ctx| calls::leave(ctx, 0);
+    // At the return address: RET has taken it from the stack.
+    call_uretprobe "uretprobe.multi" UPROBE |ctx| calls::leave(ctx, 8);
+
+    sock_state "tp_btf/inet_sock_set_state" SOCK_STATE process::sock_state;
+    exec "tp_btf/sched_process_exec" EXEC |_| process::exec();
+    exit "tp_btf/sched_process_exit" EXIT |_| process::exit();
+
+    sys_enter "tp_btf/sys_enter" SYS_ENTER syscall::enter::<true>;
+    sys_exit "tp_btf/sys_exit" SYS_EXIT syscall::exit::<true>;
+    sys_enter_raw "raw_tp/sys_enter" RAW syscall::enter::<false>;
+    sys_exit_raw "raw_tp/sys_exit" RAW syscall::exit::<false>;
 }
 
-/// At the return address, after the RET.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "uretprobe.multi")]
-pub extern "C" fn call_uretprobe(ctx: *mut c_void) -> u32 {
-    calls::leave(ctx, 8);
-    without_private_stack!(ctx, UPROBE)
+// The context of fentry and fexit holds the arguments of the traced function.
+programs! {
+    tcp_sendmsg_fentry "fentry/tcp_sendmsg" SENDMSG_ENTRY |ctx| tcp::enter(context::<0>(ctx), context::<1>(ctx), 0, WRITE);
+    tcp_sendmsg_fexit "fexit/tcp_sendmsg" SENDMSG_EXIT |ctx| tcp::leave(read::result(ctx));
+    tcp_recvmsg_fentry "fentry/tcp_recvmsg" RECVMSG_ENTRY
+        |ctx| tcp::enter(context::<0>(ctx), context::<1>(ctx), context::<3>(ctx), READ);
+    tcp_recvmsg_fexit "fexit/tcp_recvmsg" RECVMSG_EXIT |ctx| tcp::leave(read::result(ctx));
+    tcp_sendpage_fentry "fentry/tcp_sendpage" SENDPAGE_ENTRY |ctx| tcp::enter_unseen(context::<0>(ctx), WRITE);
+    tcp_sendpage_fexit "fexit/tcp_sendpage" SENDPAGE_EXIT |ctx| tcp::leave(read::result(ctx));
+    tcp_splice_read_fentry "fentry/tcp_splice_read" SPLICE_READ_ENTRY
+        |ctx| tcp::enter_unseen(tcp::of_socket(context::<0>(ctx)), READ);
+    tcp_splice_read_fexit "fexit/tcp_splice_read" SPLICE_READ_EXIT |ctx| tcp::leave(read::result(ctx));
 }
 
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "tp_btf/inet_sock_set_state")]
-pub extern "C" fn sock_state(ctx: *mut c_void) -> u32 {
-    process::sock_state(ctx);
-    without_private_stack!(ctx, SOCK_STATE)
+// The context of a kprobe is `pt_regs`: di 14, si 13, cx 11, and ax 10 for the result.
+programs! {
+    tcp_sendmsg_kprobe "kprobe/tcp_sendmsg" KPROBE |ctx| tcp::enter(context::<14>(ctx), context::<13>(ctx), 0, WRITE);
+    tcp_recvmsg_kprobe "kprobe/tcp_recvmsg" KPROBE
+        |ctx| tcp::enter(context::<14>(ctx), context::<13>(ctx), context::<11>(ctx), READ);
+    tcp_sendpage_kprobe "kprobe/tcp_sendpage" KPROBE |ctx| tcp::enter_unseen(context::<14>(ctx), WRITE);
+    tcp_splice_read_kprobe "kprobe/tcp_splice_read" KPROBE
+        |ctx| tcp::enter_unseen(tcp::of_socket(context::<14>(ctx)), READ);
+    tcp_sendmsg_kretprobe "kretprobe/tcp_sendmsg" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
+    tcp_recvmsg_kretprobe "kretprobe/tcp_recvmsg" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
+    tcp_sendpage_kretprobe "kretprobe/tcp_sendpage" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
+    tcp_splice_read_kretprobe "kretprobe/tcp_splice_read" KPROBE |ctx| tcp::leave(context::<10>(ctx) as i64);
 }
 
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "tp_btf/sched_process_exec")]
-pub extern "C" fn exec(ctx: *mut c_void) -> u32 {
-    process::exec();
-    without_private_stack!(ctx, EXEC)
-}
-
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "tp_btf/sched_process_exit")]
-pub extern "C" fn exit(ctx: *mut c_void) -> u32 {
-    process::exit();
-    without_private_stack!(ctx, EXIT)
+/// The upper half of a register that returns an `int` means nothing.
+#[inline(always)]
+fn int(register: u64) -> i64 {
+    register as i32 as i64
 }
 
 /// Some helpers are for programs under a licence compatible with the GPL.

@@ -9,8 +9,8 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use aya_ebpf::helpers::{
-    bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns,
-    bpf_loop, generated,
+    bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_func_ret, bpf_ktime_get_ns,
+    bpf_loop, bpf_task_pt_regs, generated,
 };
 use obi_abi::RecordHeader;
 
@@ -162,6 +162,29 @@ pub fn register(all: &[u64; REGISTERS], index: u8) -> u64 {
 pub fn context<const INDEX: usize>(ctx: *mut c_void) -> u64 {
     // SAFETY: the verifier checks the constant offset against the context type of the program.
     unsafe { ptr::read_volatile(ctx.cast::<u64>().add(INDEX)) }
+}
+
+/// Word `INDEX` behind a pointer that the context gave and whose type the verifier knows.
+#[inline(always)]
+pub fn followed<const INDEX: usize>(pointer: u64) -> u64 {
+    // SAFETY: the verifier checks the offset against the pointer's type; a fault gives 0.
+    unsafe { ptr::read_volatile((pointer as *const u64).add(INDEX)) }
+}
+
+/// Address of the `pt_regs` with which the current task entered the kernel.
+#[inline(always)]
+pub fn user_registers() -> u64 {
+    // SAFETY: the helper takes the pointer that the other gives.
+    unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) as u64 }
+}
+
+/// Result of the traced function, in an fexit program (helper `bpf_get_func_ret`, kernel 5.17).
+#[inline(always)]
+pub fn result(ctx: *mut c_void) -> i64 {
+    let mut value = 0u64;
+    // SAFETY: `ctx` is the program's context.
+    unsafe { bpf_get_func_ret(ctx, &mut value) };
+    value as i64
 }
 
 /// A constant of `.rodata`, as user space has set it.

@@ -115,6 +115,23 @@ pub fn bind(key: &HandleKey, fd: i32) {
     }
 }
 
+/// Whether the handle has a socket that is still there.
+#[inline(always)]
+pub fn is_bound(key: &HandleKey) -> bool {
+    let Some(handle) = handle(key) else {
+        return false;
+    };
+    handle.sock != 0
+        && sock(handle.sock).is_some_and(|known| known.handle == key.handle)
+        && (handle.conn == 0 || is_alive(handle.conn))
+}
+
+/// Whether a TLS handle was bound to the socket.
+#[inline(always)]
+pub fn carries_tls(address: u64) -> bool {
+    sock(address).is_some_and(|known| known.handle != 0)
+}
+
 /// Marks the process, so that its socket calls are looked at while a TLS call is under way.
 #[inline(always)]
 pub fn want_socket(pid_tgid: u64) {
@@ -141,7 +158,7 @@ pub fn handle(key: &HandleKey) -> Option<&'static mut Handle> {
 }
 
 #[inline(always)]
-fn conn(id: u64) -> Option<&'static mut Conn> {
+pub fn conn(id: u64) -> Option<&'static mut Conn> {
     // SAFETY: as in `handle`.
     CONNS.get_ptr_mut(id).map(|p| unsafe { &mut *p })
 }
