@@ -158,39 +158,43 @@ const NESTED: u64 = DEPTH as u64;
 #[inline(always)]
 fn place_c(task: &mut Task, handle: u64, role: u8, length: u64, sp: u64) -> u64 {
     let mut depth = task.depth;
-    for _ in 0..DEPTH {
+    each(|_| {
         if depth == 0 {
-            break;
+            return true;
         }
         let top = call(task, depth - 1);
         let jumped_to =
             top.sp == sp && top.handle == handle && top.role == role && top.length == length;
         if top.sp > sp || jumped_to {
-            break;
+            return true;
         }
         depth -= 1;
-    }
+        false
+    });
     task.depth = depth;
-    for index in 0..DEPTH as u64 {
+    let mut place = depth;
+    each(|index| {
         if index >= depth {
-            break;
+            return true;
         }
         let outer = call(task, index);
-        if outer.handle == handle && outer.role == role {
-            if outer.nested < NESTED_MAX {
-                outer.nested += 1;
-                count(stat::NESTED);
-                return NESTED;
-            }
-            count(stat::LOST_UNPAIRED);
-            task.depth = index;
-            return index;
+        if outer.handle != handle || outer.role != role {
+            return false;
         }
-    }
-    if depth >= DEPTH as u64 {
+        if outer.nested < NESTED_MAX {
+            outer.nested += 1;
+            count(stat::NESTED);
+            place = NESTED;
+        } else {
+            count(stat::LOST_UNPAIRED);
+            place = index;
+        }
+        true
+    });
+    if depth >= DEPTH as u64 && place == depth {
         count(stat::LOST_TABLE);
     }
-    depth
+    place
 }
 
 /// Where a Go call goes: over an earlier entry of the same function on the same connection (the stack was grown and the
@@ -198,20 +202,23 @@ fn place_c(task: &mut Task, handle: u64, role: u8, length: u64, sp: u64) -> u64 
 #[inline(always)]
 fn place_go(task: &mut Task, handle: u64, shape: u8) -> u64 {
     let depth = task.depth;
-    for index in 0..DEPTH as u64 {
+    let mut place = depth;
+    each(|index| {
         if index >= depth {
-            break;
+            return true;
         }
         let earlier = call(task, index);
         if earlier.handle == handle && earlier.shape == shape {
-            return index;
+            place = index;
+            return true;
         }
-    }
-    if depth >= DEPTH as u64 {
+        false
+    });
+    if place >= DEPTH as u64 {
         add(stat::LOST_UNPAIRED, depth);
         return 0;
     }
-    depth
+    place
 }
 
 /// Return of a hooked function: at a RET instruction, or (`popped` = 8) after it.
@@ -262,26 +269,39 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
 #[inline(always)]
 fn find_c(task: &mut Task, sp: u64) -> Option<u64> {
     let depth = task.depth;
-    for index in 0..DEPTH as u64 {
+    let mut found = None;
+    each(|index| {
         if index >= depth {
-            break;
+            return true;
         }
         if call(task, index).sp <= sp {
-            return Some(index);
+            found = Some(index);
+            return true;
         }
-    }
-    None
+        false
+    });
+    found
 }
 
 #[inline(always)]
 fn find_go(task: &mut Task, shape: u8) -> Option<u64> {
     let depth = task.depth;
-    for index in (0..DEPTH as u64).rev() {
+    let mut found = None;
+    each(|index| {
         if index < depth && call(task, index).shape == shape {
-            return Some(index);
+            found = Some(index);
         }
-    }
-    None
+        false
+    });
+    found
+}
+
+/// Runs `step` for each place of a task's calls until it returns true. Written out, because LLVM turns a loop's end into
+/// a comparison from which the verifier of 6.1 cannot tell that it ends.
+#[inline(always)]
+fn each(mut step: impl FnMut(u64) -> bool) {
+    const _: () = assert!(DEPTH == 4);
+    let _ = step(0) || step(1) || step(2) || step(3);
 }
 
 #[inline(always)]

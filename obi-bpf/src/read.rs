@@ -9,8 +9,9 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use aya_ebpf::helpers::{
-    bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_func_ret, bpf_ktime_get_ns,
-    bpf_loop, bpf_task_pt_regs, generated,
+    bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_get_current_task,
+    bpf_get_current_task_btf, bpf_get_func_ret, bpf_ktime_get_ns, bpf_loop, bpf_task_pt_regs,
+    generated,
 };
 use obi_abi::RecordHeader;
 

@@ -55,7 +55,11 @@ pub fn iovecs(work: &mut Work, at: u64, number: u64, skip: u64, form: u8) {
 pub fn message(work: &mut Work, at: u64) {
     let vector: u64 = read::user(at + MSG_IOV).unwrap_or(0);
     let number: u64 = read::user(at + MSG_IOVLEN).unwrap_or(0);
-    work.rest.reason = if vector == 0 { gap::IOVECS as u64 } else { work.rest.reason };
+    work.rest.reason = if vector == 0 {
+        gap::IOVECS as u64
+    } else {
+        work.rest.reason
+    };
     iovecs(work, vector, number, 0, form::IOVECS);
 }
 
@@ -89,7 +93,9 @@ fn one_message(index: u32, work: *mut Work, way: u8) -> i64 {
     if length == 0 {
         return 0;
     }
-    let Some(conn) = stream::conn(id) else { return 1 };
+    let Some(conn) = stream::conn(id) else {
+        return 1;
+    };
     add(stat::BYTES_SOCKET, length as u64);
     if stream::advance(id, conn, way, length as u64, work) {
         message(work, at);
@@ -130,9 +136,17 @@ fn one_range(work: &mut Work, index: u32, base: u64, length: u64) -> i64 {
     let skip = if index == 0 { work.rest.skip } else { 0 };
     let length = length.saturating_sub(skip);
     let remaining = work.rest.remaining;
-    let length = if length < remaining { length } else { remaining };
+    let length = if length < remaining {
+        length
+    } else {
+        remaining
+    };
     if length > 0 {
         work.range(base + skip, length);
     }
-    if work.rest.remaining == 0 || work.rest.budget == 0 { 1 } else { 0 }
+    if work.rest.remaining == 0 || work.rest.budget == 0 {
+        1
+    } else {
+        0
+    }
 }

@@ -87,13 +87,21 @@ pub fn enter<const BTF: bool>(ctx: *mut c_void) {
         return;
     }
     let who = read::pid_tgid();
-    let Some(flags) = transfer::flags(who) else { return };
+    let Some(flags) = transfer::flags(who) else {
+        return;
+    };
     count(stat::HITS_SYSCALL);
     let registers = read::context::<0>(ctx);
     let fd = register::<BTF, DI>(registers) as i32;
     let sp = register::<BTF, SP>(registers);
-    let go = if flags & pid_flag::BIND != 0 { register::<BTF, R14>(registers) } else { 0 };
-    if transfer::is_inside_tls(who, sp, go, || (socket::from_fd(fd), fd)) || flags & pid_flag::SOCKETS == 0 {
+    let go = if flags & pid_flag::BIND != 0 {
+        register::<BTF, R14>(registers)
+    } else {
+        0
+    };
+    if transfer::is_inside_tls(who, sp, go, || (socket::from_fd(fd), fd))
+        || flags & pid_flag::SOCKETS == 0
+    {
         return;
     }
     let second = register::<BTF, SI>(registers);
@@ -135,7 +143,15 @@ pub fn enter<const BTF: bool>(ctx: *mut c_void) {
         sock = socket::from_fd(fd);
     }
     if sock != 0 && !stream::carries_tls(sock) {
-        let begun = transfer::Begun { sock, at: second, length: third, skip: 0, fd, form, direction: way };
+        let begun = transfer::Begun {
+            sock,
+            at: second,
+            length: third,
+            skip: 0,
+            fd,
+            form,
+            direction: way,
+        };
         transfer::begin(who, begun);
     }
 }

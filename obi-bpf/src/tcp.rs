@@ -31,7 +31,15 @@ pub fn enter(sock: u64, message: u64, flags: u64, way: u8) {
     let skip: u64 = read::kernel(iterator + offset!(iter_iov_offset)).unwrap_or(0);
     let at: u64 = read::kernel(iterator + offset!(iter_iov)).unwrap_or(0);
     let length: u64 = read::kernel(iterator + offset!(iter_nr_segs)).unwrap_or(0);
-    let mut begun = transfer::Begun { sock, at, length, skip, fd: -1, form: form::UNSEEN, direction: way };
+    let mut begun = transfer::Begun {
+        sock,
+        at,
+        length,
+        skip,
+        fd: -1,
+        form: form::UNSEEN,
+        direction: way,
+    };
     if way == direction::READ && flags & MSG_TRUNC != 0 {
         begun.form = form::UNSEEN;
     } else if kind == offset!(iter_ubuf_value) {
@@ -47,7 +55,18 @@ pub fn enter(sock: u64, message: u64, flags: u64, way: u8) {
 #[inline(always)]
 pub fn enter_unseen(sock: u64, way: u8) {
     if let Some(who) = is_wanted(sock) {
-        transfer::begin(who, transfer::Begun { sock, at: 0, length: 0, skip: 0, fd: -1, form: form::UNSEEN, direction: way });
+        transfer::begin(
+            who,
+            transfer::Begun {
+                sock,
+                at: 0,
+                length: 0,
+                skip: 0,
+                fd: -1,
+                form: form::UNSEEN,
+                direction: way,
+            },
+        );
     }
 }
 
@@ -65,8 +84,15 @@ fn is_wanted(sock: u64) -> Option<u64> {
     count(stat::HITS_SYSCALL);
     let registers = read::user_registers();
     let sp: u64 = read::kernel(registers + SP * 8).unwrap_or(0);
-    let go: u64 = if flags & pid_flag::BIND != 0 { read::kernel(registers + R14 * 8).unwrap_or(0) } else { 0 };
-    if transfer::is_inside_tls(who, sp, go, || (sock, -1)) || flags & pid_flag::SOCKETS == 0 || stream::carries_tls(sock) {
+    let go: u64 = if flags & pid_flag::BIND != 0 {
+        read::kernel(registers + R14 * 8).unwrap_or(0)
+    } else {
+        0
+    };
+    if transfer::is_inside_tls(who, sp, go, || (sock, -1))
+        || flags & pid_flag::SOCKETS == 0
+        || stream::carries_tls(sock)
+    {
         return None;
     }
     Some(who)

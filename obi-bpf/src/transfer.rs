@@ -28,7 +28,8 @@ pub struct Begun {
 #[inline(always)]
 pub fn flags(who: u64) -> Option<u8> {
     // SAFETY: points into a map value.
-    PIDS.get_ptr_mut((who >> 32) as u32).map(|flags| unsafe { core::ptr::read_volatile(flags) })
+    PIDS.get_ptr_mut((who >> 32) as u32)
+        .map(|flags| unsafe { core::ptr::read_volatile(flags) })
 }
 
 /// Whether the current thread (or the goroutine `go` on it) is inside a TLS call; if its handle has no socket yet, it
@@ -43,7 +44,10 @@ pub fn is_inside_tls(who: u64, sp: u64, go: u64, find: impl Fn() -> (u64, i32)) 
     }
     if handle == 0
         && go != 0
-        && let Some(task) = calls::task(&TaskKey { task: who >> 32 << 32, go })
+        && let Some(task) = calls::task(&TaskKey {
+            task: who >> 32 << 32,
+            go,
+        })
         && let Some(call) = calls::under_way(task, sp, true)
     {
         handle = call.handle;
@@ -63,7 +67,9 @@ pub fn is_inside_tls(who: u64, sp: u64, go: u64, find: impl Fn() -> (u64, i32)) 
 
 #[inline(always)]
 pub fn begin(who: u64, begun: Begun) {
-    let Some(task) = calls::task_or_new(&TaskKey { task: who, go: 0 }) else { return };
+    let Some(task) = calls::task_or_new(&TaskKey { task: who, go: 0 }) else {
+        return;
+    };
     let call = &mut task.socket;
     call.at = begun.at;
     call.length = begun.length;
@@ -88,7 +94,9 @@ pub fn end(task: &mut Task, result: i64, who: u64) {
         }
         return;
     }
-    let Some((id, conn)) = stream::of_sock(sock, call.fd) else { return };
+    let Some((id, conn)) = stream::of_sock(sock, call.fd) else {
+        return;
+    };
     let moved = result as u64;
     count(stat::EVENTS_SOCKET);
     let mut place = MaybeUninit::uninit();

@@ -2,10 +2,13 @@
 //!
 //! In: a chore's name and flags. Out: its exit code, 0 when all went well. A chore is one file beside this one.
 
+mod apt;
 mod bench;
+mod bpf;
 mod demo;
 mod e2e;
 mod fixtures;
+mod kernels;
 mod stages;
 mod tidy;
 
@@ -27,6 +30,10 @@ enum Chore {
     E2e(e2e::Args),
     /// Build the ELF files that the tests read
     Fixtures(fixtures::Args),
+    /// Build the BPF object
+    Bpf(bpf::Args),
+    /// Load and hit every BPF program on the running kernel and, under QEMU, on Debian's
+    Kernels(kernels::Args),
     /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
     Tidy,
 }
@@ -38,6 +45,8 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::E2e(args) => e2e::run(&args),
         Chore::Fixtures(args) => fixtures::run(&args),
+        Chore::Bpf(args) => bpf::run(&args),
+        Chore::Kernels(args) => kernels::run(&args),
         Chore::Tidy => tidy::run(),
     };
     match done {

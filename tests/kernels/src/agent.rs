@@ -191,9 +191,7 @@ pub fn open(
     ring: Option<u32>,
     multi: bool,
 ) -> Result<OpenObject> {
-    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, text| {
-        eprint!("  libbpf: {text}")
-    })));
+    libbpf_rs::set_print(Some((PrintLevel::Warn, print)));
     let mut open = ObjectBuilder::default().name("obi")?.open_memory(bytes)?;
     let kernel = kernel_offsets::of_running_kernel()?;
     for mut map in open.maps_mut() {
@@ -254,4 +252,14 @@ fn rings(object: &Object, seen: &Rc<RefCell<Vec<Record>>>) -> Result<RingBuffer<
         })?;
     }
     Ok(builder.build()?)
+}
+
+/// The beginning and the end of what libbpf says: a verifier log can be megabytes.
+fn print(_: PrintLevel, text: String) {
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        if at < 3 || at + 20 > lines.len() {
+            println!("  {line}");
+        }
+    }
 }

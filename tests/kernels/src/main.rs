@@ -6,18 +6,31 @@
 mod agent;
 mod cases;
 mod hooks;
+mod init;
 #[path = "../../../obi/src/attach/kernel_offsets.rs"]
 mod kernel_offsets;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if !init::is_first() {
+        return run();
+    }
+    if let Err(error) = init::prepare() {
+        println!("{error:#}");
+    } else {
+        run();
+    }
+    init::power_off()
+}
+
+fn run() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(path) = args.next() else {
         eprintln!("usage: obi-kernels OBJECT [CASE]");
         return ExitCode::from(2);
     };
-    let only = args.next();
+    let only = args.next().unwrap_or_default();
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -25,20 +38,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut failed = 0;
-    for (name, case) in cases::ALL {
-        if only.as_deref().is_some_and(|only| !name.contains(only)) {
-            continue;
-        }
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in cases::ALL.iter().filter(|(name, _)| name.contains(&only)) {
         match case(&bytes) {
-            Ok(()) => println!("ok   {name}"),
+            Ok(()) => {
+                passed += 1;
+                println!("ok   {name}");
+            }
             Err(error) => {
                 failed += 1;
                 println!("FAIL {name}: {error:#}");
             }
         }
     }
-    println!("{failed} failed");
+    println!("{passed} passed, {failed} failed");
     if failed == 0 {
         ExitCode::SUCCESS
     } else {
