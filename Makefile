@@ -1,5 +1,5 @@
 # The menu. Every line is one chore of xtask/; `make help` prints this.
-.PHONY: help demo test test-full bench
+.PHONY: help demo test test-full test-kernels bpf bench
 .DEFAULT_GOAL := help
 
 help: ## show this menu
@@ -16,3 +16,9 @@ test-full: ## the same, every cell
 
 bench: ## what the agent costs: a fixed load, agent on and off in turn
 	@cargo xtask bench
+
+test-kernels: ## every BPF program on the running kernel and, under QEMU, on Debian's 6.1 and 6.12
+	@cargo xtask kernels
+
+bpf: ## rebuild the committed BPF object (sets its toolchain up in .cache)
+	@cargo xtask bpf

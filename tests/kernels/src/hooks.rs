@@ -135,10 +135,10 @@ pub fn call_go(g: u64, handle: u64, data: &[u8], result: i64) {
     unsafe {
         asm!(
             "push rbx", "push r14",
-            "mov rbx, {buffer}", "mov r14, {g}",
+            "mov rbx, rsi", "mov r14, rdx",
             "call {hook}",
             "pop r14", "pop rbx",
-            buffer = in(reg) data.as_ptr(), g = in(reg) g, hook = sym hook_go,
+            hook = sym hook_go, in("rsi") data.as_ptr(), in("rdx") g,
             inout("rax") handle => _, inout("rcx") data.len() => _, in("r8") result,
             clobber_abi("C"),
         );
