@@ -209,12 +209,13 @@ impl Connection {
             return Head::Need(4 + fixed);
         }
         let parsed = RequestHeader::parse(start.size, after_word);
-        if plausible_request(head) == Plausible::No && !self.is_newer(&parsed) {
-            return if self.requests.tokens {
-                Head::Token
-            } else {
-                Head::Lost
-            };
+        if plausible_request(head) == Plausible::No {
+            match &parsed {
+                _ if self.requests.tokens => return Head::Token,
+                Parse::Done(header, _) if self.is_newer(header) => {}
+                Parse::Need(n) if self.proven && *n <= HEAD_MOST => {}
+                _ => return Head::Lost,
+            }
         }
         match parsed {
             Parse::Done(..) => Head::Done,
@@ -224,10 +225,7 @@ impl Connection {
     }
 
     /// A key or version that we do not know yet, from a client that we know.
-    fn is_newer(&self, parsed: &Parse<RequestHeader<'_>>) -> bool {
-        let Parse::Done(header, _) = parsed else {
-            return false;
-        };
+    fn is_newer(&self, header: &RequestHeader<'_>) -> bool {
         let sane = (0..1000).contains(&header.api_key) && (0..100).contains(&header.api_version);
         sane && self.proven
             && self.client.client_id.as_deref() == Some(header.client_id.unwrap_or_default())

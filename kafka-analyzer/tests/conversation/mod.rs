@@ -473,3 +473,27 @@ pub fn fetched(observations: &[Observation]) -> Vec<(String, i32, u64)> {
         })
         .collect()
 }
+
+/// (api, version, reason) of frames that were not understood.
+pub fn unsupported(observations: &[Observation]) -> Vec<(String, i16, &'static str)> {
+    let found = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::Unsupported(found) => {
+                Some((found.api.to_string(), found.api_version, found.reason))
+            }
+            _ => None,
+        });
+    found.collect()
+}
+
+/// (reason, bytes).
+pub fn gaps(observations: &[Observation]) -> Vec<(GapReason, u64)> {
+    let found = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::CaptureGap(gap) => Some((gap.reason, gap.bytes)),
+            _ => None,
+        });
+    found.collect()
+}
