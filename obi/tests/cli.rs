@@ -232,7 +232,7 @@ fn wrong_usage_is_2() {
     ];
     wrong_usage(
         &run,
-        "OTLP endpoint `localhost:4317`: it must begin with http:// or https://",
+        "export.otlp: endpoint `localhost:4317`: it must begin with http:// or https://",
     );
 }
 

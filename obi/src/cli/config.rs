@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::exit::{self, Exit, Failure};
-use crate::config::{Config, file, unbuilt};
+use crate::config::{Config, check, file, unbuilt};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -25,6 +25,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Check { file } => {
             let config = read(&file)?;
+            sound(&config)?;
             let mut text = String::new();
             for warning in unbuilt::warnings(&config) {
                 text.push_str(&format!("warning: {warning}\n"));
@@ -42,4 +43,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 /// Reads a file; a wrong one is wrong usage.
 pub fn read(path: &std::path::Path) -> anyhow::Result<Config> {
     file::read(path).map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")).into())
+}
+
+/// A configuration that cannot work is wrong usage.
+pub fn sound(config: &Config) -> anyhow::Result<()> {
+    check::check(config).map_err(|mistake| {
+        Failure::new(Exit::Usage, mistake.to_string())
+            .hint(mistake.hint)
+            .into()
+    })
 }

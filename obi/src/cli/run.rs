@@ -76,6 +76,7 @@ impl Args {
         if !self.pid.is_empty() {
             config.discovery.pid = self.pid;
         }
+        super::config::sound(&config)?;
         Ok(config)
     }
 }
@@ -88,8 +89,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let telemetry = Arc::new(Telemetry::default());
     let stop = Stop::default();
-    let sinks = Sinks::new(&config, Arc::clone(&telemetry))
-        .map_err(|e| Failure::new(Exit::Usage, format!("{e:#}")))?;
+    let sinks = Sinks::new(&config, Arc::clone(&telemetry))?;
     let metrics = config.export.prometheus.enabled;
     let listen = http::start(
         &config.listen,

@@ -44,14 +44,7 @@ fn report(error: &Error, text: &str, name: &str) -> Report {
             "not one of the values",
             nearest(variant, expected),
         ),
-        other => {
-            let text = other.to_string();
-            (
-                text.lines().next().unwrap_or("cannot be read").to_owned(),
-                "here",
-                None,
-            )
-        }
+        other => (plain(&other.to_string()), "here", None),
     };
     let mut diagnostic = MietteDiagnostic::new(message);
     if let Some(location) = error.location() {
@@ -69,6 +62,28 @@ fn report(error: &Error, text: &str, name: &str) -> Report {
         diagnostic = diagnostic.with_help(help);
     }
     Report::new(diagnostic).with_source_code(NamedSource::new(name, text.to_owned()))
+}
+
+/// The reader's message without its position, which the caret shows, and without names of Rust types.
+fn plain(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line
+        .rsplit_once(" at line ")
+        .map_or(line, |(before, _)| before);
+    match line {
+        "invalid u8" | "invalid u16" | "invalid u32" | "invalid u64" | "invalid usize" => {
+            "a whole number, 0 or more, is expected".to_owned()
+        }
+        "invalid boolean" => "true or false is expected".to_owned(),
+        "expected sequence start" => "a list is expected, for example [a, b]".to_owned(),
+        "expected mapping start" => "keys are expected here, one below the other".to_owned(),
+        other if other.starts_with("duplicate mapping key: ") => other
+            .split(", set ")
+            .next()
+            .unwrap_or(other)
+            .replace("duplicate mapping key: ", "twice the key "),
+        other => other.to_owned(),
+    }
 }
 
 fn offset_of(text: &str, line: u64, column: u64) -> u64 {

@@ -3,6 +3,7 @@
 //! Every key has a default, a line in `config/obi.yaml` and an environment variable in [`env_vars`]. Unknown keys are refused by
 //! [`file`] with their line. Nothing here opens a socket or looks at the machine.
 
+pub mod check;
 pub mod discovery;
 pub mod env_vars;
 pub mod export;

@@ -160,6 +160,12 @@ fn mistakes_show_line_caret_and_the_nearest_key() {
         "wrong_type",
         report("instrumentation:\n  kafka:\n    max_message_size: -5\n")
     );
+    insta::assert_snapshot!(
+        "wrong_bool",
+        report("instrumentation:\n  kafka:\n    enabled: maybe\n")
+    );
+    insta::assert_snapshot!("list_expected", report("discovery:\n  pid: 12\n"));
+    insta::assert_snapshot!("twice", report("listen: a\nlisten: b\n"));
     insta::assert_snapshot!("not_yaml", report("discovery:\n  exe: [a, b\nlisten: x\n"));
 }
 
@@ -187,4 +193,59 @@ fn keys_without_their_feature_are_answered() {
             "instrumentation.kafka.consumer_groups"
         ]
     );
+}
+
+#[test]
+fn values_that_cannot_work_are_named_by_their_key() {
+    let said = |yaml: &str| {
+        super::check::check(&file::parse(yaml, "x").unwrap())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(super::check::check(&Config::default()), Ok(()));
+    for (yaml, begins) in [
+        (
+            "instrumentation: { kafka: { topics: ['a['] } }",
+            "instrumentation.kafka.topics: error parsing glob 'a['",
+        ),
+        (
+            "discovery: { exclude: { exe: ['{a'] } }",
+            "discovery.exclude.exe: error parsing glob '{a'",
+        ),
+        (
+            "instrumentation: { kafka: { max_message_size: 2000000 } }",
+            "instrumentation.kafka.max_message_size: 2000000 is more than",
+        ),
+        (
+            "ring_bytes: 5000000",
+            "ring_bytes: 5000000 is not a power of two",
+        ),
+        (
+            "ring_bytes: 4096",
+            "ring_bytes: 4096 is not a power of two from 262144",
+        ),
+        (
+            "listen: '9464'",
+            "listen: `9464` is not an address and port",
+        ),
+        (
+            "log_level: 'obi=loud'",
+            "log_level: `obi=loud` is not a level or filter",
+        ),
+        (
+            "export: { otlp: { endpoint: 'collector:4317' } }",
+            "export.otlp: endpoint `collector:4317`: it must begin with http:// or https://",
+        ),
+        (
+            "export: { otlp: { endpoint: 'https://c', certificate: /nonexistent.pem } }",
+            "export.otlp: certificate: cannot read /nonexistent.pem: No such file",
+        ),
+        (
+            "export: { otlp: { endpoint: 'http://c:4317', headers: { 'a b': x } } }",
+            "export.otlp: headers: `a b` cannot be sent",
+        ),
+    ] {
+        let said = said(yaml);
+        assert!(said.starts_with(begins), "{yaml}: {said}");
+    }
 }

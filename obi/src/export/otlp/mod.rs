@@ -70,6 +70,19 @@ impl Queue {
     }
 }
 
+/// Can what the configuration says be sent? Opens no connection.
+pub fn check(otlp: &Otlp) -> anyhow::Result<()> {
+    for (signal, own) in [
+        (Signal::Traces, &otlp.traces),
+        (Signal::Metrics, &otlp.metrics),
+    ] {
+        if otlp.sends(own) {
+            transport::Transport::new(&target::resolve(otlp, signal)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// The running exporters.
 pub struct Exporter {
     done: Stop,

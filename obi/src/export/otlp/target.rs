@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::cli::exit::{Exit, Failure};
 use crate::config::{Otlp, OtlpSignal, Protocol};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +48,7 @@ pub fn resolve(otlp: &Otlp, signal: Signal) -> anyhow::Result<Target> {
     };
     let port = match port(endpoint) {
         Ok(port) => port,
-        Err(why) => {
-            return Err(
-                Failure::new(Exit::Usage, format!("OTLP endpoint `{endpoint}`: {why}"))
-                    .hint(
-                        "for example http://127.0.0.1:4317 (gRPC) or http://127.0.0.1:4318 (HTTP)",
-                    )
-                    .into(),
-            );
-        }
+        Err(why) => bail!("endpoint `{endpoint}`: {why}"),
     };
     let protocol = if own.protocol == Protocol::Auto {
         otlp.protocol
@@ -183,10 +174,9 @@ mod tests {
             assert!(
                 error
                     .to_string()
-                    .starts_with(&format!("OTLP endpoint `{endpoint}`: ")),
+                    .starts_with(&format!("endpoint `{endpoint}`: ")),
                 "{error}"
             );
-            assert_eq!(error.downcast_ref::<Failure>().unwrap().exit, Exit::Usage);
         }
     }
 }

@@ -64,8 +64,7 @@ impl Transport {
         let pem = match target.certificate.as_str() {
             "" => None,
             path => Some(
-                std::fs::read(path)
-                    .with_context(|| format!("export.otlp.certificate: cannot read {path}"))?,
+                std::fs::read(path).with_context(|| format!("certificate: cannot read {path}"))?,
             ),
         };
         if target.grpc {
@@ -113,7 +112,7 @@ fn grpc(target: &Target, pem: Option<Vec<u8>>) -> anyhow::Result<Transport> {
         let value = value.parse();
         match (key, value) {
             (Ok(key), Ok(value)) => headers.push((key, value)),
-            _ => anyhow::bail!("export.otlp.headers: `{name}` cannot be sent"),
+            _ => anyhow::bail!("headers: `{name}` cannot be sent"),
         }
     }
     let channel = {
