@@ -148,6 +148,7 @@ pub struct Decoder {
     state: State,
     version: i16,
     flexible: bool,
+    /// SASL tokens are among the bytes.
     secret: bool,
     whole: usize,
     /// Bytes of the body, and how many of them are done with.
@@ -260,8 +261,7 @@ impl Decoder {
             let mut carry = std::mem::take(&mut self.carry);
             let taken = self.run(&carry, emit);
             if self.secret {
-                carry.fill(0);
-                std::hint::black_box(&carry);
+                erase(&mut carry);
             }
             carry.drain(..taken);
             self.carry = carry;
@@ -335,6 +335,9 @@ impl Decoder {
     fn elided(&mut self, n: u64, emit: &mut impl FnMut(Event<'_>)) {
         // What was waiting for its rest is lost with it.
         let mut n = n + self.carry.len() as u64;
+        if self.secret {
+            erase(&mut self.carry);
+        }
         self.carry.clear();
         self.run(&[], emit);
         while n > 0 {
@@ -353,4 +356,18 @@ impl Decoder {
             }
         }
     }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        if self.secret {
+            erase(&mut self.carry);
+        }
+    }
+}
+
+/// Overwrites SASL tokens before their memory is used again.
+fn erase(bytes: &mut [u8]) {
+    bytes.fill(0);
+    std::hint::black_box(bytes);
 }

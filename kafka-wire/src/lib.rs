@@ -4,6 +4,15 @@
 //! out as one [`api::Message`]. Produce requests and Fetch answers, which may be 100 MiB, are decoded as they pass: at most a few KiB are
 //! kept, and what was elided is stepped over. No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 pub mod api;
 pub mod body;

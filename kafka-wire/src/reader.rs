@@ -266,3 +266,111 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_have_5_bytes_and_32_bits_at_most() {
+        for (bytes, expected) in [
+            (&[0][..], Ok(0)),
+            (&[0x7f], Ok(127)),
+            (&[0x80, 0x01], Ok(128)),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f], Ok(u32::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0x1f], Err(Stop::Bad("varint"))),
+            (
+                &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
+                Err(Stop::Bad("varint")),
+            ),
+            (&[], Err(Stop::Need(1))),
+            (&[0x80, 0x80], Err(Stop::Need(3))),
+        ] {
+            assert_eq!(
+                Reader::new(bytes, false).uvarint(),
+                expected,
+                "{bytes:02x?}"
+            );
+        }
+        for (bytes, expected) in [
+            (&[1][..], -1),
+            (&[2], 1),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f], i32::MIN),
+        ] {
+            assert_eq!(Reader::new(bytes, false).varint(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn varlongs_have_10_bytes_and_64_bits_at_most() {
+        let mut longest = [0xff; 10];
+        longest[9] = 1;
+        assert_eq!(Reader::new(&longest, false).varlong(), Ok(i64::MIN));
+        longest[9] = 2;
+        assert_eq!(
+            Reader::new(&longest, false).varlong(),
+            Err(Stop::Bad("varint"))
+        );
+        assert_eq!(
+            Reader::new(&[0xff; 11], false).varlong(),
+            Err(Stop::Bad("varint"))
+        );
+        assert_eq!(Reader::new(&[0x01], false).varlong(), Ok(-1));
+        assert_eq!(Reader::new(&[0xff; 4], false).varlong(), Err(Stop::Need(5)));
+    }
+
+    #[test]
+    fn lengths_below_null_are_bad() {
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff], false).length(),
+            Ok(None)
+        );
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xfe], false).length(),
+            Err(Stop::Bad("length"))
+        );
+        assert_eq!(Reader::new(&[0], true).length(), Ok(None));
+        assert_eq!(Reader::new(&[1], true).length(), Ok(Some(0)));
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x0f], true).length(),
+            Ok(Some(u32::MAX as usize - 1))
+        );
+    }
+
+    #[test]
+    fn strings_say_how_many_bytes_they_need() {
+        assert_eq!(
+            Reader::new(b"\x00\x03ab", false).string(),
+            Err(Stop::Need(5))
+        );
+        assert_eq!(Reader::new(b"\x00\x02ab", false).string(), Ok("ab"));
+        assert_eq!(Reader::new(b"\x03ab", true).string(), Ok("ab"));
+        assert_eq!(
+            Reader::new(b"\xff\xff", false).string(),
+            Err(Stop::Bad("null_string"))
+        );
+        assert_eq!(
+            Reader::new(b"\x00\x01\xff", false).string(),
+            Err(Stop::Bad("utf8"))
+        );
+        assert_eq!(
+            Reader::new(b"\x00\x09", false).with_longest(8).string(),
+            Err(Stop::Bad("string_too_long"))
+        );
+    }
+
+    #[test]
+    fn a_tag_cannot_read_past_its_size() {
+        let tags = [1, 0, 2, 0xaa, 0xbb, 0xcc];
+        let mut reader = Reader::new(&tags, true);
+        assert_eq!(
+            reader.tags_with(|_, field| field.i32().map(|_| ())),
+            Err(Stop::Bad("truncated"))
+        );
+        let mut reader = Reader::new(&tags, true);
+        assert_eq!(reader.tags(), Ok(()));
+        assert_eq!(reader.rest(), [0xcc]);
+        let mut plain = Reader::new(&tags, false);
+        assert_eq!((plain.tags(), plain.position()), (Ok(()), 0));
+    }
+}

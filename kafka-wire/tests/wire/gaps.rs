@@ -376,3 +376,15 @@ fn a_gap_inside_tags_costs_nothing() {
         events
     );
 }
+
+#[test]
+fn what_must_be_whole_cannot_have_a_gap() {
+    let seen = with_gaps(
+        Side::Response,
+        kafka_wire::api::METADATA,
+        12,
+        &[0; 40],
+        &[(20, 1)],
+    );
+    assert_eq!(seen, [Seen::Undecodable("gap"), Seen::End(false)]);
+}
