@@ -19,22 +19,25 @@ fn feed(
     len: usize,
     emit: &mut impl FnMut(Event<'_>),
 ) -> usize {
-    let mut stream = head
-        .iter()
-        .copied()
-        .chain(unit.iter().copied().cycle())
-        .take(len);
-    let mut piece = Vec::with_capacity(PIECE);
+    // Long enough that a piece begins anywhere in its first unit.
+    let units = unit.repeat(PIECE / unit.len() + 2);
     let mut most = 0;
-    loop {
+    let mut piece = Vec::with_capacity(PIECE);
+    let mut pos = 0;
+    while pos < len {
+        let size = PIECE.min(len - pos);
         piece.clear();
-        piece.extend(stream.by_ref().take(PIECE));
-        if piece.is_empty() {
-            return most;
-        }
+        piece.extend_from_slice(
+            head.get(pos..head.len().min(pos + size))
+                .unwrap_or_default(),
+        );
+        let start = (pos + piece.len() - head.len()) % unit.len();
+        piece.extend_from_slice(&units[start..start + size - piece.len()]);
         decoder.feed(Segment::Bytes(&piece), emit);
         most = most.max(decoder.held());
+        pos += size;
     }
+    most
 }
 
 /// The head of a Fetch answer v11 with one partition of `records_len` bytes, and the body's length.

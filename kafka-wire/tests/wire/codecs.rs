@@ -181,13 +181,13 @@ fn what_is_cut_is_corrupt() {
 
 #[test]
 fn bombs_stop_at_the_cap() {
-    let plain = vec![0; 64 << 20];
+    let plain = vec![0; 16 << 20];
     for codec in ALL {
         let packed = compress(codec, &plain);
         let (result, out) = open(codec, &packed, 100_000);
         assert_eq!(result, Err(CompressionError::TooLarge), "{codec:?}");
         assert!(out.len() <= 100_000);
-        assert!(out.capacity() <= 8 << 20, "{codec:?}: {}", out.capacity());
+        assert!(out.capacity() <= 1 << 20, "{codec:?}: {}", out.capacity());
     }
     // Snappy states its size: 4 GiB from six bytes is a lie that is not allocated.
     let mut out = Vec::new();

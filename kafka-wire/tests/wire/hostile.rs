@@ -83,7 +83,7 @@ fn well_formed(seen: &[Seen]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn lying_bodies(body in body(), lies in prop::collection::vec(lie(), 1..4), size in 1usize..64) {
