@@ -222,3 +222,5 @@ fn send_metrics(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

@@ -29,8 +29,8 @@ use kafka_analyzer::observation::{Observation, PartitionProgress, Unsupported};
 
 /// What a receiver got, and how it answers the first requests.
 #[derive(Default)]
-struct Received {
-    traces: Mutex<Vec<ExportTraceServiceRequest>>,
+pub(super) struct Received {
+    pub(super) traces: Mutex<Vec<ExportTraceServiceRequest>>,
     metrics: Mutex<Vec<ExportMetricsServiceRequest>>,
     headers: Mutex<Vec<String>>,
     /// Requests still to be refused.
@@ -38,7 +38,7 @@ struct Received {
     reject_spans: AtomicUsize,
 }
 
-struct Grpc(Arc<Received>);
+pub(super) struct Grpc(pub(super) Arc<Received>);
 
 #[tonic::async_trait]
 impl TraceService for Grpc {
@@ -73,7 +73,7 @@ impl TraceService for Grpc {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -155,7 +155,7 @@ fn origin() -> Origin {
     }
 }
 
-fn span(pid: u32, kind: SpanKind) -> Span {
+pub(super) fn span(pid: u32, kind: SpanKind) -> Span {
     Span {
         origin: origin(),
         span: kind,
@@ -203,7 +203,7 @@ fn process(pid: u32, service: &str) -> ProcessInfo {
     }
 }
 
-fn config(address: SocketAddr, protocol: Protocol) -> Config {
+pub(super) fn config(address: SocketAddr, protocol: Protocol) -> Config {
     let mut config = Config::default();
     config.export.otlp.endpoint = format!("http://{address}");
     config.export.otlp.protocol = protocol;
