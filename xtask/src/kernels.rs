@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{apt, bpf};
+use obi_lab::apt;
+
+use crate::bpf;
 
 /// What libbpf is linked with, and what boots the kernels.
 const PACKAGES: [&str; 4] = ["gcc", "libelf-dev", "zlib1g-dev", "qemu-system-x86"];

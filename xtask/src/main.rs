@@ -2,12 +2,12 @@
 //!
 //! In: a chore's name and flags. Out: its exit code, 0 when all went well. A chore is one file beside this one.
 
-mod apt;
 mod bench;
 mod bpf;
 mod demo;
 mod e2e;
 mod fixtures;
+mod fuzz;
 mod kernels;
 mod stages;
 mod tidy;
@@ -16,18 +16,23 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use obi_lab::prerequisites::{self, Purpose};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "chores of the repository")]
 enum Chore {
     /// Run every check and test, stage by stage, with the time of each
     Test(stages::Args),
+    /// Check the toolchains and install the Debian packages that the tests need
+    Prerequisites,
     /// Start Kafka, an order service and the agent, and show what the agent sees
     Demo(demo::Args),
     /// Measure what the agent costs, on and off in turn
     Bench(bench::Args),
     /// Run the end-to-end tests
     E2e(e2e::Args),
+    /// Fuzz every decoder for a while
+    Fuzz(fuzz::Args),
     /// Build the ELF files that the tests read
     Fixtures(fixtures::Args),
     /// Build the BPF object
@@ -44,9 +49,11 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::E2e(args) => e2e::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Fixtures(args) => fixtures::run(&args),
         Chore::Bpf(args) => bpf::run(&args),
         Chore::Kernels(args) => kernels::run(&args),
+        Chore::Prerequisites => prerequisites::check(Purpose::Test).map(|()| true),
         Chore::Tidy => tidy::run(),
     };
     match done {

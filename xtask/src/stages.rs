@@ -31,6 +31,10 @@ const fn stage(name: &'static str, command: &'static [&'static str]) -> Stage {
 }
 
 const STAGES: &[Stage] = &[
+    Stage {
+        vital: true,
+        ..stage("prerequisites", &["cargo", "xtask", "prerequisites"])
+    },
     stage("format", &["cargo", "fmt", "--all", "--check"]),
     stage("tidy", &["cargo", "xtask", "tidy"]),
     stage(
@@ -46,11 +50,12 @@ const STAGES: &[Stage] = &[
             "warnings",
         ],
     ),
-    stage("fixtures", &["cargo", "xtask", "fixtures"]),
     stage(
         "units",
         &["cargo", "test", "--quiet", "--workspace", "--no-fail-fast"],
     ),
+    stage("kernels", &["cargo", "xtask", "kernels"]),
+    stage("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "30"]),
 ];
 
 #[derive(clap::Args)]

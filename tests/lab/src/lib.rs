@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod apt;
 pub mod golang;
 pub mod kafka;
 pub mod layout;

@@ -5,11 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::layout::Layout;
-use crate::process::is_root;
-use crate::step;
+use crate::{apt, step};
 
 /// What is going to be done with the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +56,7 @@ const TOOLCHAINS: &[Toolchain] = &[
 /// Debian packages by purpose: to build the agent, to run the demo, to run the tests.
 const BUILD: &[&str] = &["build-essential", "pkg-config", "libelf-dev", "zlib1g-dev"];
 const DEMO: &[&str] = &["maven", "openssl", "util-linux"];
-const TEST: &[&str] = &[
-    "kcat",
-    "qemu-system-x86",
-    "busybox-static",
-    "cpio",
-    "xz-utils",
-    "binutils",
-    "clang",
-];
+const TEST: &[&str] = &["kcat", "qemu-system-x86", "binutils"];
 
 pub fn check(purpose: Purpose) -> Result<()> {
     let lacks: Vec<String> = TOOLCHAINS.iter().filter_map(lack).collect();
@@ -80,7 +71,7 @@ pub fn check(purpose: Purpose) -> Result<()> {
     if !succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
         packages.push("python3-venv");
     }
-    install(&packages)
+    apt::install(&packages)
 }
 
 /// Why this toolchain will not do, with what mends it.
@@ -135,55 +126,6 @@ fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-fn installed(package: &str) -> bool {
-    let output = Command::new("dpkg-query")
-        .args(["-W", "-f=${db:Status-Status}", package])
-        .output();
-    output.is_ok_and(|output| output.status.success() && output.stdout == b"installed")
-}
-
-fn install(packages: &[&str]) -> Result<()> {
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !installed(package))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let line = format!(
-        "apt-get install --no-install-recommends {}",
-        missing.join(" ")
-    );
-    if !Path::new("/usr/bin/apt-get").exists() {
-        bail!(
-            "these packages are missing, and there is no apt-get here: {}",
-            missing.join(" ")
-        );
-    }
-    let apt = |args: &[&str]| {
-        let mut command = if is_root() {
-            Command::new("apt-get")
-        } else {
-            Command::new("sudo")
-        };
-        if !is_root() {
-            command.args(["-n", "apt-get"]);
-        }
-        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(&missing);
-    // Package lists may be there already; they are fetched only when the first try shows that they are not.
-    if step::run(&line, &mut apt(&arguments)).is_err() {
-        step::run("apt-get update", &mut apt(&["update"]))?;
-        step::run(&line, &mut apt(&arguments))
-            .with_context(|| format!("hint: run as root: {line}"))?;
-    }
-    Ok(())
-}
-
 /// The path of a program that Debian ships as a service (`prometheus`): the installed one, or the package unpacked under `.cache/`,
 /// because installing it would start the service.
 pub fn unpacked(layout: &Layout, package: &str, program: &str) -> Result<PathBuf> {
@@ -195,26 +137,12 @@ pub fn unpacked(layout: &Layout, package: &str, program: &str) -> Result<PathBuf
     let unpacked = folder.join("usr/bin").join(program);
     if !unpacked.exists() {
         std::fs::create_dir_all(&folder)?;
-        let mut download = Command::new("apt-get");
-        download.args(["download", package]).current_dir(&folder);
-        if step::run(&format!("apt-get download {package}"), &mut download).is_err() {
-            let mut update = Command::new(if is_root() { "apt-get" } else { "sudo" });
-            update.args(if is_root() {
-                &["update"][..]
-            } else {
-                &["-n", "apt-get", "update"][..]
-            });
-            step::run("apt-get update", &mut update)?;
-            step::run(&format!("apt-get download {package}"), &mut download)?;
-        }
+        step::say(&format!("apt-get download {package}"));
+        apt::download(&folder, &[package])?;
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|kind| kind == "deb") {
-                let mut unpack = Command::new("dpkg-deb");
-                step::run(
-                    &format!("unpack {package}"),
-                    unpack.arg("-x").arg(&path).arg(&folder),
-                )?;
+                apt::unpack(&path, &folder)?;
             }
         }
     }

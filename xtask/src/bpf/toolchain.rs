@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::apt;
+use obi_lab::apt;
 
 const LINKER: &str = "0.13.0";
 const COMPILER: &str = "rustc-web";

@@ -147,7 +147,7 @@ fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, device: (u32, u32), conte
 }
 
 fn pad(archive: &mut Vec<u8>) {
-    while archive.len() % 4 != 0 {
+    while !archive.len().is_multiple_of(4) {
         archive.push(0);
     }
 }

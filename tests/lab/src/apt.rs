@@ -1,9 +1,13 @@
-//! Debian packages: what a chore needs is installed when it is absent, and said so.
+//! Debian packages: what is needed is installed when it is absent, with a line that says so; what would start a service is unpacked
+//! below `.cache` instead. In: names. Out: packages, or an error with the command that the user may run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::process::is_root;
+use crate::step::say;
 
 /// Installs those of `packages` that are absent.
 pub fn install(packages: &[&str]) -> Result<()> {
@@ -15,12 +19,14 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if absent.is_empty() {
         return Ok(());
     }
-    println!("installing {} (apt-get install)", absent.join(" "));
+    say(&format!("apt-get install {}", absent.join(" ")));
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(&absent);
-    if run(Path::new("/"), &arguments).is_err() {
+    // Package lists may be there already; they are fetched only when the first try shows that they are not.
+    if privileged(&arguments).is_err() {
         update()?;
-        run(Path::new("/"), &arguments)?;
+        privileged(&arguments)
+            .with_context(|| format!("hint: as root: apt-get install {}", absent.join(" ")))?;
     }
     Ok(())
 }
@@ -85,16 +91,30 @@ pub fn names(prefix: &str) -> Result<Vec<String>> {
 }
 
 pub fn update() -> Result<()> {
-    println!("refreshing the list of packages (apt-get update)");
-    run(Path::new("/"), &["update", "--quiet=2"])
+    say("apt-get update");
+    privileged(&["update"])
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Result<()> {
-    let output = Command::new("apt-get")
-        .args(["--quiet=2"])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .current_dir(folder)
+    finish(
+        Command::new("apt-get").args(arguments).current_dir(folder),
+        arguments,
+    )
+}
+
+/// What changes the system: as root, by `sudo` unless we are root already.
+fn privileged(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(if is_root() { "env" } else { "sudo" });
+    finish(
+        command
+            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .args(arguments),
+        arguments,
+    )
+}
+
+fn finish(command: &mut Command, arguments: &[&str]) -> Result<()> {
+    let output = command
         .stdin(Stdio::null())
         .output()
         .context("cannot run apt-get: this needs Debian")?;
