@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use super::{logging, signals};
 use crate::config::{Config, env_vars, unbuilt};
 use crate::export::Sinks;
+use crate::export::otlp::target;
 use crate::serve::{control, http};
 use crate::stop::Stop;
 use crate::store::stats::Agent;
@@ -156,7 +157,7 @@ fn announce(
     let otlp = if otlp.endpoint.is_empty() {
         String::new()
     } else {
-        format!(", OTLP to {}", otlp.endpoint)
+        format!(", OTLP to {}", target::shown(&otlp.endpoint))
     };
     let socket = config.socket.display().to_string();
     eprintln!(

@@ -40,7 +40,7 @@ pub fn start(path: &Path, commands: Vec<(&'static str, Answer)>) -> anyhow::Resu
     let listener = bind(path)?;
     let control = Control(path.to_owned());
     let commands: Arc<[(&'static str, Answer)]> = commands.into();
-    let thread = std::thread::Builder::new().name("obi-control".to_owned());
+    let thread = std::thread::Builder::new().name("obi-socket".to_owned());
     thread
         .spawn(move || accept(&listener, &commands))
         .context("cannot start the control thread")?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::target::Target;
+use super::target::{self, Target};
 use super::transport::{Refused, Request, Transport};
 use super::{Ending, LAST};
 use crate::stop::Stop;
@@ -54,7 +54,7 @@ impl Delivery {
                 Ok(accepted) => {
                     if self.failing.take().is_some() {
                         tracing::info!(
-                            url = self.target.url,
+                            url = target::shown(&self.target.url),
                             signal = self.target.signal.as_str(),
                             "OTLP is delivered again"
                         );
@@ -97,7 +97,7 @@ impl Delivery {
         if self.failing.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
             self.failing = Some(Instant::now());
             tracing::warn!(
-                url = self.target.url,
+                url = target::shown(&self.target.url),
                 signal = self.target.signal.as_str(),
                 "OTLP is not delivered: {message}"
             );

@@ -9,7 +9,7 @@ mod deliver;
 mod metrics;
 mod resource;
 mod spans;
-mod target;
+pub mod target;
 mod transport;
 
 use std::sync::{Arc, OnceLock};

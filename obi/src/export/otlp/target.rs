@@ -81,6 +81,20 @@ pub fn resolve(otlp: &Otlp, signal: Signal) -> anyhow::Result<Target> {
     })
 }
 
+/// An address as it may be logged: without user and password.
+pub fn shown(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+            let host = authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
 /// The port that the address names, if any.
 fn port(endpoint: &str) -> anyhow::Result<Option<u16>> {
     let uri: axum::http::Uri = endpoint.parse()?;
@@ -133,6 +147,16 @@ mod tests {
             target(&otlp, Signal::Traces),
             ("https://c/otlp/".into(), true)
         );
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(
+            shown("https://user:pass@c:4318/v1/x@y"),
+            "https://c:4318/v1/x@y"
+        );
+        assert_eq!(shown("http://c:4317"), "http://c:4317");
+        assert_eq!(shown("nonsense"), "nonsense");
     }
 
     #[test]

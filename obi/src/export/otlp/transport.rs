@@ -152,7 +152,7 @@ fn http(target: &Target, pem: Option<Vec<u8>>) -> anyhow::Result<Transport> {
         anyhow::ensure!(
             !certificates.is_empty(),
             "no certificate authority to trust for {}",
-            target.url
+            super::target::shown(&target.url)
         );
         let roots = ureq::tls::RootCerts::new_with_certs(&certificates);
         config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build());
