@@ -88,7 +88,8 @@ impl Answers {
         shared.parked = shared.parked.saturating_sub(self.parked_bytes);
         match self.frame {
             Frame::Tags { request, .. } => Some(*request),
-            Frame::Body { answer, .. } => {
+            Frame::Body { answer, decoder } => {
+                shared.gather(decoder.held(), 0);
                 let (mut keeping, _) = keeping(sampler, answer.request.began, shared);
                 Some(answer.give_up(&mut keeping))
             }
@@ -103,12 +104,13 @@ impl Answers {
         }
     }
 
-    /// Memory held, decoder and parked pieces aside.
+    /// Bytes of the stream held, parked pieces aside.
     pub fn held(&self) -> usize {
         let head = match &self.frame {
             Frame::Id { head, .. } | Frame::Waits { head, .. } | Frame::Tags { head, .. } => {
                 head.len()
             }
+            Frame::Body { decoder, .. } => decoder.held(),
             _ => 0,
         };
         head + self.hunt.held()
@@ -307,9 +309,16 @@ impl Connection {
             ) => {
                 let (mut keeping, names) =
                     keeping(&mut self.read_sampler, answer.request.began, out.shared);
+                let before = decoder.held();
                 decoder.feed(segment, &mut |event| {
                     answer.event(event, names, &mut keeping)
                 });
+                if out.shared.gather(before, decoder.held()) {
+                    out.shared.gather(decoder.held(), 0);
+                    let request = self.give_up_answer(*answer, out.shared);
+                    self.forget(request, out);
+                    return;
+                }
                 self.answers.frame = Frame::Body { answer, decoder };
             }
             // The size word tells where the next frame begins; this one stays unknown.
@@ -415,10 +424,17 @@ impl Connection {
             } => {
                 let (mut keeping, names) =
                     keeping(&mut self.read_sampler, answer.request.began, out.shared);
+                let before = decoder.held();
                 decoder.finish(&mut |event| answer.event(event, names, &mut keeping));
+                out.shared.gather(before, 0);
                 self.answered(*answer, ended, out);
             }
         }
+    }
+
+    fn give_up_answer(&mut self, answer: Answer, shared: &mut Shared) -> Request {
+        let (mut keeping, _) = keeping(&mut self.read_sampler, answer.request.began, shared);
+        answer.give_up(&mut keeping)
     }
 
     fn answered(&mut self, answer: Answer, ended: Nanos, out: &mut Out<'_>) {

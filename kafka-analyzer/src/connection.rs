@@ -27,6 +27,8 @@ use crate::trace::sampling::Sampler;
 const PENDING_MOST: usize = 1024;
 /// An answer to these may take as long as a group needs to rebalance (`max.poll.interval.ms`, 5 min by default) and more.
 const PATIENT: [i16; 2] = [11, 14];
+/// Bodies gathered at once in a stage; one is at most 256 KiB.
+const GATHERED_MOST: usize = 32 << 20;
 const TIMEOUT: Nanos = 300_000_000_000;
 const TIMEOUT_PATIENT: Nanos = 1_800_000_000_000;
 
@@ -39,10 +41,20 @@ pub(crate) struct Shared {
     pub kept: usize,
     /// Bytes of answers whose request was not captured yet.
     pub parked: usize,
+    /// Bytes of bodies that are decoded once they are whole.
+    pub gathered: usize,
     pub losses: Losses,
 }
 
 impl Shared {
+    /// A decoder held `before` and now holds `after` bytes. True: that is too much for the stage, and this one must let go.
+    pub fn gather(&mut self, before: usize, after: usize) -> bool {
+        self.gathered = self.gathered.saturating_sub(before).saturating_add(after);
+        let too_much = after > before && self.gathered > GATHERED_MOST;
+        self.losses.add("gathered_too_much", u64::from(too_much));
+        too_much
+    }
+
     pub fn limits(&self) -> Limits {
         let keep = if self.settings.spans {
             self.settings.max_message_size

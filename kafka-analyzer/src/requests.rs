@@ -65,9 +65,14 @@ impl Requests {
 
     /// The request whose end was not written, as far as it came.
     pub fn in_progress(self, sampler: &mut Sampler, shared: &mut Shared) -> Option<Request> {
-        let Frame::Body { mut request, .. } = self.frame else {
+        let Frame::Body {
+            mut request,
+            decoder,
+        } = self.frame
+        else {
             return None;
         };
+        shared.gather(decoder.held(), 0);
         let (mut keeping, _) = keeping(sampler, request.began, shared);
         if let RequestBody::Produce(produce) = &mut request.body {
             produce.end_partition(&mut keeping);
@@ -75,10 +80,11 @@ impl Requests {
         Some(*request)
     }
 
-    /// Memory held, decoder aside.
+    /// Bytes of the stream held.
     pub fn held(&self) -> usize {
         let head = match &self.frame {
             Frame::Head { head, .. } => head.len(),
+            Frame::Body { decoder, .. } => decoder.held(),
             _ => 0,
         };
         head + self.hunt.held()
@@ -157,9 +163,15 @@ impl Connection {
         if let Frame::Body { request, decoder } = &mut self.requests.frame {
             let (mut keeping, names) = keeping(&mut self.write_sampler, request.began, out.shared);
             let session = &mut self.session;
+            let before = decoder.held();
             decoder.feed(segment, &mut |event| {
                 request.event(event, names, session, &mut keeping)
             });
+            if out.shared.gather(before, decoder.held()) {
+                out.shared.gather(decoder.held(), 0);
+                out.shared.kept = out.shared.kept.saturating_sub(request.held());
+                self.requests.frame = Frame::Skip;
+            }
         }
     }
 
@@ -278,7 +290,9 @@ impl Connection {
                 let (mut keeping, names) =
                     keeping(&mut self.write_sampler, request.began, out.shared);
                 let session = &mut self.session;
+                let before = decoder.held();
                 decoder.finish(&mut |event| request.event(event, names, session, &mut keeping));
+                out.shared.gather(before, 0);
                 request.written = ended;
                 self.requests.tokens =
                     (request.api_key, request.api_version) == (api::SASL_HANDSHAKE, 0);

@@ -59,6 +59,7 @@ impl StreamStage {
                 names: Names::default(),
                 kept: 0,
                 parked: 0,
+                gathered: 0,
                 losses: Losses::default(),
             },
             connections: HashMap::new(),
@@ -186,14 +187,15 @@ impl StreamStage {
         }
     }
 
-    /// Bytes that are held of streams, over all connections.
-    pub fn held(&self) -> usize {
-        let connections: usize = self
-            .connections
-            .values()
-            .map(|entry| entry.connection.held())
-            .sum();
-        connections + self.shared.parked + self.shared.kept
+    /// Bytes of streams that are held: cut headers, bodies that are gathered, answers that wait for their request.
+    pub fn buffered(&self) -> usize {
+        let entries = self.connections.values();
+        entries.map(|entry| entry.connection.held()).sum::<usize>() + self.shared.parked
+    }
+
+    /// Bytes of keys, headers and compressed bodies that wait for an acknowledgement or the end of an answer; at most 8 MiB.
+    pub fn kept(&self) -> usize {
+        self.shared.kept
     }
 
     /// Connections in the table.

@@ -448,17 +448,17 @@ fn newer_keys_and_versions_are_timed_and_counted() {
     let mut talk = Talk::new(1);
     talk.greet();
     // A request of an unknown key, and one of a version far ahead; both have a null-tagged header of today's shape.
-    for (id, key, version) in [(3, 300_i16, 0_i16), (4, 1, 40)] {
+    for (id, key, version) in [(3_i32, 300_i16, 0_i16), (4, 1, 40)] {
         let mut body = Vec::new();
         body.extend(key.to_be_bytes());
         body.extend(version.to_be_bytes());
-        body.extend((id as i32).to_be_bytes());
+        body.extend(id.to_be_bytes());
         body.extend(b"\0\x03app\0some future fields");
         let mut frame = (body.len() as u32).to_be_bytes().to_vec();
         frame.extend(body);
         talk.write(frame);
         let mut answer = 20_u32.to_be_bytes().to_vec();
-        answer.extend((id as i32).to_be_bytes());
+        answer.extend(id.to_be_bytes());
         answer.extend([0; 16]);
         talk.read(answer);
     }
