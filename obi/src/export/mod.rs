@@ -8,6 +8,7 @@ pub mod agent;
 pub mod catalogue;
 pub mod exposition;
 pub mod filter;
+pub mod jsonl;
 pub mod labels;
 pub mod measure;
 pub mod otlp;

@@ -155,7 +155,7 @@ fn origin() -> Origin {
     }
 }
 
-pub(super) fn span(pid: u32, kind: SpanKind) -> Span {
+pub(crate) fn span(pid: u32, kind: SpanKind) -> Span {
     Span {
         origin: origin(),
         span: kind,
