@@ -39,10 +39,10 @@ impl Library {
         }
     }
 
-    /// The service name that the agent gives the program: its executable's, of a script the script's.
+    /// The service name that the agent gives the program: its executable's; of a script the name without its suffix.
     pub fn service(self) -> &'static str {
         if self == Self::ConfluentPython {
-            "confluent.py"
+            "confluent"
         } else {
             self.name()
         }

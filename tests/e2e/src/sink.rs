@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use flate2::read::GzDecoder;
 use obi_lab::ports;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -145,7 +146,7 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<(String, Vec<u8>)>> 
         .nth(1)
         .context("not HTTP")?
         .to_owned();
-    let mut length = None;
+    let (mut length, mut gzip) = (None, false);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -154,9 +155,7 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<(String, Vec<u8>)>> 
         };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = Some(value.trim().parse::<u64>()?),
-            "content-encoding" if value.trim() != "identity" => {
-                bail!("content-encoding {value} was not agreed on")
-            }
+            "content-encoding" => gzip = value.trim() == "gzip",
             _ => {}
         }
     }
@@ -164,6 +163,11 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<(String, Vec<u8>)>> 
     reader
         .take(length.context("a request without content-length")?)
         .read_to_end(&mut body)?;
+    if gzip {
+        let mut plain = Vec::new();
+        GzDecoder::new(body.as_slice()).read_to_end(&mut plain)?;
+        body = plain;
+    }
     Ok(Some((path, body)))
 }
 

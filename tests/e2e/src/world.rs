@@ -46,8 +46,12 @@ impl World {
         };
         if let Some(program) = program {
             let (rotel, port) = rotel(&world)?;
-            let settings = Settings::new(program, world.layout.run().join("agent"))?
+            let mut settings = Settings::new(program, world.layout.run().join("agent"))?
                 .flag("--otlp-endpoint", &format!("http://127.0.0.1:{port}"));
+            // Our port is not 4317, by which the agent would know that this is gRPC.
+            settings
+                .environment
+                .push(("OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(), "grpc".to_owned()));
             step::say(&format!(
                 "obi run: /metrics on 127.0.0.1:{}",
                 settings.listen
@@ -103,12 +107,7 @@ fn rotel(world: &World) -> Result<(Process, u16)> {
             "--otlp-exporter-endpoint",
             &format!("http://127.0.0.1:{}", world.sink.port),
         ])
-        .args([
-            "--otlp-exporter-compression",
-            "none",
-            "--otlp-grpc-max-recv-msg-size-mib",
-            "64",
-        ])
+        .args(["--otlp-grpc-max-recv-msg-size-mib", "64"])
         .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
         .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])
         .arg("--pid-file")
