@@ -15,6 +15,8 @@ static KERNEL: KernelOffsets = KernelOffsets {
     task_files: 0,
     task_signal: 0,
     task_mm: 0,
+    task_real_parent: 0,
+    task_tgid: 0,
     signal_live: 0,
     files_fdt: 0,
     fdtable_max_fds: 0,
@@ -24,7 +26,6 @@ static KERNEL: KernelOffsets = KernelOffsets {
     inode_mode: 0,
     socket_sk: 0,
     sock_protocol: 0,
-    sock_shutdown: 0,
     sock_socket: 0,
     skc_family: 0,
     skc_state: 0,
@@ -43,7 +44,6 @@ static KERNEL: KernelOffsets = KernelOffsets {
     iter_nr_segs: 0,
     iter_ubuf_value: 0,
     iter_iovec_value: 0,
-    reserved: 0,
 };
 
 /// Always 0. Guards the tail call that is never made (see `private_stack`).

@@ -50,6 +50,7 @@ programs! {
     call_uretprobe "uretprobe.multi" UPROBE |ctx| calls::leave(ctx, 8);
 
     sock_state "tp_btf/inet_sock_set_state" SOCK_STATE process::sock_state;
+    sock_destroy "tp_btf/tcp_destroy_sock" SOCK_DESTROY process::sock_destroy;
     exec "tp_btf/sched_process_exec" EXEC |_| process::exec();
     exit "tp_btf/sched_process_exit" EXIT |_| process::exit();
 

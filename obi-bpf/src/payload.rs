@@ -61,7 +61,7 @@ impl Work {
         self.rest.budget -= copied;
         self.rest.user = user;
         self.rest.left = copied;
-        copy(self);
+        copy_out(self);
     }
 
     /// Turns what is left of the call into one gap.
@@ -90,15 +90,25 @@ pub fn send_gap(header: &RecordHeader, reason: u8, length: u64) -> u64 {
     0
 }
 
-/// Sends `work.rest.left` bytes at `work.rest.user`.
+/// Sends `work.rest.left` bytes at `work.rest.user`. A global function: the verifier looks at it once for itself and not
+/// again at every call; inlined, its paths times those of the callers were too many for it.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn copy(work: &mut Work) -> u64 {
-    let chunks = work.rest.left / CHUNK as u64;
+pub extern "C" fn copy_out(work: *mut Work) -> u64 {
+    // SAFETY: the verifier has seen at each call that `work` points to a Work, or to nothing.
+    let Some(work) = (unsafe { work.as_mut() }) else {
+        return 0;
+    };
+    let total = work.rest.left;
+    let chunks = total / CHUNK as u64;
     if chunks > 0 {
-        read::repeat(chunks as u32, chunk, work);
+        // The loop wants its state on this function's own stack.
+        let mut place = MaybeUninit::uninit();
+        let state = Chunks::begin(&mut place, work);
+        read::repeat(chunks as u32, chunk, state);
     }
     let done = chunks * CHUNK as u64;
-    let left = work.rest.left - done;
+    let left = total - done;
     work.rest.user += done;
     work.header.offset += done;
     if left == 0 {
@@ -122,15 +132,35 @@ fn copy(work: &mut Work) -> u64 {
     0
 }
 
-/// One round of the loop. It changes nothing in `work`: the verifier follows rounds until nothing new can come of them.
-extern "C" fn chunk(index: u32, work: *mut Work) -> i64 {
+/// What the loop over full chunks needs.
+#[repr(C)]
+struct Chunks {
+    header: RecordHeader,
+    user: u64,
+}
+
+impl Chunks {
+    #[inline(always)]
+    fn begin<'a>(place: &'a mut MaybeUninit<Chunks>, work: &Work) -> &'a mut Chunks {
+        // SAFETY: both parts are written.
+        unsafe {
+            let to = &mut *place.as_mut_ptr();
+            read::copy_header(&work.header, &mut to.header);
+            to.user = work.rest.user;
+            to
+        }
+    }
+}
+
+/// One round of the loop. It changes nothing in its state: the verifier follows rounds until nothing new can come.
+extern "C" fn chunk(index: u32, state: *mut Chunks) -> i64 {
     // SAFETY: bpf_loop passes on the pointer that `read::repeat` was given.
-    let work = unsafe { &*work };
+    let state = unsafe { &*state };
     if let Some(record) = ring::reserve::<[u8; CHUNK]>() {
         let done = index as u64 * CHUNK as u64;
-        read::copy_header(&work.header, &mut record.header);
-        record.header.offset = work.header.offset + done;
-        fill(record, CHUNK as u32, CHUNK as u64, work.rest.user + done);
+        read::copy_header(&state.header, &mut record.header);
+        record.header.offset = state.header.offset + done;
+        fill(record, CHUNK as u32, CHUNK as u64, state.user + done);
     }
     0
 }

@@ -14,7 +14,6 @@ use crate::{read, ring, socket, stream};
 
 const TCP_ESTABLISHED: u32 = 1;
 const TCP_SYN_SENT: u32 = 2;
-const TCP_CLOSE: u32 = 7;
 
 /// sched_process_exec(task, old_pid, bprm)
 #[inline(always)]
@@ -60,7 +59,14 @@ pub fn sock_state(ctx: *mut c_void) {
         if read::context::<1>(ctx) as u32 != TCP_SYN_SENT {
             stream::renew_sock(sock);
         }
-    } else if socket::is_orphan(sock) || to == TCP_CLOSE && socket::is_shut_down(sock) {
+    } else if socket::is_orphan(sock) {
         stream::end_sock(sock);
     }
+}
+
+/// tcp_destroy_sock(sock): closed, and nothing is left of it. A socket that the peer has reset, or that was half closed,
+/// reaches its last state while bytes wait to be read; this comes when the application lets go of it.
+#[inline(always)]
+pub fn sock_destroy(ctx: *mut c_void) {
+    stream::end_sock(read::context::<0>(ctx));
 }

@@ -15,8 +15,6 @@ const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
 const IPPROTO_MPTCP: u16 = 262;
 const TCP_CLOSE: u8 = 7;
-/// RCV_SHUTDOWN | SEND_SHUTDOWN
-const SHUTDOWN_MASK: u8 = 3;
 
 /// Kernel address of the TCP socket behind descriptor `fd` of the current task; 0 when it is none.
 #[inline(never)]
@@ -66,13 +64,6 @@ pub fn is_tcp(sock: u64) -> bool {
 #[inline(always)]
 pub fn is_orphan(sock: u64) -> bool {
     read::kernel::<u64>(sock + offset!(sock_socket)) == Some(0)
-}
-
-/// Whether both directions were shut down. A socket that the peer has reset, or that was half closed, can be in TCP_CLOSE
-/// without this, with bytes still to be read.
-#[inline(always)]
-pub fn is_shut_down(sock: u64) -> bool {
-    read::kernel::<u8>(sock + offset!(sock_shutdown)).unwrap_or(0) & SHUTDOWN_MASK == SHUTDOWN_MASK
 }
 
 #[inline(always)]

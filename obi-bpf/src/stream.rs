@@ -22,11 +22,16 @@ const TRIES: u32 = 8;
 /// The key of `handle` in the current process.
 #[inline(always)]
 pub fn handle_key(handle: u64, pid_tgid: u64) -> HandleKey {
-    let mm: u64 = read::kernel(read::task() + offset!(task_mm)).unwrap_or(0);
     HandleKey {
         handle,
-        owner: pid_tgid >> 32 << 32 | (mm >> 6) & 0xffff_ffff,
+        owner: owner(pid_tgid >> 32, read::task()),
     }
+}
+
+#[inline(always)]
+fn owner(tgid: u64, task: u64) -> u64 {
+    let mm: u64 = read::kernel(task + offset!(task_mm)).unwrap_or(0);
+    tgid << 32 | (mm >> 6) & 0xffff_ffff
 }
 
 /// The connection of a TLS handle, made when this is its first data. `None`: the handle was freed during the call, or a
@@ -174,6 +179,23 @@ fn is_alive(id: u64) -> bool {
     id != 0 && conn(id).is_some()
 }
 
+/// Socket and descriptor that the parent process has for the same handle, when this process inherited both by a fork.
+#[inline(always)]
+fn inherited(key: &HandleKey) -> Option<(u64, i32)> {
+    let parent: u64 = read::kernel(read::task() + offset!(task_real_parent))?;
+    let tgid: u32 = read::kernel(parent + offset!(task_tgid))?;
+    let theirs = handle(&HandleKey {
+        handle: key.handle,
+        owner: owner(tgid as u64, parent),
+    })?;
+    let (address, fd) = (theirs.sock, theirs.fd);
+    if address != 0 && socket::from_fd(fd) == address {
+        Some((address, fd))
+    } else {
+        None
+    }
+}
+
 /// First data of a handle, or of a handle whose connection has ended.
 #[inline(never)]
 fn open(key: &HandleKey, from: u8, shape: u8) -> u64 {
@@ -182,11 +204,13 @@ fn open(key: &HandleKey, from: u8, shape: u8) -> u64 {
     if from == source::GO_TLS {
         fd = calls::descriptor(key.handle, shape);
         address = socket::from_fd(fd);
-    } else if let Some(handle) = handle(key)
-        && handle.conn == 0
-    {
-        address = handle.sock;
-        fd = handle.fd;
+    } else if let Some(handle) = handle(key) {
+        if handle.conn == 0 {
+            address = handle.sock;
+            fd = handle.fd;
+        }
+    } else if let Some(found) = inherited(key) {
+        (address, fd) = found;
     }
     if address != 0 {
         match sock(address) {

@@ -242,10 +242,12 @@ impl Settings {
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 pub struct KernelOffsets {
-    /// `task_struct.files`, `.signal`, `.mm`
+    /// `task_struct.files`, `.signal`, `.mm`, `.real_parent`, `.tgid`
     pub task_files: u32,
     pub task_signal: u32,
     pub task_mm: u32,
+    pub task_real_parent: u32,
+    pub task_tgid: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
     /// `files_struct.fdt`
@@ -260,9 +262,8 @@ pub struct KernelOffsets {
     pub inode_mode: u32,
     /// `socket.sk`
     pub socket_sk: u32,
-    /// `sock.sk_protocol`, `.sk_shutdown`, `.sk_socket`
+    /// `sock.sk_protocol`, `.sk_socket`
     pub sock_protocol: u32,
-    pub sock_shutdown: u32,
     pub sock_socket: u32,
     /// `sock_common.skc_*`, which begins each `sock`
     pub skc_family: u32,
@@ -286,7 +287,6 @@ pub struct KernelOffsets {
     /// Values of `enum iter_type`: they differ between kernels. `ITER_UBUF`, `ITER_IOVEC`
     pub iter_ubuf_value: u32,
     pub iter_iovec_value: u32,
-    pub reserved: u32,
 }
 
 /// Index into the per-CPU statistics array: what the kernel side met, u64 counters.

@@ -39,6 +39,8 @@ pub fn of_btf(bytes: &[u8]) -> Result<KernelOffsets, Error> {
         task_files: member("task_struct", &["files"])?,
         task_signal: member("task_struct", &["signal"])?,
         task_mm: member("task_struct", &["mm"])?,
+        task_real_parent: member("task_struct", &["real_parent"])?,
+        task_tgid: member("task_struct", &["tgid"])?,
         signal_live: member("signal_struct", &["live"])?,
         files_fdt: member("files_struct", &["fdt"])?,
         fdtable_max_fds: member("fdtable", &["max_fds"])?,
@@ -48,7 +50,6 @@ pub fn of_btf(bytes: &[u8]) -> Result<KernelOffsets, Error> {
         inode_mode: member("inode", &["i_mode"])?,
         socket_sk: member("socket", &["sk"])?,
         sock_protocol: member("sock", &["sk_protocol"])?,
-        sock_shutdown: member("sock", &["sk_shutdown"])?,
         sock_socket: member("sock", &["sk_socket"])?,
         skc_family: member("sock_common", &["skc_family"])?,
         skc_state: member("sock_common", &["skc_state"])?,
@@ -68,7 +69,6 @@ pub fn of_btf(bytes: &[u8]) -> Result<KernelOffsets, Error> {
         iter_nr_segs: member("iov_iter", &["nr_segs"])?,
         iter_ubuf_value: value("ITER_UBUF")?,
         iter_iovec_value: value("ITER_IOVEC")?,
-        reserved: 0,
     })
 }
 

@@ -9,6 +9,7 @@ mod hooks;
 mod init;
 #[path = "../../../obi/src/attach/kernel_offsets.rs"]
 mod kernel_offsets;
+mod net;
 
 use std::process::ExitCode;
 

@@ -6,16 +6,16 @@ use obi_abi::{CallShape, NO_REG, Settings, abi, count, direction, gap, kind, rol
 use crate::agent::{Agent, Record};
 use crate::hooks::{self, Function, Hook, call, hook_inner, hook_jump, hook_middle, hook_outer};
 
-const READ: u8 = 0;
-const WRITE: u8 = 1;
+pub const READ: u8 = 0;
+pub const WRITE: u8 = 1;
 const WRITE_EX: u8 = 2;
-const SET_FD: u8 = 3;
-const FREE: u8 = 4;
+pub const SET_FD: u8 = 3;
+pub const FREE: u8 = 4;
 const GO_READ: u8 = 5;
 const NO_COUNT: usize = 0;
 
 /// System V registers: di handle, si buffer, dx length, cx count pointer; Go: ax, bx, cx, r14.
-fn c_shape(role: u8, count: u8) -> CallShape {
+pub fn c_shape(role: u8, count: u8) -> CallShape {
     CallShape {
         role,
         source: source::OPENSSL,
@@ -54,19 +54,30 @@ pub fn agent(
     settings: Settings,
     ring: Option<u32>,
 ) -> Result<Agent> {
+    agent_with(object, functions, uretprobe, settings, ring, &[])
+}
+
+/// The same, with more programs loaded.
+pub fn agent_with(
+    object: &[u8],
+    functions: &[(Function, u8)],
+    uretprobe: bool,
+    settings: Settings,
+    ring: Option<u32>,
+    more: &[&str],
+) -> Result<Agent> {
     let returning = if uretprobe {
         "call_uretprobe"
     } else {
         "call_return"
     };
     let multi = crate::cases::has_multi(object)?;
-    let mut agent = Agent::load(
-        object,
-        &["call_entry", returning, "sock_state"],
-        settings,
-        ring,
-        multi,
-    )?;
+    let programs = [
+        &["call_entry", returning, "sock_state", "sock_destroy"],
+        more,
+    ]
+    .concat();
+    let mut agent = Agent::load(object, &programs, settings, ring, multi)?;
     agent.set_shape(READ, c_shape(role::READ, count::RETURN))?;
     agent.set_shape(WRITE, c_shape(role::WRITE, count::RETURN))?;
     agent.set_shape(WRITE_EX, c_shape(role::WRITE, count::POINTER))?;
@@ -92,6 +103,7 @@ pub fn agent(
         agent.attach_sites(returning, false, &returns)?;
     }
     agent.attach("sock_state")?;
+    agent.attach("sock_destroy")?;
     Ok(agent)
 }
 

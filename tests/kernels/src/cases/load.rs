@@ -14,6 +14,7 @@ pub const EVERYWHERE: &[&str] = &[
     "call_return",
     "call_uretprobe",
     "sock_state",
+    "sock_destroy",
     "exec",
     "exit",
 ];

@@ -1,7 +1,11 @@
 //! Every case, in the order in which it runs.
 
 mod calls;
+mod handles;
 mod load;
+mod processes;
+mod rings;
+mod sockets;
 
 use anyhow::Result;
 
@@ -21,4 +25,23 @@ pub const ALL: &[(&str, Case)] = &[
     ("calls: goroutines", calls::go_calls),
     ("calls: over the limit", calls::over_the_limit),
     ("calls: largest", calls::largest_call),
+    ("handles: set_fd", handles::set_fd),
+    ("handles: bound by the call inside", handles::bound_by_call),
+    ("handles: plaintext before", handles::plaintext_before),
+    ("handles: freed", handles::freed),
+    ("handles: rebound", handles::rebound),
+    ("handles: forked", handles::forked),
+    ("sockets: every form", sockets::forms),
+    ("sockets: aside", sockets::aside),
+    ("sockets: shared", sockets::shared),
+    ("sockets: unread", sockets::unread),
+    ("sockets: others", sockets::others),
+    ("sockets: verdicts", sockets::verdicts),
+    ("rings: full", rings::full),
+    ("rings: not resident", rings::not_resident),
+    ("rings: unpaired", rings::unpaired),
+    ("rings: wakes", rings::wakes),
+    ("rings: threads", rings::threads),
+    ("processes: exec and exit", processes::exec_and_exit),
+    ("processes: threads end", processes::threads_end),
 ];
