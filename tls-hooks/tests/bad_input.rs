@@ -298,3 +298,25 @@ fn a_file_that_shrinks_while_it_is_read_gives_absent_facts() {
     assert_eq!(plan(&binary), HookPlan::default());
     std::fs::remove_file(&path).unwrap();
 }
+
+/// The seeds of the fuzz targets that are made here; `UPDATE_SEEDS=1` writes them.
+#[test]
+fn seeds_of_the_fuzz_targets_are_current() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
+    let go118 = pclntab(&FUNCTIONS, 96, |header| header.magic = 0xffff_fff0);
+    for (name, bytes) in [
+        ("elf/seed-go", go_program(good_table(), good_info()).build()),
+        ("pclntab/seed-go1.20", good_table()),
+        ("pclntab/seed-go1.18", go118),
+        ("buildinfo/seed-go1.22", good_info()),
+    ] {
+        let path = corpus.join(name);
+        if std::env::var_os("UPDATE_SEEDS").is_some() {
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert!(
+            std::fs::read(&path).unwrap() == bytes,
+            "{name}: run this test with UPDATE_SEEDS=1"
+        );
+    }
+}
