@@ -24,12 +24,18 @@ use obi_lab::{ports, python};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: u32 = 3;
+const CUSTOMERS: [&str; 8] = [
+    "ada", "grace", "barbara", "radia", "frances", "hedy", "margaret", "annie",
+];
 
 #[derive(clap::Args)]
 pub struct Args {
     /// End after this long, and check that all counts are exact
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
+    /// This executable instead of the one that is built
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// Orders a second
     #[arg(long, value_name = "N", default_value_t = 50)]
     rate: u32,
@@ -40,7 +46,10 @@ pub fn run(args: &Args) -> Result<bool> {
     println!("=== what the demo needs");
     prerequisites::check(Purpose::Demo)?;
     let layout = Layout::new("demo")?;
-    let agent = build_agent(&layout)?;
+    let agent = match &args.agent {
+        Some(path) => path.clone(),
+        None => build_agent(&layout)?,
+    };
     let programs = Programs::build(&layout)?;
 
     println!("=== start");
@@ -201,7 +210,7 @@ impl Load {
                 if ended.load(Ordering::Acquire) {
                     break;
                 }
-                let customer = ["ada", "grace", "barbara", "radia", "frances"][n as usize % 5];
+                let customer = CUSTOMERS[n as usize % CUSTOMERS.len()];
                 let item = ["book", "lamp", "chair"][n as usize % 3];
                 let order = format!(
                     "{{\"customer\":\"{customer}\",\"item\":\"{item}\",\"quantity\":{}}}",

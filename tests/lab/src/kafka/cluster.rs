@@ -49,7 +49,6 @@ impl Drop for Broker {
 
 #[derive(Debug)]
 pub struct Cluster {
-    // Before the brokers: it is dropped first.
     pub admin: Admin,
     pub brokers: Vec<Broker>,
     pub certificates: Certificates,
@@ -146,15 +145,27 @@ impl Cluster {
             .join(",")
     }
 
-    /// Ends admin and brokers; an error when one of them had to be killed.
-    pub fn stop(self) -> Result<()> {
-        drop(self.admin);
-        for mut broker in self.brokers.into_iter().rev() {
+    /// Ends the brokers; an error when one of them had to be killed.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    /// The controller, node 1, goes last: the others tell it that they leave.
+    fn end(&mut self) -> Result<()> {
+        while let Some(mut broker) = self.brokers.pop() {
             if let Some(mut process) = broker.process.take() {
                 process.stop(Duration::from_secs(30))?;
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("warning: {error:#}");
+        }
     }
 }
 
