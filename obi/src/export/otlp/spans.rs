@@ -128,7 +128,12 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
             .then(|| known("messaging.kafka.cluster.id", &span.cluster))
             .flatten(),
     );
-    out.extend(span.offset.map(|n| int("messaging.kafka.offset", n)));
+    let offset = if span.message_count.is_some() {
+        "obi.kafka.batch.first_offset"
+    } else {
+        "messaging.kafka.offset"
+    };
+    out.extend(span.offset.map(|n| int(offset, n)));
     out.extend(
         span.key
             .as_ref()
@@ -196,12 +201,13 @@ fn headers(headers: &[(String, String)], out: &mut Vec<KeyValue>) {
             .filter(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
             .collect();
-        out.push(texts(&format!("messaging.header.{name}"), &values));
+        out.push(texts(&format!("obi.kafka.header.{name}"), &values));
     }
 }
 
 fn link(link: &Link) -> otlp::span::Link {
-    let mut attributes = vec![int("messaging.kafka.offset", link.offset)];
+    let mut attributes = Vec::new();
+    attributes.extend((link.offset >= 0).then(|| int("messaging.kafka.offset", link.offset)));
     attributes.extend(
         link.key
             .as_ref()
