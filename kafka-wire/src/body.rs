@@ -282,7 +282,8 @@ impl Decoder {
                     self.pos += n as u64;
                 }
                 Ok(Step::Need(n)) if n as u64 <= self.len - self.pos => {
-                    self.need = n;
+                    // To wait for what is there would be to wait for ever.
+                    self.need = n.max(rest.len() + 1);
                     return at;
                 }
                 Ok(Step::Finished) if self.pos == self.len => return at,

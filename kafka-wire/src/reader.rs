@@ -212,7 +212,8 @@ impl<'a> Reader<'a> {
         Ok(Some(length))
     }
 
-    /// Reads an array, each element with `element`; null is None. Grows with the bytes at hand, never by the count.
+    /// Reads an array, each element with `element`; null is None. Every element must take at least a byte: the array grows with the bytes at
+    /// hand, never by the count.
     pub fn nullable_array<T>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Read<T>,
@@ -220,10 +221,6 @@ impl<'a> Reader<'a> {
         let Some(count) = self.length()? else {
             return Ok(None);
         };
-        // An element takes at least a byte, so a count above the rest cannot be true.
-        if count > self.rest().len() {
-            return Err(Stop::Need(self.at.saturating_add(count)));
-        }
         let mut elements = Vec::new();
         for _ in 0..count {
             elements.push(element(self)?);

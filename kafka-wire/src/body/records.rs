@@ -222,7 +222,7 @@ impl Records {
             };
             let start = at + reader.position();
             // Negative sizes are above every batch once unsigned.
-            if size < fields::MIN_RECORD || size as usize > left - start {
+            if size as usize > left - start {
                 return self.corrupt(at);
             }
             let Some(bytes) = window.get(start..start + size as usize) else {

@@ -3,9 +3,6 @@
 use super::{Headers, Record};
 use crate::reader::{Read, Reader, Stop};
 
-/// attributes, timestamp delta, offset delta, key length, value length, header count: a byte each.
-pub(crate) const MIN_RECORD: u32 = 6;
-
 /// What stands before the key.
 pub(crate) struct Prefix {
     pub timestamp_delta: i64,

@@ -3,7 +3,7 @@
 //! Magic 2: records as in an uncompressed batch. Magic 0/1: the wrapper's value is a message set of plain messages; in magic 1 their
 //! offsets are relative (0, 1, ...) and the wrapper has the offset of the last one (KIP-31), in magic 0 they are absolute.
 
-use super::fields::{MIN_RECORD, nullable, record};
+use super::fields::{nullable, record};
 use super::prefix::{LOG_OVERHEAD, Prefix, prefix};
 use super::{BatchHeader, Codec, Headers, Record};
 use crate::body::Limits;
@@ -66,11 +66,8 @@ fn records<'a>(
 }
 
 fn next_record<'a>(reader: &mut Reader<'a>, index: u32, keep: usize) -> Read<Record<'a>> {
-    let size = u32::try_from(reader.varint()?).map_err(|_| Stop::Bad("record"))?;
-    if size < MIN_RECORD {
-        return Err(Stop::Bad("record"));
-    }
-    record(reader.take(size as usize)?, index, keep)
+    let size = usize::try_from(reader.varint()?).map_err(|_| Stop::Bad("record"))?;
+    record(reader.take(size)?, index, keep)
 }
 
 fn messages<'a>(

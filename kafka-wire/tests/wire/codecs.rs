@@ -156,6 +156,37 @@ fn a_wrong_lz4_header_checksum_does_not_matter() {
 }
 
 #[test]
+fn an_lz4_frame_cannot_reach_behind_its_start() {
+    // Linked blocks; the first copies from 5 bytes back after a single literal, into what the caller had there.
+    let block = [0x10, b'a', 5, 0, 0x50, b'b', b'c', b'd', b'e', b'f'];
+    let mut frame = vec![
+        0x04,
+        0x22,
+        0x4d,
+        0x18,
+        0x40,
+        0x40,
+        0,
+        block.len() as u8,
+        0,
+        0,
+        0,
+    ];
+    frame.extend_from_slice(&block);
+    frame.extend_from_slice(&[0; 4]);
+    assert_eq!(
+        open(Codec::Lz4, &frame, CAP),
+        (Err(CompressionError::Corrupt), Vec::new())
+    );
+    // From one byte back it is a run of the literal.
+    frame[13] = 1;
+    assert_eq!(
+        open(Codec::Lz4, &frame, CAP),
+        (Ok(10), b"aaaaabcdef".to_vec())
+    );
+}
+
+#[test]
 fn what_is_cut_is_corrupt() {
     let plain = text(5000);
     for codec in ALL {

@@ -355,6 +355,46 @@ fn a_body_that_never_comes_is_a_gap() {
 }
 
 #[test]
+fn without_records_every_gap_in_a_batch_counts() {
+    let limits = Limits {
+        records: false,
+        ..Limits::default()
+    };
+    let message = Batch::Message {
+        magic: 1,
+        offset: 1,
+        timestamp: 1,
+        codec: 0,
+        key: None,
+        value: Some(vec![b'x'; 90]),
+    };
+    for batch in [message, v2(vec![plain("k", 90)])] {
+        let needle = if matches!(batch, Batch::V2 { .. }) {
+            b'.'
+        } else {
+            b'x'
+        };
+        let (bytes, _, at) = answer(vec![vec![batch]], &[needle; 90]);
+        let (head, tail) = (&bytes[..at + 5], &bytes[at + 15..]);
+        let segments = [
+            Segment::Bytes(head),
+            Segment::Elided(10),
+            Segment::Bytes(tail),
+        ];
+        let seen = decode(Side::Response, FETCH, 11, bytes.len(), limits, &segments);
+        assert_eq!(
+            ends(&seen),
+            [
+                Seen::BatchEnd(false),
+                Seen::PartitionEnd(true),
+                Seen::End(true)
+            ]
+        );
+        assert_eq!(keys(&seen), []);
+    }
+}
+
+#[test]
 fn a_gap_inside_tags_costs_nothing() {
     let mut body = Body {
         side: Side::Response,

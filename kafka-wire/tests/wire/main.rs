@@ -4,6 +4,7 @@
 
 mod bounds;
 mod codecs;
+mod corrupt;
 mod gaps;
 mod golden;
 mod hostile;
