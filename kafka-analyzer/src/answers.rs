@@ -12,8 +12,9 @@ use kafka_wire::header::{Parse, Plausible, parse_response};
 
 use crate::capture::Nanos;
 use crate::connection::{Connection, Out, Role, Shared, keeping};
-use crate::exchange::{Answer, Request, RequestBody};
+use crate::exchange::{Answer, Request};
 use crate::fact::Says;
+use crate::pending::Pending;
 use crate::reassembly::{Found, Frames, Hunt, OwnedPiece, Piece, Start, Step};
 use crate::trace::sampling::Sampler;
 
@@ -144,14 +145,10 @@ impl Connection {
             return;
         };
         let (id, since) = (correlation_id(head), *since);
-        match self
-            .pending
-            .iter()
-            .position(|request| id.is_some_and(|id| answers(request, id)))
-        {
+        match id.and_then(|id| self.pending.position(id)) {
             Some(at) => self.matched(at, since, out),
-            None if self.expects_token() => {
-                self.pending.pop_front();
+            None if self.pending.is_token_next() => {
+                self.pending.pop(out.shared);
                 self.answers.frame = Frame::Skip;
             }
             // The next request in the stream is not the one that it waits for, so that one was lost.
@@ -260,15 +257,9 @@ impl Connection {
         self.answers.parked.push_front(owned);
     }
 
-    /// Only tokens wait: what comes next answers the first of them.
-    fn expects_token(&self) -> bool {
-        let is_token = |request: &Request| matches!(request.body, RequestBody::Token);
-        !self.pending.is_empty() && self.pending.iter().all(is_token)
-    }
-
     fn start_answer(&mut self, start: Start, ended: Nanos, out: &mut Out<'_>) {
-        if self.expects_token() {
-            self.pending.pop_front();
+        if self.pending.is_token_next() {
+            self.pending.pop(out.shared);
             self.answers.frame = Frame::Skip;
         } else if (4..=i32::MAX as u32).contains(&start.size) {
             self.answers.frame = Frame::Id {
@@ -337,7 +328,7 @@ impl Connection {
                     head,
                     since: ended,
                 };
-                if let Some(at) = self.pending.iter().position(|request| answers(request, id)) {
+                if let Some(at) = self.pending.position(id) {
                     self.matched(at, ended, out);
                 }
             }
@@ -364,13 +355,14 @@ impl Connection {
         else {
             return;
         };
-        let earlier: Vec<Request> = self.pending.drain(..at).collect();
-        for request in earlier {
-            self.forget(request, out);
+        for _ in 0..at {
+            if let Some(request) = self.pending.pop(out.shared) {
+                self.forget(request, out);
+            }
         }
         self.answers.sync = Sync::Known;
         self.proven = true;
-        if let Some(request) = self.pending.pop_front() {
+        if let Some(request) = self.pending.pop(out.shared) {
             self.header(start, head, Box::new(request), out);
         }
         if self.answers.frames.left() == 0 {
@@ -454,12 +446,8 @@ fn correlation_id(head: &[u8]) -> Option<i32> {
     head.first_chunk().map(|id| i32::from_be_bytes(*id))
 }
 
-fn answers(request: &Request, id: i32) -> bool {
-    request.correlation_id == id && !matches!(request.body, RequestBody::Token)
-}
-
 /// Could an answer to a waiting request begin here, at its size word?
-fn plausible_answer(bytes: &[u8], pending: &VecDeque<Request>) -> Plausible {
+fn plausible_answer(bytes: &[u8], pending: &Pending) -> Plausible {
     let Some((size, rest)) = bytes.split_first_chunk() else {
         return Plausible::NeedMore;
     };
@@ -468,7 +456,7 @@ fn plausible_answer(bytes: &[u8], pending: &VecDeque<Request>) -> Plausible {
     }
     match correlation_id(rest) {
         None => Plausible::NeedMore,
-        Some(id) if pending.iter().any(|request| answers(request, id)) => Plausible::Yes,
+        Some(id) if pending.position(id).is_some() => Plausible::Yes,
         Some(_) => Plausible::No,
     }
 }

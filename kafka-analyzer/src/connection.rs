@@ -3,7 +3,6 @@
 //! Holds what both directions share: who the client is, which requests wait for an answer, what each fetch asked for. The written
 //! direction is in `requests`, the read one in `answers`, the question whether this is Kafka at all in `classify`.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,13 +17,12 @@ use crate::fetch_session::FetchSession;
 use crate::losses::Losses;
 use crate::names::Names;
 use crate::observation::Origin;
+use crate::pending::Pending;
 use crate::records::Keeping;
 use crate::requests::Requests;
 use crate::settings::Settings;
 use crate::trace::sampling::Sampler;
 
-/// Requests that wait for an answer; clients pipeline 5 to some tens.
-const PENDING_MOST: usize = 1024;
 /// An answer to these may take as long as a group needs to rebalance (`max.poll.interval.ms`, 5 min by default) and more.
 const PATIENT: [i16; 2] = [11, 14];
 /// Bodies gathered at once in a stage; one is at most 256 KiB.
@@ -41,6 +39,8 @@ pub(crate) struct Shared {
     pub kept: usize,
     /// Bytes of answers whose request was not captured yet.
     pub parked: usize,
+    /// Requests that wait for an answer, and their partitions.
+    pub pending: usize,
     /// Bytes of bodies that are decoded once they are whole.
     pub gathered: usize,
     pub losses: Losses,
@@ -97,7 +97,7 @@ pub(crate) struct Connection {
     pub client: ClientFacts,
     pub requests: Requests,
     pub answers: Answers,
-    pub pending: VecDeque<Request>,
+    pub pending: Pending,
     pub session: FetchSession,
     /// One for each direction, so that their interleaving does not matter.
     pub write_sampler: Sampler,
@@ -127,7 +127,7 @@ impl Connection {
             client: ClientFacts::default(),
             requests: Requests::new(),
             answers: Answers::new(),
-            pending: VecDeque::new(),
+            pending: Pending::default(),
             session: FetchSession::default(),
             write_sampler: Sampler::new(settings.spans_per_second),
             read_sampler: Sampler::new(settings.spans_per_second),
@@ -148,7 +148,7 @@ impl Connection {
 
     /// Gives back what it holds.
     pub fn drop_state(&mut self, shared: &mut Shared) {
-        for request in self.pending.drain(..) {
+        while let Some(request) = self.pending.pop(shared) {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
         if let Some(request) = std::mem::replace(&mut self.requests, Requests::new())
@@ -164,12 +164,14 @@ impl Connection {
     }
 
     pub fn emit(&self, time: Nanos, offset: u64, says: Says, facts: &mut Vec<Fact>) {
+        let origin = Origin {
+            time,
+            connection: self.id,
+            offset,
+        };
         facts.push(Fact {
-            origin: Origin {
-                time,
-                connection: self.id,
-                offset,
-            },
+            known: time,
+            origin,
             pid: self.pid,
             says,
         });
@@ -205,12 +207,13 @@ impl Connection {
     }
 
     fn push_pending(&mut self, request: Request, out: &mut Out<'_>) {
-        if self.pending.len() >= PENDING_MOST
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            self.forget(oldest, out);
+        self.pending.push(request, out.shared);
+        while self.pending.is_full(out.shared) {
+            if let Some(oldest) = self.pending.pop(out.shared) {
+                out.shared.losses.add("pending_table_full", 1);
+                self.forget(oldest, out);
+            }
         }
-        self.pending.push_back(request);
     }
 
     /// No answer will be matched any more, and what became of the request is not known.
@@ -304,12 +307,12 @@ impl Connection {
                 .in_progress(&mut self.read_sampler, out.shared);
             let requesting = std::mem::replace(&mut self.requests, Requests::new())
                 .in_progress(&mut self.write_sampler, out.shared);
-            let pending: Vec<Request> = answering
-                .into_iter()
-                .chain(self.pending.drain(..))
-                .chain(requesting)
-                .collect();
-            for request in pending {
+            let mut outstanding: Vec<Request> = answering.into_iter().collect();
+            while let Some(request) = self.pending.pop(out.shared) {
+                outstanding.push(request);
+            }
+            outstanding.extend(requesting);
+            for request in outstanding {
                 self.fail(request, time, "CONNECTION_CLOSED", out);
             }
         }
@@ -342,28 +345,16 @@ impl Connection {
         pending.into_iter().chain(parked).min()
     }
 
-    /// Gives up what was due before `now`.
-    pub fn expire(&mut self, now: Nanos, out: &mut Out<'_>) {
-        while self
-            .pending
-            .front()
-            .is_some_and(|request| due(request) <= now)
-        {
-            if let Some(request) = self.pending.pop_front() {
-                let time = due(&request);
-                if self.proven {
-                    self.fail(request, time, "TIMEOUT", out);
-                } else {
-                    self.forget(request, out);
-                }
-            }
-        }
-        if self
-            .answers
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
+    /// Gives up what was due at `deadline`, the earliest that [`Connection::deadline`] tells.
+    pub fn expire(&mut self, deadline: Nanos, out: &mut Out<'_>) {
+        if self.answers.deadline() == Some(deadline) {
             self.give_up_parked(out);
+        } else if let Some(request) = self.pending.pop(out.shared) {
+            if self.proven {
+                self.fail(request, deadline, "TIMEOUT", out);
+            } else {
+                self.forget(request, out);
+            }
         }
     }
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use kafka_wire::Uuid;
 use kafka_wire::record_batch::BatchHeader;
 
-use crate::capture::{GapReason, Pid};
+use crate::capture::{GapReason, Nanos, Pid};
 use crate::observation::{Batches, Origin};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
-    /// Sort key of the merge; unique up to facts that one connection makes at one place, which keep their order.
+    /// Event time at which it could be told: the sort key of the merge, with connection and offset. Facts that one connection makes at
+    /// one place keep their order. Later than `origin.time` for what had to wait.
+    pub known: Nanos,
     pub origin: Origin,
     pub pid: Pid,
     pub says: Says,

@@ -1,7 +1,7 @@
 //! Facts of all shards in one order. In: facts of each shard and how far its event time got; out: facts by (time, connection, offset).
 //!
 //! A fact leaves once the slowest shard is [`HOLD`] past it, because records of one ring may be out of order by microseconds and a
-//! deadline is noticed that much late. A fact that comes later still leaves at once, and is counted. With a fact's key a function of its
+//! deadline is noticed that much late. A fact that comes later still leaves at once, and is counted. As a fact's place is a function of its
 //! own connection only, the order is the same for any number of shards.
 
 use std::cmp::Reverse;
@@ -27,7 +27,7 @@ pub struct Merge {
 /// Ordered by place only; `sequence` keeps the order in which one connection spoke.
 #[derive(Debug)]
 struct Entry {
-    origin: Origin,
+    place: Origin,
     sequence: u64,
     fact: Fact,
 }
@@ -52,9 +52,17 @@ impl Merge {
         for fact in facts.drain(..) {
             self.pushed += 1;
             self.losses
-                .add("late_fact", u64::from(fact.origin.time < self.popped));
+                .add("late_fact", u64::from(fact.known < self.popped));
+            let Origin {
+                connection, offset, ..
+            } = fact.origin;
+            let place = Origin {
+                time: fact.known,
+                connection,
+                offset,
+            };
             self.waiting.push(Reverse(Entry {
-                origin: fact.origin,
+                place,
                 sequence: self.pushed,
                 fact,
             }));
@@ -77,7 +85,7 @@ impl Merge {
         while self
             .waiting
             .peek()
-            .is_some_and(|Reverse(entry)| entry.origin.time <= until)
+            .is_some_and(|Reverse(entry)| entry.place.time <= until)
         {
             if let Some(Reverse(entry)) = self.waiting.pop() {
                 out.push(entry.fact);
@@ -102,6 +110,7 @@ impl Merge {
         self.waiting.is_empty()
     }
 
+    /// `late_fact`: came when later ones were gone, because a shard's clock was told wrong.
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -109,7 +118,7 @@ impl Merge {
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        (self.origin, self.sequence) == (other.origin, other.sequence)
+        (self.place, self.sequence) == (other.place, other.sequence)
     }
 }
 
@@ -123,7 +132,7 @@ impl PartialOrd for Entry {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.origin, self.sequence).cmp(&(other.origin, other.sequence))
+        (self.place, self.sequence).cmp(&(other.place, other.sequence))
     }
 }
 
@@ -140,6 +149,7 @@ mod tests {
             offset: 0,
         };
         Fact {
+            known: time,
             origin,
             pid: 1,
             says: Says::Gap {

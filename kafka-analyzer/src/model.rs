@@ -1,14 +1,15 @@
 //! The model thread's part. In: facts of the whole node in the order of the merge; out: observations with their final labels.
 //!
 //! A fact whose labels are not known yet (the name of a topic id, the cluster) waits up to 5 s of event time in a bounded table; then it goes
-//! with `id:<uuid>` or `unknown` for good. What is learnt once holds for all later facts. Counting happened before; nothing is summed up here.
+//! with `id:<uuid>` or `unknown` for good, and later ones do not wait again for the same label. What is learnt holds for all later facts.
+//! Counting happened before; nothing is summed up here.
 
 mod clusters;
 mod progress;
 mod spans;
 mod topics;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -52,6 +53,10 @@ pub struct Model {
     clusters: Clusters,
     /// The other end of each connection, where it became known later than its first facts.
     servers: HashMap<ConnectionId, SocketAddr>,
+    /// Connections whose cluster did not become known in time.
+    given_up: HashSet<ConnectionId>,
+    /// Closed ones, and when; their facts may still wait.
+    closed: VecDeque<(Nanos, ConnectionId)>,
     waiting: VecDeque<Fact>,
     waiting_bytes: usize,
     progress: Progress,
@@ -76,6 +81,8 @@ impl Model {
             topics: Topics::default(),
             clusters: Clusters::default(),
             servers: HashMap::new(),
+            given_up: HashSet::new(),
+            closed: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             progress: Progress::default(),
@@ -86,7 +93,7 @@ impl Model {
 
     /// Eats the next fact of the merge.
     pub fn fact(&mut self, mut fact: Fact, out: &mut Vec<Observation>) {
-        self.advance(fact.origin.time, out);
+        self.advance(fact.known, out);
         fact.settle();
         let (origin, pid) = (fact.origin, fact.pid);
         match &fact.says {
@@ -114,9 +121,7 @@ impl Model {
             Says::Client(client) => {
                 self.bind(origin.connection, client);
                 if client.closed {
-                    // All that this connection said is in the merge's order before this.
-                    self.clusters.forget(origin.connection);
-                    self.servers.remove(&origin.connection);
+                    self.closed.push_back((fact.known, origin.connection));
                 }
                 self.retry(out);
                 self.resolve_or_wait(fact, out);
@@ -152,9 +157,20 @@ impl Model {
         while self
             .waiting
             .front()
-            .is_some_and(|fact| fact.origin.time.saturating_add(PATIENCE) <= now)
+            .is_some_and(|fact| fact.known.saturating_add(PATIENCE) <= now)
         {
             self.release(out);
+        }
+        while let Some((_, connection)) = self
+            .closed
+            .front()
+            .copied()
+            .filter(|(closed, _)| closed.saturating_add(PATIENCE) <= now)
+        {
+            self.closed.pop_front();
+            self.clusters.forget(connection);
+            self.servers.remove(&connection);
+            self.given_up.remove(&connection);
         }
     }
 
@@ -230,7 +246,26 @@ impl Model {
     fn release(&mut self, out: &mut Vec<Observation>) {
         if let Some(fact) = self.waiting.pop_front() {
             self.waiting_bytes = self.waiting_bytes.saturating_sub(fact.says.held());
+            self.give_up(&fact);
             self.observe(fact, out);
+        }
+    }
+
+    /// Later facts do not wait for what this one waited for in vain.
+    fn give_up(&mut self, fact: &Fact) {
+        let (client_id, server) = match &fact.says {
+            Says::Exchange(exchange) => {
+                for partition in exchange.produced.iter().chain(&exchange.fetched) {
+                    self.topics.give_up(&partition.topic);
+                }
+                (&exchange.client_id, exchange.server)
+            }
+            Says::Client(client) => (&client.client_id, client.server),
+            _ => return,
+        };
+        if self.cluster(fact, client_id, server).is_none() && self.given_up.len() < CONNECTIONS_MOST
+        {
+            self.given_up.insert(fact.origin.connection);
         }
     }
 
@@ -239,24 +274,19 @@ impl Model {
     }
 
     fn is_resolved(&self, fact: &Fact) -> bool {
-        match &fact.says {
+        let (client_id, server) = match &fact.says {
             Says::Exchange(exchange) => {
-                let partitions = exchange.produced.iter().chain(&exchange.fetched);
-                partitions
-                    .into_iter()
-                    .all(|partition| self.topics.knows(&partition.topic))
-                    && self
-                        .cluster(fact, &exchange.client_id, exchange.server)
-                        .is_some()
+                let mut partitions = exchange.produced.iter().chain(&exchange.fetched);
+                if !partitions.all(|partition| self.topics.is_settled(&partition.topic)) {
+                    return false;
+                }
+                (&exchange.client_id, exchange.server)
             }
-            Says::Client(client) => {
-                client.closed
-                    || self
-                        .cluster(fact, &client.client_id, client.server)
-                        .is_some()
-            }
-            _ => true,
-        }
+            Says::Client(client) if !client.closed => (&client.client_id, client.server),
+            _ => return true,
+        };
+        self.given_up.contains(&fact.origin.connection)
+            || self.cluster(fact, client_id, server).is_some()
     }
 
     fn cluster(

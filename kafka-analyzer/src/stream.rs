@@ -59,6 +59,7 @@ impl StreamStage {
                 names: Names::default(),
                 kept: 0,
                 parked: 0,
+                pending: 0,
                 gathered: 0,
                 losses: Losses::default(),
             },
@@ -84,6 +85,7 @@ impl StreamStage {
             CaptureEvent::Data { ended, .. } | CaptureEvent::Gap { ended, .. } => *ended,
             CaptureEvent::Process(_) => self.clock,
         };
+        let (before, told) = (facts.len(), self.clock.saturating_sub(HOLD));
         self.clock = self.clock.max(time);
         self.run_schedule(facts, verdicts);
         match *event {
@@ -163,6 +165,8 @@ impl StreamStage {
             }
             CaptureEvent::Clock { .. } | CaptureEvent::Process(_) | CaptureEvent::Tick { .. } => {}
         }
+        // A call that copied megabytes reaches the ring later than younger ones.
+        raise(facts, before, told);
     }
 
     /// Event time so far: `up_to` of [`crate::Merge::push`].
@@ -211,6 +215,11 @@ impl StreamStage {
         next: Option<u64>,
     ) -> Option<&mut Entry> {
         if !self.connections.contains_key(&id) {
+            if self.connections.len() >= CONNECTIONS_MOST {
+                // The kernel side sends nothing more of these.
+                self.connections
+                    .retain(|_, entry| entry.connection.role != Role::Ignored);
+            }
             if self.connections.len() >= CONNECTIONS_MOST {
                 self.shared.losses.add("connection_table_full", 1);
                 return None;
@@ -262,7 +271,7 @@ impl StreamStage {
             Direction::Read => &mut entry.read,
         };
         let starts_call = call.is_some_and(|call| call != position.call);
-        position.call = call.unwrap_or_default();
+        position.call = call.unwrap_or(position.call);
         let next = position.next.unwrap_or(offset);
         let mut piece = Piece {
             offset,
@@ -280,13 +289,8 @@ impl StreamStage {
             facts,
             verdicts,
         };
-        if entry
-            .connection
-            .deadline()
-            .is_some_and(|deadline| deadline <= ended)
-        {
-            entry.connection.expire(ended, &mut out);
-        }
+        expire(&mut entry.connection, ended, &mut out);
+        let before = out.facts.len();
         if missing > 0 {
             let hole = Piece {
                 offset: next,
@@ -303,6 +307,8 @@ impl StreamStage {
         }
         self.schedule(id);
         self.say_gap(id, ended, next, GapReason::RingFull, missing, facts);
+        // An answer that came before its request is told with it: then, not at its own time, for the merge.
+        raise(facts, before, ended);
         new
     }
 
@@ -375,14 +381,12 @@ impl StreamStage {
             }
             entry.scheduled = Nanos::MAX;
             let idle = entry.connection.last_event.saturating_add(IDLE);
-            entry.connection.expire(
-                now,
-                &mut Out {
-                    shared: &mut self.shared,
-                    facts,
-                    verdicts,
-                },
-            );
+            let mut out = Out {
+                shared: &mut self.shared,
+                facts,
+                verdicts,
+            };
+            expire(&mut entry.connection, now, &mut out);
             if idle <= now {
                 self.close(id, idle, facts, verdicts);
                 self.shared.losses.add("connection_idle", 1);
@@ -390,6 +394,22 @@ impl StreamStage {
                 self.schedule(id);
             }
         }
+    }
+}
+
+/// Gives up what was due up to `now`, each at its own time.
+fn expire(connection: &mut Connection, now: Nanos, out: &mut Out<'_>) {
+    while let Some(deadline) = connection.deadline().filter(|deadline| *deadline <= now) {
+        let before = out.facts.len();
+        connection.expire(deadline, out);
+        raise(out.facts, before, deadline);
+    }
+}
+
+/// Facts from `from` on became known at this time.
+fn raise(facts: &mut [Fact], from: usize, known: Nanos) {
+    for fact in facts.iter_mut().skip(from) {
+        fact.known = fact.known.max(known);
     }
 }
 

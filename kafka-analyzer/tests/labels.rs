@@ -158,3 +158,34 @@ fn a_second_broker_is_known_from_the_first() {
         .map(|exchange| (exchange.api.to_string(), exchange.cluster.to_string()));
     assert_eq!(last, Some(("Fetch".to_owned(), CLUSTER.to_owned())));
 }
+
+#[test]
+fn what_was_given_up_is_not_waited_for_again() {
+    let mut talk = producer(1);
+    let two = batch(&records(0, 2), Compression::None);
+    let orders = Named::Id(7);
+    let produce = |talk: &mut Talk, id: i32| {
+        talk.exchange(
+            0,
+            13,
+            id,
+            &produce_request(1, &[(orders, &[(0, two.clone())])]),
+            &produce_response(&[(orders, &[(0, 0, 5)])]),
+        );
+    };
+    // The first wait ends at 5 s: this one goes at once, also to the label of its time, though the name comes a second later.
+    talk.clock = 6 * SECOND;
+    produce(&mut talk, 3);
+    let mut events = talk.events.clone();
+    events.extend(metadata(2, 7 * SECOND).events);
+    talk.events.clear();
+    talk.clock = 8 * SECOND;
+    produce(&mut talk, 4);
+    events.extend(talk.events);
+    let unknown = ("id:AAAAAAAAAAAAAAAAAAAABw".to_owned(), "unknown".to_owned());
+    let known = ("orders".to_owned(), CLUSTER.to_owned());
+    assert_eq!(
+        topics_and_clusters(&events),
+        [unknown.clone(), unknown, known]
+    );
+}

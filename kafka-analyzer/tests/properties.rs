@@ -212,7 +212,7 @@ fn one_shard_and_four_say_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_says_the_same(sizes in prop::collection::vec(1..300_usize, 1..50)) {

@@ -17,6 +17,8 @@ const WANTED_MOST: usize = 10_000;
 pub(super) struct Topics {
     names: HashMap<Uuid, Arc<str>>,
     wanted: HashSet<Uuid>,
+    /// Wanted for long enough: shown by id until the name comes.
+    given_up: HashSet<Uuid>,
 }
 
 impl Topics {
@@ -25,6 +27,7 @@ impl Topics {
         let mut refused = 0;
         for (id, name) in topics {
             self.wanted.remove(id);
+            self.given_up.remove(id);
             if self.names.len() < MOST || self.names.contains_key(id) {
                 self.names.insert(*id, Arc::clone(name));
             } else {
@@ -34,10 +37,19 @@ impl Topics {
         refused
     }
 
-    pub fn knows(&self, topic: &Topic) -> bool {
+    /// Its label need not be waited for.
+    pub fn is_settled(&self, topic: &Topic) -> bool {
         match topic {
             Topic::Name(_) => true,
-            Topic::Id(id) => self.names.contains_key(id),
+            Topic::Id(id) => self.names.contains_key(id) || self.given_up.contains(id),
+        }
+    }
+
+    pub fn give_up(&mut self, topic: &Topic) {
+        if let Topic::Id(id) = topic
+            && self.wanted.contains(id)
+        {
+            self.given_up.insert(*id);
         }
     }
 
