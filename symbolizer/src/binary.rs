@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::code::{self, Body, Site};
-use crate::elf::{Elf, Machine, Section};
+use crate::elf::{Elf, Machine, Section, Segment};
 use crate::source::Source;
 use crate::symbols::{self, Function, Symbol, Table};
 use crate::{BuildId, Error, Go, Identity, build_id, dwarf, go, relocations, scan, unwind};
@@ -193,10 +193,10 @@ impl Binary {
         (bytes.len() as u64 == function.size).then_some(bytes)
     }
 
-    /// Addresses of a byte string in read-only data, at most `limit`.
-    pub fn find_in_rodata(&self, needle: &[u8], limit: usize) -> Vec<u64> {
+    /// Addresses of each of `needles` (at most 4 KiB long) in read-only data, at most `limit` of each, in one walk.
+    pub fn find_in_rodata(&self, needles: &[&[u8]], limit: usize) -> Vec<Vec<u64>> {
         // Old linkers put read-only data and code into one executable segment.
-        scan::bytes(&self.source, &self.elf, needle, limit, |segment| {
+        scan::bytes(&self.source, &self.elf, needles, limit, |segment| {
             !segment.writable
         })
     }
@@ -205,9 +205,8 @@ impl Binary {
     /// `limit`, relative relocations applied.
     pub fn find_words(&self, words: &[u64], limit: usize) -> Vec<u64> {
         let needle: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut found = scan::bytes(&self.source, &self.elf, &needle, limit, |segment| {
-            !segment.executable
-        });
+        let data: fn(&Segment) -> bool = |segment| !segment.executable;
+        let mut found = scan::bytes(&self.source, &self.elf, &[&needle], limit, data).concat();
         if found.is_empty() && self.elf.dynamic_type {
             found = relocations::runs(&self.source, &self.elf, words, limit);
         }

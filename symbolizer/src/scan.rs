@@ -23,31 +23,41 @@ fn segments(elf: &Elf, wanted: impl Fn(&Segment) -> bool) -> impl Iterator<Item 
         })
 }
 
-/// Addresses at which `needle` (at most 4 KiB) stands in the segments that `wanted` picks.
+/// Addresses of each of `needles` (at most 4 KiB long) in the segments that `wanted` picks, at most `limit` of each; all are
+/// looked for in one walk.
 pub(crate) fn bytes(
     source: &Source,
     elf: &Elf,
-    needle: &[u8],
+    needles: &[&[u8]],
     limit: usize,
     wanted: fn(&Segment) -> bool,
-) -> Vec<u64> {
-    let mut found = Vec::new();
-    if needle.is_empty() || needle.len() > 4096 {
+) -> Vec<Vec<u64>> {
+    let mut found = vec![Vec::new(); needles.len()];
+    let longest = needles.iter().map(|needle| needle.len()).max().unwrap_or(0);
+    if longest == 0 || longest > 4096 {
         return found;
     }
-    let finder = memmem::Finder::new(needle);
+    let finders: Vec<memmem::Finder<'_>> = needles
+        .iter()
+        .map(|needle| memmem::Finder::new(*needle))
+        .collect();
     for segment in segments(elf, wanted) {
-        walk(source, segment, needle.len() - 1, &mut |address, piece| {
-            for at in finder.find_iter(piece) {
-                let address = address.wrapping_add(at as u64);
-                if found.last() != Some(&address) {
-                    found.push(address);
+        walk(source, segment, longest - 1, &mut |address, piece| {
+            for (finder, found) in finders.iter().zip(&mut found) {
+                for at in finder
+                    .find_iter(piece)
+                    .filter(|_| !finder.needle().is_empty())
+                {
+                    let address = address.wrapping_add(at as u64);
+                    // A short needle in the overlap is seen twice.
+                    if found.last().is_none_or(|last| *last < address) && found.len() < limit {
+                        found.push(address);
+                    }
                 }
             }
-            found.len() < limit
+            found.iter().any(|found| found.len() < limit)
         });
     }
-    found.truncate(limit);
     found
 }
 

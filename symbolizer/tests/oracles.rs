@@ -320,3 +320,31 @@ fn go_build_information_is_that_of_go_version() {
         );
     }
 }
+
+#[test]
+fn returns_on_aarch64_are_those_of_go_objdump() {
+    let path = fixture("go1.26-arm64");
+    let binary = Binary::open(&path).unwrap();
+    assert_eq!(binary.machine(), Machine::Aarch64);
+    let names = ["crypto/tls.(*Conn).Read", "crypto/tls.(*Conn).Write"];
+    for function in binary.go().unwrap().functions(&names).into_iter().flatten() {
+        let pattern = format!("^{}$", function.name.replace(['(', '*', ')', '.'], "."));
+        let text = output(
+            "go",
+            &["tool", "objdump", "-s", &pattern, path.to_str().unwrap()],
+        );
+        let returns: Vec<u64> = text
+            .lines()
+            .filter(|line| line.split_whitespace().nth(3) == Some("RET"))
+            .filter_map(|line| line.split_whitespace().nth(1)?.strip_prefix("0x"))
+            .map(|address| u64::from_str_radix(address, 16).unwrap())
+            .collect();
+        assert!(returns.len() > 3, "{text}");
+        assert_eq!(
+            binary.body(&function).unwrap().returns,
+            returns,
+            "{}",
+            function.name
+        );
+    }
+}

@@ -132,15 +132,16 @@ fn what_is_not_a_program_is_named() {
 
 #[test]
 fn a_lying_function_table_gives_no_hooks() {
-    let lies: [(&str, &dyn Fn(&mut Header)); 8] = [
-        ("count of functions", &|h| h.count = u64::MAX),
-        ("more functions than bytes", &|h| h.count = 1 << 20),
-        ("no functions", &|h| h.count = 0),
-        ("names behind functions", &|h| h.names = h.functions + 8),
-        ("names past the end", &|h| h.names = u64::MAX),
-        ("functions past the end", &|h| h.functions = u64::MAX - 4),
-        ("text that is not code", &|h| h.text = RODATA),
-        ("an older magic", &|h| h.magic = 0xffff_fffb),
+    type Lie = (&'static str, fn(&mut Header));
+    let lies: [Lie; 8] = [
+        ("count of functions", |h| h.count = u64::MAX),
+        ("more functions than bytes", |h| h.count = 1 << 20),
+        ("no functions", |h| h.count = 0),
+        ("names behind functions", |h| h.names = h.functions + 8),
+        ("names past the end", |h| h.names = u64::MAX),
+        ("functions past the end", |h| h.functions = u64::MAX - 4),
+        ("text that is not code", |h| h.text = RODATA),
+        ("an older magic", |h| h.magic = 0xffff_fffb),
     ];
     for (lie, change) in lies {
         let table = pclntab(&FUNCTIONS, 96, change);

@@ -139,6 +139,8 @@ fn programs_of_this_machines_compiler() {
             "c-shared.so-stripped",
             "confluent",
             "confluent-stripped",
+            "rdkafka-static",
+            "rdkafka-static-stripped",
             "system-libssl.so",
             "system-kcat",
             "system-librdkafka.so",
@@ -186,11 +188,14 @@ fn openssl_is_hooked_at_the_same_sites_without_symbols() {
         "c-static-pie",
         "c-shared.so",
         "confluent",
+        "rdkafka-static",
     ] {
         let (with, without) = (plan_of(name), plan_of(&format!("{name}-stripped")));
         assert_eq!(transfers(&with).len(), 4, "{name}");
         assert_eq!(transfers(&with), transfers(&without), "{name}");
-        assert_eq!(with.client, without.client, "{name}");
+        let client = |plan: &HookPlan| plan.client.as_ref().map(|(name, _)| *name);
+        assert_eq!(client(&with), client(&without), "{name}");
+        assert_eq!(with.scope, without.scope, "{name}");
         // What is known of SSL_set_fd and SSL_clear without a symbol is known exactly.
         for hook in without
             .hooks
@@ -200,4 +205,14 @@ fn openssl_is_hooked_at_the_same_sites_without_symbols() {
             assert!(with.hooks.contains(hook), "{name}: {}", hook.name);
         }
     }
+}
+
+#[test]
+fn other_machines_are_refused_by_name() {
+    let plan = plan_of("go1.26-arm64");
+    assert_eq!((plan.hooks.len(), plan.tls), (0, None));
+    let [refusal] = &plan.refused[..] else {
+        panic!("{:?}", plan.refused)
+    };
+    assert_eq!(refusal.reason, "only x86-64 programs can be hooked");
 }

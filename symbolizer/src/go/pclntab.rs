@@ -53,7 +53,9 @@ pub(super) fn find(binary: &Binary) -> Option<Pclntab> {
         // magic, two zero bytes; 1 or 4 as the smallest instruction and 8 as pointer size are checked in `header`.
         let mut needle = magic.to_le_bytes().to_vec();
         needle.extend([0, 0]);
-        for address in scan::bytes(&binary.source, &binary.elf, &needle, CANDIDATES, any) {
+        for address in
+            scan::bytes(&binary.source, &binary.elf, &[&needle], CANDIDATES, any).concat()
+        {
             if let Some(table) = header(binary, address).and_then(|header| check(binary, &header)) {
                 return Some(table);
             }
@@ -167,13 +169,8 @@ fn text_of_moduledata(binary: &Binary, header: &Header) -> Option<u64> {
         places.len() < CANDIDATES
     });
     let needle = header.address.to_le_bytes();
-    places.extend(scan::bytes(
-        &binary.source,
-        &binary.elf,
-        &needle,
-        CANDIDATES,
-        |segment| !segment.executable,
-    ));
+    let data: fn(&Segment) -> bool = |segment| !segment.executable;
+    places.extend(scan::bytes(&binary.source, &binary.elf, &[&needle], CANDIDATES, data).concat());
     places.into_iter().find_map(read)
 }
 

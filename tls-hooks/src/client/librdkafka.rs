@@ -1,15 +1,18 @@
 //! librdkafka: a shared library of its own, bundled in a Python or Node package, or linked into a program.
 //!
-//! Found by its functions. Its version is the number that `rd_kafka_version` returns: `mov eax, imm32; ret`.
+//! Found by its functions; without symbols by a name in its assertions. Its version is the number that `rd_kafka_version`
+//! returns: `mov eax, imm32; ret`.
 
 use crate::facts::Facts;
+
+const NAME: &str = "librdkafka";
 
 pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     let found = facts
         .binary
         .functions(&["rd_kafka_new", "rd_kafka_version"]);
     let [Some(_), version] = found.as_slice() else {
-        return None;
+        return facts.names_rdkafka().then(|| (NAME, String::new()));
     };
     let number = version.as_ref().and_then(|function| {
         let code = facts.binary.read(function.address, 16)?;
@@ -21,7 +24,7 @@ pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
             _ => None,
         }
     });
-    Some(("librdkafka", number.map(text).unwrap_or_default()))
+    Some((NAME, number.map(text).unwrap_or_default()))
 }
 
 /// RD_KAFKA_VERSION: 0xMMmmrrpp, pp = 0xff for a release.

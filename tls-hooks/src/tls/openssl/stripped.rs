@@ -19,15 +19,13 @@ const WRITE: &str = "ssl_write_internal";
 
 pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     let binary = facts.binary;
-    // A file that loads libssl holds no second copy, and a Go program that needs no library holds no C.
-    let needed = binary.needed();
-    if needed.iter().any(|name| name.starts_with("libssl.so"))
-        || (facts.go.is_some() && needed.is_empty())
+    // A file that loads libssl holds no second copy.
+    if facts
+        .needed
+        .iter()
+        .any(|name| name.starts_with("libssl.so"))
+        || !facts.names_ssl_read()
     {
-        return;
-    }
-    // The one sign that costs little to look for; OpenSSL 1.1.1 has it too, in its table of error texts.
-    if text(binary, READ).is_empty() {
         return;
     }
     let version = version_text(binary).unwrap_or_default();
@@ -60,11 +58,21 @@ struct Candidates(Vec<(&'static str, Option<(u64, u64)>)>);
 
 impl Candidates {
     fn find(binary: &Binary) -> Candidates {
-        let names = [READ, WRITE]
+        let names: Vec<&'static str> = [READ, WRITE]
             .into_iter()
-            .chain(BINDINGS.iter().map(|(name, _)| *name));
+            .chain(BINDINGS.iter().map(|(name, _)| *name))
+            .collect();
+        let needles: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| [name.as_bytes(), &[0]].concat())
+            .collect();
+        let needles: Vec<&[u8]> = needles.iter().map(Vec::as_slice).collect();
+        // A text may also be the tail of a longer one: then nothing loads its address.
+        let places = binary.find_in_rodata(&needles, 8);
         let texts: Vec<(&'static str, u64)> = names
-            .flat_map(|name| text(binary, name).into_iter().map(move |at| (name, at)))
+            .iter()
+            .zip(places)
+            .flat_map(|(name, places)| places.into_iter().map(move |at| (*name, at)))
             .collect();
         let addresses: Vec<u64> = texts.iter().map(|(_, at)| *at).collect();
         let mut found = Vec::new();
@@ -100,15 +108,10 @@ impl Candidates {
     }
 }
 
-/// Addresses of the NUL-terminated text; it may also be the tail of a longer one.
-fn text(binary: &Binary, name: &str) -> Vec<u64> {
-    binary.find_in_rodata(&[name.as_bytes(), &[0]].concat(), 8)
-}
-
 /// The version in OPENSSL_VERSION_TEXT ("OpenSSL 3.5.8 25 Aug 2026"), when exactly one such text is there.
 pub(super) fn version_text(binary: &Binary) -> Option<String> {
     let mut versions: Vec<String> = Vec::new();
-    for address in binary.find_in_rodata(b"OpenSSL ", 1024) {
+    for address in binary.find_in_rodata(&[b"OpenSSL "], 1024).concat() {
         let bytes = binary
             .read(address.saturating_add(8), 48)
             .unwrap_or_default();
