@@ -13,49 +13,42 @@ use anyhow::{Context, Result};
 /// One line of `make test`.
 struct Stage {
     name: &'static str,
-    /// Program and arguments, run in the root of the repository.
-    command: &'static [&'static str],
+    /// Run in the root of the repository; words are separated by spaces, there is no shell.
+    command: &'static str,
     /// Replaces `command` under `make test-full`.
-    full: Option<&'static [&'static str]>,
+    full: &'static str,
     /// Nothing after it makes sense when it fails.
     vital: bool,
 }
 
-const fn stage(name: &'static str, command: &'static [&'static str]) -> Stage {
+const fn stage(name: &'static str, command: &'static str) -> Stage {
     Stage {
         name,
         command,
-        full: None,
+        full: command,
         vital: false,
     }
 }
 
+const CLIPPY: &str = "cargo clippy --quiet --workspace --all-targets -- -D warnings";
+
 const STAGES: &[Stage] = &[
     Stage {
         vital: true,
-        ..stage("prerequisites", &["cargo", "xtask", "prerequisites"])
+        ..stage("prerequisites", "cargo xtask prerequisites")
     },
-    stage("format", &["cargo", "fmt", "--all", "--check"]),
-    stage("tidy", &["cargo", "xtask", "tidy"]),
-    stage(
-        "clippy",
-        &[
-            "cargo",
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    ),
-    stage(
-        "units",
-        &["cargo", "test", "--quiet", "--workspace", "--no-fail-fast"],
-    ),
-    stage("kernels", &["cargo", "xtask", "kernels"]),
-    stage("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "30"]),
+    stage("format", "cargo fmt --all --check"),
+    stage("tidy", "cargo xtask tidy"),
+    stage("clippy", CLIPPY),
+    // The unit tests of symbolizer and tls-hooks read them.
+    Stage {
+        full: "cargo xtask fixtures --all",
+        ..stage("fixtures", "cargo xtask fixtures")
+    },
+    stage("units", "cargo test --quiet --workspace --no-fail-fast"),
+    stage("load", "go -C tests/bench/load test ./..."),
+    stage("kernels", "cargo xtask kernels"),
+    stage("fuzz", "cargo xtask fuzz --seconds 30"),
 ];
 
 #[derive(clap::Args)]
@@ -118,17 +111,13 @@ fn line(outcome: &Outcome) -> String {
 }
 
 fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
-    let command = if full {
-        stage.full.unwrap_or(stage.command)
-    } else {
-        stage.command
-    };
-    let [program, args @ ..] = command else {
-        anyhow::bail!("stage {} has no command", stage.name)
-    };
+    let mut words = if full { stage.full } else { stage.command }.split_whitespace();
+    let program = words
+        .next()
+        .with_context(|| format!("stage {} has no command", stage.name))?;
     let began = Instant::now();
     let mut child = Command::new(program)
-        .args(args)
+        .args(words)
         .current_dir(crate::root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -211,22 +200,20 @@ mod tests {
 
     #[test]
     fn a_stage_counts_its_tests_or_itself() {
-        let run = |command| {
+        let script = std::env::temp_dir().join(format!("obi-stage-{}", std::process::id()));
+        let run = |text: &str| {
+            std::fs::write(&script, text).unwrap();
+            let command: &'static str = format!("sh {}", script.display()).leak();
             run_stage(&stage("s", command), false)
                 .map(|o| o.tally)
                 .unwrap()
         };
         let tally = |passed, failed| Tally { passed, failed };
-        assert_eq!(run(&["true"]), tally(1, 0));
-        assert_eq!(run(&["false"]), tally(0, 1));
-        assert_eq!(
-            run(&["sh", "-c", "echo 3 passed, 2 failed; exit 1"]),
-            tally(3, 2)
-        );
+        assert_eq!(run("true"), tally(1, 0));
+        assert_eq!(run("false"), tally(0, 1));
+        assert_eq!(run("echo 3 passed, 2 failed; exit 1"), tally(3, 2));
         // All its tests passed and yet it ended badly: that is a failure too.
-        assert_eq!(
-            run(&["sh", "-c", "echo 3 passed, 0 failed; exit 1"]),
-            tally(3, 1)
-        );
+        assert_eq!(run("echo 3 passed, 0 failed; exit 1"), tally(3, 1));
+        std::fs::remove_file(&script).unwrap();
     }
 }
