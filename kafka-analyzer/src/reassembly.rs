@@ -45,7 +45,7 @@ impl<'a> Piece<'a> {
             ),
         };
         let taken = self.len().min(n);
-        self.offset += taken;
+        self.offset = self.offset.saturating_add(taken);
         self.starts_call &= taken == 0;
         self.segment = rest;
         front

@@ -9,9 +9,9 @@ use conversation::messages::{
     produce_request, produce_response,
 };
 use conversation::*;
-use kafka_analyzer::Settings;
 use kafka_analyzer::capture::{Direction, GapReason};
 use kafka_analyzer::observation::Observation;
+use kafka_analyzer::{Merge, Model, Settings, StreamStage};
 use kafka_protocol::records::{Compression, Record};
 use proptest::prelude::*;
 
@@ -289,5 +289,42 @@ proptest! {
             if write { talk.write(bytes) } else { talk.read(bytes) }
         }
         run(&talk.events);
+    }
+
+    /// A recording may claim any offset, length and time.
+    #[test]
+    fn absurd_places_break_nothing(
+        changes in prop::collection::vec((any::<u32>(), any::<u64>(), 0..5_u8), 1..20),
+    ) {
+        let mut events = conversation();
+        let n = events.len() as u32;
+        for (at, number, what) in changes {
+            match events.get_mut((at % n) as usize) {
+                Some(Captured::Data { offset, began, ended, .. }) => match what {
+                    0 => *offset = number,
+                    1 => *offset = u64::MAX - number % 100,
+                    2 => *ended = number,
+                    3 => *began = number,
+                    _ => *ended = u64::MAX,
+                },
+                Some(Captured::Closed { time, .. } | Captured::Opened { time, .. }) => *time = number,
+                _ => {}
+            }
+        }
+        let mut gap = Talk::new(9);
+        gap.gap(Direction::Write, u64::MAX, GapReason::Sendfile);
+        events.extend(gap.events);
+        let mut stage = StreamStage::new(&Settings::default());
+        let (mut facts, mut verdicts, mut observations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut merge, mut model) = (Merge::new(1), Model::new(&Settings::default()));
+        for event in &events {
+            stage.event(&event.event(), &mut facts, &mut verdicts);
+            merge.push(0, &mut facts, stage.clock());
+        }
+        merge.finish(&mut facts);
+        for fact in facts {
+            model.fact(fact, &mut observations);
+        }
+        model.finish(&mut observations);
     }
 }
