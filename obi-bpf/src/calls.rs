@@ -59,8 +59,8 @@ fn shape(index: u8) -> Option<&'static CallShape> {
 
 #[inline(always)]
 pub fn task(key: &TaskKey) -> Option<&'static mut Task> {
-    // SAFETY: only the thread (or the goroutine's current thread) touches its entry.
-    TASKS.get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    // Only the thread, or the current thread of the goroutine, touches its entry.
+    read::value(TASKS.get_ptr_mut(key))
 }
 
 #[inline(always)]
@@ -147,9 +147,7 @@ pub fn enter(ctx: *mut c_void) {
 /// Entry `index` of the task's calls.
 #[inline(always)]
 fn call(task: &mut Task, index: u64) -> &mut Call {
-    let index = read::opaque(index) & (DEPTH as u64 - 1);
-    // SAFETY: masked to the length of the array.
-    unsafe { &mut *task.calls.as_mut_ptr().add(index as usize) }
+    read::element(&mut task.calls, index)
 }
 
 const NESTED: u64 = DEPTH as u64;

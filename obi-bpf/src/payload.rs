@@ -95,8 +95,7 @@ pub fn send_gap(header: &RecordHeader, reason: u8, length: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn copy_out(work: *mut Work) -> u64 {
-    // SAFETY: the verifier has seen at each call that `work` points to a Work, or to nothing.
-    let Some(work) = (unsafe { work.as_mut() }) else {
+    let Some(work) = read::state(work) else {
         return 0;
     };
     let total = work.rest.left;
@@ -154,8 +153,9 @@ impl Chunks {
 
 /// One round of the loop. It changes nothing in its state: the verifier follows rounds until nothing new can come.
 extern "C" fn chunk(index: u32, state: *mut Chunks) -> i64 {
-    // SAFETY: bpf_loop passes on the pointer that `read::repeat` was given.
-    let state = unsafe { &*state };
+    let Some(state) = read::state(state) else {
+        return 1;
+    };
     if let Some(record) = ring::reserve::<[u8; CHUNK]>() {
         let done = index as u64 * CHUNK as u64;
         read::copy_header(&state.header, &mut record.header);

@@ -188,11 +188,40 @@ pub fn result(ctx: *mut c_void) -> i64 {
     value as i64
 }
 
+/// What a map lookup found. The value stays readable for the run of the program, also when another CPU removes it.
+#[inline(always)]
+pub fn value<T>(found: Option<*mut T>) -> Option<&'static mut T> {
+    // SAFETY: a lookup gives a pointer to a whole value or none; values are plain integers, valid for all bit patterns.
+    found.map(|pointer| unsafe { &mut *pointer })
+}
+
+/// The state that `repeat`, or the caller of a global function, passes by pointer.
+#[inline(always)]
+pub fn state<'a, T>(pointer: *mut T) -> Option<&'a mut T> {
+    // SAFETY: the verifier checks at the call that it points to a whole T.
+    unsafe { pointer.as_mut() }
+}
+
+/// Element `index` of an array whose length is a power of two; beyond it, the index is cut.
+#[inline(always)]
+pub fn element<T, const N: usize>(array: &mut [T; N], index: u64) -> &mut T {
+    const { assert!(N.is_power_of_two()) };
+    let index = opaque(index) & (N as u64 - 1);
+    // SAFETY: masked to the length of the array.
+    unsafe { &mut *array.as_mut_ptr().add(index as usize) }
+}
+
+/// A value that another CPU or user space may change at any time.
+#[inline(always)]
+pub fn volatile<T: Copy>(place: &T) -> T {
+    // SAFETY: a reference is valid for reads.
+    unsafe { ptr::read_volatile(place) }
+}
+
 /// A constant of `.rodata`, as user space has set it.
 #[inline(always)]
 pub fn constant<T: Copy>(value: &T) -> T {
-    // SAFETY: a reference is valid for reads.
-    unsafe { ptr::read_volatile(value) }
+    volatile(value)
 }
 
 /// Hides from the compiler what it knows about `n`. Without it LLVM drops a mask that an earlier comparison implies, and

@@ -53,14 +53,12 @@ pub fn submit<T>(record: &'static mut Record<T>) {
 /// the two sees the other.
 #[inline(always)]
 fn wake() -> u64 {
-    if let Some(asleep) = READER.get_ptr_mut(0) {
-        // SAFETY: points into a map value; a torn or lost write costs one more wake-up.
-        unsafe {
-            if ptr::read_volatile(asleep) != 0 {
-                ptr::write_volatile(asleep, 0);
-                return FORCE_WAKEUP;
-            }
-        }
+    if let Some(asleep) = read::value(READER.get_ptr_mut(0))
+        && read::volatile(asleep) != 0
+    {
+        // Another CPU may do the same: one more wake-up.
+        *asleep = 0;
+        return FORCE_WAKEUP;
     }
     NO_WAKEUP
 }

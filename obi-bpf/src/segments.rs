@@ -85,8 +85,9 @@ extern "C" fn message_written(index: u32, work: *mut Work) -> i64 {
 
 #[inline(always)]
 fn one_message(index: u32, work: *mut Work, way: u8) -> i64 {
-    // SAFETY: bpf_loop passes on the pointer that `read::repeat` was given.
-    let work = unsafe { &mut *work };
+    let Some(work) = read::state(work) else {
+        return 1;
+    };
     let at = work.rest.messages + index as u64 * MMSGHDR;
     let length: u32 = read::user(at + MSG_LEN).unwrap_or(0);
     let id = work.header.conn;
@@ -105,8 +106,9 @@ fn one_message(index: u32, work: *mut Work, way: u8) -> i64 {
 }
 
 extern "C" fn user_iovec(index: u32, work: *mut Work) -> i64 {
-    // SAFETY: as in `one_message`.
-    let work = unsafe { &mut *work };
+    let Some(work) = read::state(work) else {
+        return 1;
+    };
     let at = work.rest.vector + index as u64 * IOVEC;
     let (Some(base), Some(length)) = (read::user::<u64>(at), read::user::<u64>(at + 8)) else {
         return unreadable(work);
@@ -115,8 +117,9 @@ extern "C" fn user_iovec(index: u32, work: *mut Work) -> i64 {
 }
 
 extern "C" fn kernel_iovec(index: u32, work: *mut Work) -> i64 {
-    // SAFETY: as in `one_message`.
-    let work = unsafe { &mut *work };
+    let Some(work) = read::state(work) else {
+        return 1;
+    };
     let at = work.rest.vector + index as u64 * IOVEC;
     let (Some(base), Some(length)) = (read::kernel::<u64>(at), read::kernel::<u64>(at + 8)) else {
         return unreadable(work);

@@ -84,11 +84,9 @@ pub fn of_sock(address: u64, fd: i32) -> Option<(u64, &'static mut Conn)> {
 #[inline(always)]
 pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut Work) -> bool {
     let index = (direction & 1) as usize;
-    // SAFETY of the index: masked to the two directions.
     let offset = read::add(&mut conn.offsets[index], length);
-    let verdict = match VERDICTS.get_ptr_mut(id) {
-        // SAFETY: points into a map value.
-        Some(verdict) => unsafe { core::ptr::read_volatile(verdict) },
+    let verdict = match read::value(VERDICTS.get_ptr_mut(id)) {
+        Some(verdict) => read::volatile(verdict),
         None => copy::UNDECIDED,
     };
     if verdict == copy::NONE {
@@ -141,13 +139,10 @@ pub fn carries_tls(address: u64) -> bool {
 #[inline(always)]
 pub fn want_socket(pid_tgid: u64) {
     let pid = (pid_tgid >> 32) as u32;
-    match PIDS.get_ptr_mut(pid) {
-        // SAFETY: points into a map value; the bit is only ever set here.
-        Some(flags) => unsafe {
-            if *flags & pid_flag::BIND == 0 {
-                *flags |= pid_flag::BIND;
-            }
-        },
+    match read::value(PIDS.get_ptr_mut(pid)) {
+        // The kernel side only ever sets this bit, and nothing else.
+        Some(flags) if *flags & pid_flag::BIND == 0 => *flags |= pid_flag::BIND,
+        Some(_) => {}
         None => {
             if PIDS.insert(pid, pid_flag::BIND, ANY).is_err() {
                 count(stat::LOST_TABLE);
@@ -158,20 +153,17 @@ pub fn want_socket(pid_tgid: u64) {
 
 #[inline(always)]
 pub fn handle(key: &HandleKey) -> Option<&'static mut Handle> {
-    // SAFETY: a map value stays readable for the run of the program, also when another CPU removes it.
-    HANDLES.get_ptr_mut(key).map(|p| unsafe { &mut *p })
+    read::value(HANDLES.get_ptr_mut(key))
 }
 
 #[inline(always)]
 pub fn conn(id: u64) -> Option<&'static mut Conn> {
-    // SAFETY: as in `handle`.
-    CONNS.get_ptr_mut(id).map(|p| unsafe { &mut *p })
+    read::value(CONNS.get_ptr_mut(id))
 }
 
 #[inline(always)]
 fn sock(address: u64) -> Option<&'static mut Sock> {
-    // SAFETY: as in `handle`.
-    SOCKS.get_ptr_mut(address).map(|p| unsafe { &mut *p })
+    read::value(SOCKS.get_ptr_mut(address))
 }
 
 #[inline(always)]

@@ -27,9 +27,7 @@ pub struct Begun {
 /// `obi_abi::pid_flag` of the process; `None` when nobody asked for it.
 #[inline(always)]
 pub fn flags(who: u64) -> Option<u8> {
-    // SAFETY: points into a map value.
-    PIDS.get_ptr_mut((who >> 32) as u32)
-        .map(|flags| unsafe { core::ptr::read_volatile(flags) })
+    read::value(PIDS.get_ptr_mut((who >> 32) as u32)).map(|flags| read::volatile(flags))
 }
 
 /// Whether the current thread (or the goroutine `go` on it) is inside a TLS call; if its handle has no socket yet, it
@@ -82,8 +80,8 @@ pub fn begin(who: u64, begun: Begun) {
 }
 
 /// The transfer is over; `result` is what it returned: bytes, messages, or an error.
-#[inline(always)]
-pub fn end(task: &mut Task, result: i64, who: u64) {
+#[inline(never)]
+pub fn end(task: &mut Task, result: i64, who: u64) -> u64 {
     let call = &mut task.socket;
     let sock = call.sock;
     call.sock = 0;
@@ -92,10 +90,10 @@ pub fn end(task: &mut Task, result: i64, who: u64) {
         if call.direction == direction::READ && socket::is_closed(sock) {
             stream::end_sock(sock);
         }
-        return;
+        return 0;
     }
     let Some((id, conn)) = stream::of_sock(sock, call.fd) else {
-        return;
+        return 0;
     };
     let moved = result as u64;
     count(stat::EVENTS_SOCKET);
@@ -113,11 +111,11 @@ pub fn end(task: &mut Task, result: i64, who: u64) {
     let work = Work::begin(&mut place, stamp);
     if call.form == form::MESSAGES {
         segments::messages(work, call.at, moved, call.direction);
-        return;
+        return 0;
     }
     add(stat::BYTES_SOCKET, moved);
     if !stream::advance(id, conn, call.direction, moved, work) {
-        return;
+        return 0;
     }
     if call.form == form::BUFFER {
         work.range(call.at, moved);
@@ -129,4 +127,5 @@ pub fn end(task: &mut Task, result: i64, who: u64) {
         segments::iovecs(work, call.at, call.length, call.skip, call.form);
     }
     work.finish();
+    0
 }

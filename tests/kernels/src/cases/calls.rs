@@ -283,7 +283,7 @@ pub fn count_reported(object: &[u8]) -> Result<()> {
     call(hook_outer, 1, &data, &NO_COUNT, || 0);
     // SSL_read returns an int: the upper half of the register means nothing.
     call(hook_outer, 1, &data, &NO_COUNT, || 0x7f00_0000_0000 + 16);
-    count = 4321 + count;
+    count += 4321;
     call(hook_middle, 1, &data, &count, || 1);
     call(hook_middle, 1, &data, &count, || 0);
     call(hook_middle, 1, &data, &count, || -1);

@@ -222,7 +222,8 @@ pub fn forked(object: &[u8]) -> Result<()> {
         |_| Ok(()),
         || {
             // On the heap: a fork leaves the child's pages of files to be faulted in.
-            write_memory(0xcc, &b"child ".to_vec());
+            let text = Vec::from(b"child ");
+            write_memory(0xcc, &text);
             hooks::free(0xcc);
         },
     )?;

@@ -10,6 +10,7 @@ mod sockets;
 use anyhow::Result;
 
 pub use load::has_multi;
+pub use processes::WAIT;
 
 pub type Case = fn(&[u8]) -> Result<()>;
 

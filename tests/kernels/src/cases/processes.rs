@@ -8,17 +8,21 @@ use obi_abi::{Settings, kind, pid_flag};
 
 use crate::agent::Agent;
 
+/// Argument of the test binary that makes it wait for the end of its input, and end.
+pub const WAIT: &str = "--wait";
+
 /// EXEC and EXIT of a child with several threads; what the maps hold of it goes with it.
 pub fn exec_and_exit(object: &[u8]) -> Result<()> {
     let mut agent = Agent::load(object, &["exec", "exit"], Settings::DEFAULT, None, true)?;
     agent.attach("exec")?;
     agent.attach("exit")?;
-    // Without arguments the binary says how it is used and ends.
     let mut child = Command::new("/proc/self/exe")
-        .stderr(Stdio::null())
+        .arg(WAIT)
+        .stdin(Stdio::piped())
         .spawn()?;
     let pid = child.id();
     agent.set_pid(pid, pid_flag::SOCKETS)?;
+    // Closes its input, on which it waits.
     child.wait()?;
     let mut seen = Vec::new();
     let end = Instant::now() + Duration::from_secs(10);
