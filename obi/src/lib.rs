@@ -1,7 +1,12 @@
 //! The agent and its command line.
+pub mod attach;
+pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod discovery;
+pub mod enrich;
 pub mod export;
+pub mod pipeline;
 pub mod serve;
 pub mod stop;
 pub mod store;

@@ -7,6 +7,8 @@ pub mod docs;
 pub mod exit;
 pub mod kafka;
 pub mod logging;
+pub mod record;
+pub mod replay;
 pub mod run;
 pub mod signals;
 
@@ -29,6 +31,10 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent: find Kafka clients, serve metrics, send OTLP
     Run(run::Args),
+    /// Store what is captured in a file, for `obi replay`
+    Record(record::Args),
+    /// Run the pipeline on a recording, without privileges
+    Replay(replay::Args),
     /// Ask the running agent about Kafka
     Kafka(kafka::Args),
     /// Check a configuration file, or print its schema
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Record(args) => record::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Config(args) => config::run(args),
         Command::Kafka(args) => kafka::run(args),
         Command::Docs(args) => docs::run(args),

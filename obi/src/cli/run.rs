@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -13,6 +12,7 @@ use super::{logging, signals};
 use crate::config::{Config, env_vars, unbuilt};
 use crate::export::Sinks;
 use crate::export::otlp::target;
+use crate::pipeline;
 use crate::serve::{control, http};
 use crate::stop::Stop;
 use crate::store::stats::Agent;
@@ -103,26 +103,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     signals::stop_on(stop.clone())?;
     announce(&config, listen, Arc::clone(&telemetry), stop.clone())?;
     let otlp = sinks.start_otlp(&config.export.otlp)?;
-    let ended = watch(config, sinks, telemetry, stop.clone());
+    let ended = pipeline::run(config, sinks, telemetry, stop.clone());
     stop.request();
     otlp.finish();
     ended.map(|()| Exit::Fine)
-}
-
-/// The agent's work on this thread, until it is told to stop.
-fn watch(
-    config: Config,
-    _sinks: Sinks,
-    telemetry: Arc<Telemetry>,
-    stop: Stop,
-) -> anyhow::Result<()> {
-    if !config.instrumentation.kafka.enabled {
-        tracing::warn!("instrumentation.kafka.enabled is false: nothing is watched");
-        telemetry.ready.store(1, Ordering::Release);
-        while !stop.wait(Duration::from_secs(60)) {}
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Unsupported, "this build has no capture side").into())
 }
 
 fn answers(

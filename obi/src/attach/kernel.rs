@@ -1,0 +1,409 @@
+//! The loaded BPF object. In: the object built into this binary and what this kernel takes of it; out: attached hooks, maps.
+//!
+//! Only this folder and `capture::live` know the loader. Dropping the value detaches and unloads everything.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use kafka_analyzer::capture::Pid;
+use libbpf_rs::{
+    Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType,
+    ProgramMut,
+};
+use obi_abi::pid_flag;
+use tls_hooks::{Hook, HookPlan};
+use zerocopy::IntoBytes;
+
+use super::error::Error;
+use super::globals::Globals;
+use super::hooks::{Attached, HookState, ProbeKind, Programs, attach};
+use super::ladder::{Purpose, SocketPath, Step, purpose};
+use super::shapes::Shapes;
+use super::{kernel_offsets, log};
+use crate::capture::live::Rings;
+use crate::discovery::process::ReturnProbe;
+
+/// Rebuilt by `make bpf`; the build refuses one that does not match its sources.
+const OBJECT: &[u8] = include_bytes!("../../../obi-bpf/prebuilt/obi.bpf.o");
+
+pub struct Options {
+    /// Bytes of the data ring: a power of two, at least a page.
+    pub ring_bytes: u32,
+    pub settings: obi_abi::Settings,
+}
+
+pub struct Kernel {
+    // Links before the object: they are dropped in this order.
+    socket_links: Vec<Link>,
+    _life: Vec<Link>,
+    object: Object,
+    shapes: Shapes,
+    kind: ProbeKind,
+    sockets: Option<SocketPath>,
+    /// What was tried on the way, and what came of it.
+    pub steps: Vec<Step>,
+}
+
+impl Kernel {
+    /// Loads what this kernel takes, best form first.
+    ///
+    /// # Errors
+    /// Nothing loads at all; the error says why and what would mend it.
+    pub fn load(options: &Options) -> Result<Kernel, Error> {
+        super::preconditions()?;
+        let mut steps = Vec::new();
+        let paths = SocketPath::ALL
+            .map(Some)
+            .into_iter()
+            .filter(|path| path.is_some_and(has_programs))
+            .chain([None]);
+        let mut last = Error::Load("the object holds no programs".into());
+        for path in paths {
+            match Kernel::load_as(options, ProbeKind::Multi, path) {
+                Ok(mut kernel) => {
+                    kernel.sockets_tried(path, None, &mut steps);
+                    return kernel.with_working_probes(options, path, steps);
+                }
+                Err(error) => {
+                    if let Some(path) = path {
+                        steps.push(Step::lost(path.feature(), error.to_string()));
+                    }
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn sockets_tried(
+        &mut self,
+        path: Option<SocketPath>,
+        reason: Option<String>,
+        steps: &mut Vec<Step>,
+    ) {
+        if let Some(path) = path {
+            steps.push(reason.map_or_else(
+                || Step::works(path.feature()),
+                |reason| Step::lost(path.feature(), reason),
+            ));
+        }
+    }
+
+    /// Keeps uprobe.multi if this kernel attaches it, else loads again for perf uprobes.
+    fn with_working_probes(
+        mut self,
+        options: &Options,
+        path: Option<SocketPath>,
+        mut steps: Vec<Step>,
+    ) -> Result<Kernel, Error> {
+        match self.try_probe() {
+            Ok(()) => steps.push(Step::works("uprobe.multi")),
+            Err(reason) => {
+                steps.push(Step::lost("uprobe.multi", reason));
+                drop(self);
+                self = Kernel::load_as(options, ProbeKind::Perf, path)?;
+                match self.try_probe() {
+                    Ok(()) => steps.push(Step::works("uprobe")),
+                    Err(reason) => {
+                        return Err(Error::Load(format!("no uprobe can be attached: {reason}")));
+                    }
+                }
+            }
+        }
+        self.steps = steps;
+        Ok(self)
+    }
+
+    fn load_as(
+        options: &Options,
+        kind: ProbeKind,
+        sockets: Option<SocketPath>,
+    ) -> Result<Kernel, Error> {
+        log::capture();
+        let refused = |error: libbpf_rs::Error| match log::is_forbidden(&error) {
+            true => Error::Refused(log::explain(&error)),
+            false => Error::Load(log::explain(&error)),
+        };
+        let mut open = ObjectBuilder::default()
+            .open_memory(OBJECT)
+            .map_err(|error| Error::Object(log::explain(&error)))?;
+        choose(&mut open, kind, sockets);
+        settle(&mut open, options)?;
+        let object = open.load().map_err(refused)?;
+        let mut kernel = Kernel {
+            socket_links: Vec::new(),
+            _life: Vec::new(),
+            object,
+            shapes: Shapes::default(),
+            kind,
+            sockets,
+            steps: Vec::new(),
+        };
+        kernel._life = kernel
+            .attach_all(|of| of == Purpose::Life)
+            .map_err(refused)?;
+        // A kprobe loads on kernels that cannot attach it.
+        kernel.set_socket_calls(true).map_err(refused)?;
+        kernel.set_socket_calls(false).map_err(refused)?;
+        Ok(kernel)
+    }
+
+    fn attach_all(&self, wanted: impl Fn(Purpose) -> bool) -> libbpf_rs::Result<Vec<Link>> {
+        let programs = self.object.progs_mut().filter(|program| {
+            program.autoload() && wanted(purpose(&program.section().to_string_lossy()))
+        });
+        programs.map(|program| program.attach()).collect()
+    }
+
+    fn program(&self, name: &str) -> Option<ProgramMut<'_>> {
+        self.object
+            .progs_mut()
+            .find(|program| program.name() == OsStr::new(name))
+    }
+
+    fn hook_programs(&self) -> Option<Programs<'_>> {
+        Some(Programs {
+            entry: self.program("call_entry")?,
+            site: self.program("call_return")?,
+            uretprobe: self.program("call_uretprobe")?,
+            kind: self.kind,
+        })
+    }
+
+    /// A real attach to the agent's own entry point, which has long been passed.
+    fn try_probe(&self) -> Result<(), String> {
+        let programs = self
+            .hook_programs()
+            .ok_or("the object has no hook programs")?;
+        let own = Path::new("/proc/self/exe");
+        let entry = super::entry_point(own)
+            .ok_or("the entry point of the agent's own file is not known")?;
+        programs
+            .try_at(own, std::process::id(), entry)
+            .map_err(|error| log::explain(&error))
+    }
+
+    /// Carries out a plan on the file behind `path`, for all of its processes or one.
+    pub fn attach(
+        &mut self,
+        path: &Path,
+        pid: Option<Pid>,
+        plan: &HookPlan,
+        safety: ReturnProbe,
+    ) -> Attached {
+        let mut hooks: Vec<(&Hook, u64)> = Vec::new();
+        let mut refused = Vec::new();
+        for hook in &plan.hooks {
+            match self.intern(hook) {
+                Ok(index) => hooks.push((hook, u64::from(index))),
+                Err(reason) => refused.push(HookState {
+                    hook: hook.name,
+                    refused: Some(reason),
+                }),
+            }
+        }
+        log::capture();
+        let mut attached = match self.hook_programs() {
+            Some(programs) => attach(&programs, path, pid, &hooks, safety),
+            None => Attached::nothing(),
+        };
+        attached.hooks.extend(refused);
+        attached
+    }
+
+    fn intern(&mut self, hook: &Hook) -> Result<u32, String> {
+        let (index, new) = self
+            .shapes
+            .intern(hook.shape)
+            .ok_or("the table of call shapes is full")?;
+        if new {
+            let map = self.map("SHAPES").ok_or("the object has no map SHAPES")?;
+            let written = map.update(&index.to_ne_bytes(), hook.shape.as_bytes(), MapFlags::ANY);
+            written.map_err(|error| format!("the call shape was not written: {error}"))?;
+        }
+        Ok(index)
+    }
+
+    fn map(&self, name: &str) -> Option<libbpf_rs::Map<'_>> {
+        self.object
+            .maps()
+            .find(|map| map.name() == OsStr::new(name))
+    }
+
+    fn handle(&self, name: &str) -> Result<MapHandle, Error> {
+        let map = self
+            .map(name)
+            .ok_or_else(|| Error::Object(format!("it has no map named {name}")))?;
+        MapHandle::try_from(&map).map_err(|error| Error::Load(error.to_string()))
+    }
+
+    /// # Errors
+    /// The object lacks a map, or the process is out of descriptors.
+    pub fn rings(&self) -> Result<Rings, Error> {
+        Ok(Rings {
+            ring: self.handle("RING")?,
+            events: self.handle("EVENTS")?,
+            reader: self.handle("READER")?,
+            verdicts: self.handle("VERDICTS")?,
+            stats: self.handle("STATS")?,
+        })
+    }
+
+    /// Captures the plaintext of a process's sockets, or stops it.
+    pub fn watch_sockets(&self, pid: Pid, on: bool) {
+        let Some(pids) = self.map("PIDS") else { return };
+        let key = pid.to_ne_bytes();
+        // Other bits of the value belong to the kernel side.
+        let others = pids
+            .lookup(&key, MapFlags::ANY)
+            .ok()
+            .flatten()
+            .and_then(|v| v.first().copied())
+            .unwrap_or(0)
+            & !pid_flag::SOCKETS;
+        let value = if on {
+            others | pid_flag::SOCKETS
+        } else {
+            others
+        };
+        let done = match value {
+            0 => pids.delete(&key).or_else(|error| {
+                if error.kind() == libbpf_rs::ErrorKind::NotFound {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }),
+            value => pids.update(&key, &[value], MapFlags::ANY),
+        };
+        if let Err(error) = done {
+            tracing::warn!(pid, on, %error, "the sockets of a process could not be chosen");
+        }
+    }
+
+    /// Attaches or detaches the hooks on socket calls, which cost every process something.
+    ///
+    /// # Errors
+    /// As the kernel refuses.
+    pub fn set_socket_calls(&mut self, on: bool) -> libbpf_rs::Result<()> {
+        if !on {
+            self.socket_links.clear();
+        } else if self.socket_links.is_empty()
+            && let Some(path) = self.sockets
+        {
+            self.socket_links = self.attach_all(|of| of == Purpose::Socket(path))?;
+        }
+        Ok(())
+    }
+
+    pub fn socket_calls(&self) -> bool {
+        !self.socket_links.is_empty()
+    }
+
+    pub fn socket_path(&self) -> Option<SocketPath> {
+        self.sockets
+    }
+}
+
+fn has_programs(path: SocketPath) -> bool {
+    let Ok(open) = ObjectBuilder::default().open_memory(OBJECT) else {
+        return false;
+    };
+    open.progs()
+        .any(|program| purpose(&program.section().to_string_lossy()) == Purpose::Socket(path))
+}
+
+fn choose(open: &mut OpenObject, kind: ProbeKind, sockets: Option<SocketPath>) {
+    for mut program in open.progs_mut() {
+        let of = purpose(&program.section().to_string_lossy());
+        match of {
+            Purpose::Hook if kind == ProbeKind::Perf => {
+                program.set_attach_type(ProgramAttachType::from(0))
+            }
+            Purpose::Socket(path) => program.set_autoload(sockets == Some(path)),
+            _ => {}
+        }
+    }
+}
+
+/// Writes what the programs need to know before they are verified.
+fn settle(open: &mut OpenObject, options: &Options) -> Result<(), Error> {
+    let globals = Globals::of(OBJECT)?;
+    let offsets =
+        kernel_offsets::of_running_kernel().map_err(|error| Error::Load(error.to_string()))?;
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if name == "RING" {
+            map.set_max_entries(options.ring_bytes)
+                .map_err(|error| Error::Load(error.to_string()))?;
+        } else if name.ends_with(".rodata") {
+            let bytes = map
+                .initial_value_mut()
+                .ok_or_else(|| Error::Object("its constants cannot be written".into()))?;
+            globals.set(bytes, "SETTINGS", options.settings.as_bytes())?;
+            globals.set(bytes, "KERNEL", offsets.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            ring_bytes: 1 << 20,
+            settings: obi_abi::Settings::DEFAULT,
+        }
+    }
+
+    #[test]
+    fn the_object_loads_and_a_probe_attaches_on_this_kernel() {
+        let mut kernel = Kernel::load(&options()).unwrap();
+        assert!(
+            kernel
+                .steps
+                .iter()
+                .any(|step| step.works && step.feature.starts_with("uprobe")),
+            "{:?}",
+            kernel.steps
+        );
+        kernel.set_socket_calls(true).unwrap();
+        assert_eq!(kernel.socket_calls(), kernel.socket_path().is_some());
+        kernel.set_socket_calls(false).unwrap();
+        assert!(!kernel.socket_calls());
+        assert_eq!(kernel.rings().unwrap().ring.max_entries(), 1 << 20);
+    }
+
+    #[test]
+    fn a_process_is_chosen_and_let_go() {
+        let kernel = Kernel::load(&options()).unwrap();
+        let value = || {
+            kernel
+                .map("PIDS")
+                .unwrap()
+                .lookup(&7u32.to_ne_bytes(), MapFlags::ANY)
+                .unwrap()
+        };
+        kernel.watch_sockets(7, false);
+        assert_eq!(value(), None);
+        kernel.watch_sockets(7, true);
+        assert_eq!(value(), Some(vec![pid_flag::SOCKETS]));
+        kernel
+            .map("PIDS")
+            .unwrap()
+            .update(
+                &7u32.to_ne_bytes(),
+                &[pid_flag::SOCKETS | pid_flag::BIND],
+                MapFlags::ANY,
+            )
+            .unwrap();
+        kernel.watch_sockets(7, false);
+        assert_eq!(
+            value(),
+            Some(vec![pid_flag::BIND]),
+            "the kernel side's own bit stays"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The data ring of the running kernel. In: the maps of the loaded object; out: capture events, borrowed from the ring, on the calling thread.
+//!
+//! Under traffic the kernel side wakes nobody: the ring is drained every millisecond. After a quiet while the thread says in READER that it
+//! sleeps, looks once more, and waits for the wake-up that the next record then gives.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use kafka_analyzer::capture::{CaptureEvent, Copy, Source, Verdict};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, RingBufferBuilder};
+use obi_abi::stat;
+
+use super::decode::{Record, record};
+use crate::discovery::events::ProcessEvent;
+use crate::telemetry::Telemetry;
+
+/// Between two looks at a busy ring.
+const BUSY: Duration = Duration::from_millis(1);
+/// A ring is quiet after this.
+const QUIET: Duration = Duration::from_millis(20);
+/// Longest sleep: deadlines of the analysis go on by it.
+const NAP: Duration = Duration::from_millis(100);
+/// Records of one drain, so that facts and verdicts leave in time under a flood.
+const BATCH: usize = 4096;
+
+/// What the stream thread needs of the loaded object.
+pub struct Rings {
+    pub ring: MapHandle,
+    /// Execs and exits: rare, and their record wakes the reader.
+    pub events: MapHandle,
+    pub reader: MapHandle,
+    pub verdicts: MapHandle,
+    pub stats: MapHandle,
+}
+
+/// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms.
+///
+/// # Errors
+/// The ring cannot be mapped.
+pub fn read(
+    rings: &Rings,
+    telemetry: &Telemetry,
+    mut on_event: impl FnMut(CaptureEvent<'_>),
+    mut on_process: impl FnMut(ProcessEvent),
+    mut between: impl FnMut() -> ControlFlow<()>,
+) -> libbpf_rs::Result<()> {
+    let mut builder = RingBufferBuilder::new();
+    builder.add(&rings.ring, |bytes| {
+        match record(bytes) {
+            Record::Event(event) => on_event(event),
+            Record::Exec { .. } | Record::Exit { .. } | Record::Malformed => {
+                telemetry.lost("malformed_record", 1)
+            }
+        }
+        0
+    })?;
+    builder.add(&rings.events, |bytes| {
+        match record(bytes) {
+            Record::Exec { pid } => on_process(ProcessEvent::Exec { pid }),
+            Record::Exit { pid } => on_process(ProcessEvent::Exited { pid }),
+            Record::Event(_) | Record::Malformed => telemetry.lost("malformed_record", 1),
+        }
+        0
+    })?;
+    let ring = builder.build()?;
+    let mut busy = Instant::now();
+    loop {
+        let records = usize::try_from(ring.consume_raw_n(BATCH)).unwrap_or(0);
+        if between().is_break() {
+            return Ok(());
+        }
+        if records > 0 {
+            busy = Instant::now();
+        }
+        if records >= BATCH {
+            continue;
+        }
+        if busy.elapsed() < QUIET {
+            std::thread::sleep(BUSY);
+        } else {
+            asleep(rings, 1);
+            // A record that came before the flag was seen makes the ring readable, so that this returns at once.
+            ring.poll_raw(NAP);
+            asleep(rings, 0);
+        }
+    }
+}
+
+fn asleep(rings: &Rings, flag: u32) {
+    if let Err(error) = rings
+        .reader
+        .update(&0u32.to_ne_bytes(), &flag.to_ne_bytes(), MapFlags::ANY)
+    {
+        tracing::debug!(%error, "the sleep flag was not written; the next look is 100 ms away");
+    }
+}
+
+/// Tells the kernel side what to copy of a connection from now on.
+pub fn write_verdict(rings: &Rings, verdict: &Verdict) {
+    let copy = match verdict.copy {
+        Copy::Whole => obi_abi::copy::WHOLE,
+        Copy::None => obi_abi::copy::NONE,
+    };
+    if let Err(error) =
+        rings
+            .verdicts
+            .update(&verdict.connection.0.to_ne_bytes(), &[copy], MapFlags::ANY)
+    {
+        tracing::debug!(%error, "a verdict was not written; the kernel side goes on as before");
+    }
+}
+
+/// Carries the kernel side's counters over to the telemetry.
+pub fn read_stats(stats: &MapHandle, telemetry: &Telemetry) {
+    let total = |index: u32| -> u64 {
+        let slots = stats
+            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        slots
+            .iter()
+            .filter_map(|slot| Some(u64::from_ne_bytes(slot.get(..8)?.try_into().ok()?)))
+            .sum()
+    };
+    for (source, events, bytes) in [
+        (Source::Socket, stat::EVENTS_SOCKET, stat::BYTES_SOCKET),
+        (Source::Openssl, stat::EVENTS_OPENSSL, stat::BYTES_OPENSSL),
+        (Source::GoTls, stat::EVENTS_GO_TLS, stat::BYTES_GO_TLS),
+    ] {
+        let count = telemetry.source(source);
+        count.events.store(total(events), Relaxed);
+        count.bytes.store(total(bytes), Relaxed);
+    }
+    for (reason, index) in [
+        ("ring_full", stat::LOST_RING),
+        ("unpaired_return", stat::LOST_UNPAIRED),
+        ("table_full", stat::LOST_TABLE),
+        ("page_fault", stat::GAP_FAULT),
+        ("call_limit", stat::GAP_LIMIT),
+    ] {
+        telemetry.set_lost(reason, total(index));
+    }
+}

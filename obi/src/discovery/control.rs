@@ -1,0 +1,368 @@
+//! The control line: from process events to attached hooks. In: [`ProcessEvent`]s, what the stream thread learnt of connections; out: hooks on
+//! the kernel, who processes are, the tables that `obi doctor` and telemetry show.
+//!
+//! One thread owns it. Rare by nature: nothing here is on the way of a byte. Rules are in `targets`; this file reads `/proc`, calls the kernel,
+//! and records what became of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+use kafka_analyzer::capture::{ConnectionId, Pid, ProcessInfo, Protocol, Source};
+use std::net::SocketAddr;
+
+use super::events::ProcessEvent;
+use super::files::{Files, KnownFile, Look, Looked, Urgency};
+use super::filter::Filter;
+use super::process::{self, FileId, Mapping};
+use super::targets::{Action, Targets};
+use crate::attach::Kernel;
+use crate::attach::hooks::{Attached, HookState};
+use crate::enrich;
+use crate::telemetry::Telemetry;
+
+/// Connections looked at of one process.
+const CONNECTIONS: usize = 256;
+
+/// What the stream thread learns.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    Opened {
+        connection: ConnectionId,
+        pid: Pid,
+        source: Source,
+        peer: Option<SocketAddr>,
+    },
+    Verdict {
+        connection: ConnectionId,
+        protocol: Protocol,
+    },
+    Closed {
+        connection: ConnectionId,
+    },
+}
+
+/// What the control line tells the stream thread.
+#[derive(Clone, Debug)]
+pub enum Announcement {
+    Process(ProcessInfo),
+    Exited(Pid),
+}
+
+/// Whom a set of hooks belongs to: a file as a whole, or one process of it.
+type Place = (FileId, Option<Pid>);
+
+pub struct Control {
+    kernel: Kernel,
+    filter: Filter,
+    files: Files,
+    targets: Targets,
+    attached: BTreeMap<Place, (Arc<KnownFile>, Attached)>,
+    /// Executables by pid, as far as they were asked for.
+    chosen: HashMap<Pid, bool>,
+    announce: Sender<Announcement>,
+    telemetry: Arc<Telemetry>,
+    proc_root: PathBuf,
+    began: Instant,
+}
+
+impl Control {
+    /// # Errors
+    /// Threads cannot be started.
+    pub fn new(
+        kernel: Kernel,
+        filter: Filter,
+        announce: Sender<Announcement>,
+        telemetry: Arc<Telemetry>,
+    ) -> std::io::Result<Control> {
+        let proc_root = PathBuf::from("/proc");
+        Ok(Control {
+            kernel,
+            targets: Targets::new(filter.chooses_processes()),
+            filter,
+            files: Files::start(&proc_root)?,
+            attached: BTreeMap::new(),
+            chosen: HashMap::new(),
+            announce,
+            telemetry,
+            proc_root,
+            began: Instant::now(),
+        })
+    }
+
+    /// Answers about files come here; hand them to [`Control::looked`].
+    pub fn answers(&self) -> Receiver<Looked> {
+        self.files.looked.clone()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// All processes there are. Finds what began before the agent, what events missed, and new connections.
+    pub fn scan(&mut self) {
+        let pids = process::pids(&self.proc_root);
+        for pid in &pids {
+            if self.is_chosen(*pid) {
+                for mapping in process::mappings(&self.proc_root, *pid) {
+                    self.mapped(*pid, &mapping, Urgency::Later);
+                }
+                self.look_at_connections(*pid);
+            }
+        }
+        for pid in self.targets.pids() {
+            if !pids.contains(&pid) {
+                self.gone(pid);
+            }
+        }
+        self.chosen.retain(|pid, _| pids.contains(pid));
+        self.publish();
+    }
+
+    pub fn event(&mut self, event: &ProcessEvent) {
+        match event {
+            ProcessEvent::Exec { pid } => self.gone(*pid),
+            ProcessEvent::Mapped { pid, mapping } => {
+                if self.is_chosen(*pid) {
+                    self.mapped(*pid, mapping, Urgency::Now);
+                }
+            }
+            ProcessEvent::Forked { parent, child } => {
+                let mut actions = Vec::new();
+                self.targets
+                    .forked(*parent, *child, self.now(), &mut actions);
+                if self.targets.state(*child).is_some() {
+                    self.announce(*child);
+                }
+                self.carry_out(actions);
+            }
+            // The first thread may end before the others: the process is still there then.
+            ProcessEvent::Exited { pid } if process::exe(&self.proc_root, *pid).is_none() => {
+                if self.targets.state(*pid).is_some() {
+                    let _ = self.announce.try_send(Announcement::Exited(*pid));
+                }
+                self.gone(*pid);
+            }
+            ProcessEvent::Exited { .. } => {}
+            ProcessEvent::Missed => {
+                self.telemetry.lost("process_events", 1);
+                self.scan();
+            }
+        }
+    }
+
+    pub fn notice(&mut self, notice: Notice) {
+        let now = self.now();
+        match notice {
+            Notice::Opened {
+                connection,
+                pid,
+                source,
+                peer,
+            } => {
+                self.targets.opened(connection, pid, source, peer, now);
+                if let Some(peer) = peer {
+                    let mut actions = Vec::new();
+                    self.targets.connected(pid, peer, now, &mut actions);
+                    self.carry_out(actions);
+                }
+            }
+            Notice::Verdict {
+                connection,
+                protocol,
+            } => self.targets.verdict(connection, protocol),
+            Notice::Closed { connection } => self.targets.closed(connection),
+        }
+    }
+
+    /// Once a second: new connections of followed processes, processes to let go, hooks on system calls, tables.
+    pub fn tick(&mut self) {
+        for pid in self.targets.pids() {
+            self.look_at_connections(pid);
+        }
+        let mut actions = Vec::new();
+        self.targets.tick(self.now(), &mut actions);
+        self.carry_out(actions);
+        self.publish();
+    }
+
+    fn is_chosen(&mut self, pid: Pid) -> bool {
+        if let Some(chosen) = self.chosen.get(&pid) {
+            return *chosen;
+        }
+        let Some(exe) = process::exe(&self.proc_root, pid) else {
+            return false;
+        };
+        let chosen = self.filter.process(pid, &exe);
+        self.chosen.insert(pid, chosen);
+        chosen
+    }
+
+    fn mapped(&mut self, pid: Pid, mapping: &Mapping, urgency: Urgency) {
+        if let Some(Look::Something(file)) = self.files.ask(pid, mapping, urgency) {
+            self.maps(pid, &file);
+        }
+    }
+
+    /// A file was looked into: those who waited for it go on.
+    pub fn looked(&mut self, looked: Looked) {
+        let (pids, look) = self.files.answered(looked);
+        let Some(Look::Something(file)) = look else {
+            return;
+        };
+        // The first process may have ended meanwhile; the next one of this file is still seen from its first byte.
+        let mut actions = Vec::new();
+        self.targets.file(&file, &mut actions);
+        self.carry_out(actions);
+        for pid in pids {
+            self.maps(pid, &file);
+        }
+    }
+
+    /// Files are still being looked into.
+    pub fn is_looking(&self) -> bool {
+        self.files.waiting() > 0
+    }
+
+    fn maps(&mut self, pid: Pid, file: &Arc<KnownFile>) {
+        if self.targets.files(pid).is_empty() {
+            self.announce(pid);
+        }
+        let mut actions = Vec::new();
+        self.targets.mapped(pid, file, self.now(), &mut actions);
+        self.carry_out(actions);
+    }
+
+    fn look_at_connections(&mut self, pid: Pid) {
+        let mut actions = Vec::new();
+        let now = self.now();
+        for connection in process::connections(&self.proc_root, pid, CONNECTIONS) {
+            if self.filter.peer(Some(connection.peer)) {
+                self.targets
+                    .connected(pid, connection.peer, now, &mut actions);
+            }
+        }
+        self.carry_out(actions);
+    }
+
+    /// Says who a process is before its first byte can be captured.
+    fn announce(&self, pid: Pid) {
+        if let Some(info) = enrich::process_info(&self.proc_root, pid)
+            && self.announce.try_send(Announcement::Process(info)).is_err()
+        {
+            tracing::debug!(
+                pid,
+                "announcement dropped: the stream thread asks by itself"
+            );
+        }
+    }
+
+    fn gone(&mut self, pid: Pid) {
+        self.chosen.remove(&pid);
+        self.files.forget(pid);
+        let mut actions = Vec::new();
+        self.targets.gone(pid, &mut actions);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        if actions.is_empty() {
+            return;
+        }
+        for action in actions {
+            match action {
+                Action::AttachFile(file) => self.attach(&file, None, None),
+                Action::AttachProcess(file, pid) => self.attach(&file, Some(pid), Some(pid)),
+                Action::DetachProcess(pid) => {
+                    self.attached.retain(|(_, owner), _| *owner != Some(pid))
+                }
+                Action::WatchSockets(pid, on) => self.kernel.watch_sockets(pid, on),
+            }
+        }
+        self.choose_socket_calls();
+    }
+
+    fn attach(&mut self, file: &Arc<KnownFile>, pid: Option<Pid>, user: Option<Pid>) {
+        let began = Instant::now();
+        // A file hooked as a whole is entered by processes that are not known yet; the strictest known one decides.
+        let users = user.map_or_else(|| self.users(file.id), |pid| vec![pid]);
+        let safety = users
+            .into_iter()
+            .map(|pid| process::return_probe(&self.proc_root, pid))
+            .find(|safety| *safety != process::ReturnProbe::Safe)
+            .unwrap_or(process::ReturnProbe::Safe);
+        let attached = self.kernel.attach(&file.door(), pid, &file.plan, safety);
+        for HookState { hook, refused } in &attached.hooks {
+            if let Some(reason) = refused {
+                tracing::warn!(kafka = "hook refused", hook, path = %file.path.display(), pid, reason, "hook refused");
+            }
+        }
+        tracing::info!(
+            path = %file.path.display(),
+            pid,
+            hooks = attached.hooks.iter().filter(|hook| hook.refused.is_none()).count(),
+            micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "hooks attached"
+        );
+        self.attached
+            .insert((file.id, pid), (Arc::clone(file), attached));
+    }
+
+    fn users(&self, id: FileId) -> Vec<Pid> {
+        self.targets
+            .pids()
+            .into_iter()
+            .filter(|pid| self.targets.files(*pid).iter().any(|file| file.id == id))
+            .collect()
+    }
+
+    fn choose_socket_calls(&mut self) {
+        let wanted = self.targets.needs_syscalls(self.now());
+        if wanted == self.kernel.socket_calls() || self.kernel.socket_path().is_none() {
+            return;
+        }
+        match self.kernel.set_socket_calls(wanted) {
+            Ok(()) => tracing::debug!(wanted, "hooks on socket calls"),
+            Err(error) => tracing::warn!(%error, "hooks on socket calls are refused"),
+        }
+    }
+
+    fn publish(&mut self) {
+        self.choose_socket_calls();
+        let mut hooks = BTreeMap::new();
+        for (file, attached) in self.attached.values() {
+            let library = library(file);
+            for hook in &attached.hooks {
+                let state = if hook.refused.is_some() {
+                    "refused"
+                } else {
+                    "attached"
+                };
+                *hooks
+                    .entry((library.clone(), hook.hook.to_owned(), state))
+                    .or_insert(0) += 1;
+            }
+            for refusal in &file.plan.refused {
+                *hooks
+                    .entry((library.clone(), refusal.hook.to_owned(), "refused"))
+                    .or_insert(0) += 1;
+            }
+        }
+        self.telemetry.set_hooks(hooks);
+        let mut processes = BTreeMap::new();
+        for (_, state) in self.targets.states() {
+            *processes.entry(state.as_str()).or_insert(0) += 1;
+        }
+        self.telemetry.set_processes(processes);
+    }
+}
+
+fn library(file: &KnownFile) -> String {
+    file.plan
+        .tls
+        .as_ref()
+        .map_or("unknown", |(name, _)| *name)
+        .to_owned()
+}

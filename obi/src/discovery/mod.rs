@@ -1,0 +1,10 @@
+//! Which processes are Kafka clients. In: `/proc` and process events; out: hooks on the kernel.
+//!
+//! [`events`] says what happens, [`process`] reads one process, [`files`] looks into what it maps, [`targets`] decides, [`control`] carries out.
+
+pub mod control;
+pub mod events;
+pub mod files;
+pub mod filter;
+pub mod process;
+pub mod targets;

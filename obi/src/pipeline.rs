@@ -1,0 +1,252 @@
+//! The only wiring, top to bottom like the map in docs/architecture.md.
+//!
+//! control line: process events ─► discovery ─► attach ─► kernel. Data line: kernel ─► stream thread ─► model thread ─► sinks. The one arrow back is
+//! the verdict. Every queue is bounded; plain threads, no async runtime.
+
+mod findings;
+mod live;
+mod names;
+mod opening;
+pub mod replay;
+mod shard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, bounded, select, tick};
+
+use crate::attach::{self, Kernel, privileges};
+use crate::cli::exit::{Exit, Failure};
+use crate::config::Config;
+use crate::discovery::control::{Control, Notice};
+use crate::discovery::events::{self, ProcessEvent};
+use crate::discovery::filter::Filter;
+use crate::export::Sinks;
+use crate::stop::Stop;
+use crate::telemetry::Telemetry;
+pub use findings::Finding;
+use findings::Findings;
+use live::StreamThread;
+pub use live::Tee;
+use names::Keeper;
+use opening::Openers;
+use shard::Message;
+
+/// Runs the agent until `stop`.
+///
+/// # Errors
+/// This machine cannot be watched; a [`Failure`] with its cause, exit code and mend.
+pub fn run(
+    config: Config,
+    sinks: Sinks,
+    telemetry: Arc<Telemetry>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    run_with(&config, &sinks, &telemetry, &stop, None)
+}
+
+/// [`run`] with a listener on waist 1.
+pub fn run_with(
+    config: &Config,
+    sinks: &Sinks,
+    telemetry: &Arc<Telemetry>,
+    stop: &Stop,
+    tee: Option<Tee<'_>>,
+) -> anyhow::Result<()> {
+    if !config.instrumentation.kafka.enabled {
+        tracing::warn!("instrumentation.kafka.enabled is false: nothing is watched");
+        telemetry
+            .ready
+            .store(1, std::sync::atomic::Ordering::Release);
+        while !stop.wait(Duration::from_secs(3600)) {}
+        return Ok(());
+    }
+    let filter =
+        Filter::new(&config.discovery).map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
+    let options = attach::Options {
+        ring_bytes: ring_bytes(config),
+        settings: obi_abi::Settings::DEFAULT,
+    };
+    let kernel = Kernel::load(&options).map_err(failure)?;
+    telemetry.ring_bytes.store(
+        u64::from(options.ring_bytes),
+        std::sync::atomic::Ordering::Relaxed,
+    );
+
+    let (process_events, happened) = bounded::<ProcessEvent>(16_384);
+    let (notices, noticed) = bounded::<Notice>(16_384);
+    let (announce, announcements) = bounded(16_384);
+    let (messages, received) = bounded::<Message>(256);
+    // The watch is open before the first scan, so that nothing falls between the two.
+    let watch = events::watch(process_events.clone())
+        .inspect_err(|error| tracing::warn!(%error, "no process events: /proc is scanned each second instead"))
+        .ok();
+
+    let stream = StreamThread {
+        rings: kernel.rings().map_err(failure)?,
+        settings: config.settings(),
+        filter: filter.clone(),
+        telemetry: Arc::clone(telemetry),
+        stop: stop.clone(),
+        announcements,
+        notices,
+        messages,
+        process_events: watch.is_none().then_some(process_events),
+    };
+    let control = Control::new(kernel, filter, announce, Arc::clone(telemetry))
+        .context("cannot start a thread")?;
+    privileges::drop_unused_or_warn();
+
+    let scanning = watch.is_none();
+    std::thread::scope(|threads| {
+        let control = spawn(threads, "obi-control", move || {
+            control_line(control, &happened, &noticed, scanning, telemetry, stop)
+        })?;
+        let model = spawn(threads, "obi-model", || {
+            model_line(config, &received, sinks, telemetry, stop)
+        })?;
+        let streamed = stream.run(tee).context("the data ring cannot be read");
+        stop.request();
+        drop(stream);
+        let _ = control.join();
+        let modelled = model
+            .join()
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the model thread panicked")));
+        streamed.and(modelled)
+    })
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    threads: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> anyhow::Result<std::thread::ScopedJoinHandle<'scope, T>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(threads, run)
+        .context("cannot start a thread")
+}
+
+fn control_line(
+    mut control: Control,
+    happened: &Receiver<ProcessEvent>,
+    noticed: &Receiver<Notice>,
+    scanning: bool,
+    telemetry: &Telemetry,
+    stop: &Stop,
+) {
+    control.scan();
+    let answers = control.answers();
+    let second = tick(Duration::from_secs(1));
+    let soon = tick(Duration::from_millis(100));
+    while !stop.requested() {
+        select! {
+            recv(happened) -> event => if let Ok(event) = event { control.event(&event) },
+            recv(answers) -> looked => if let Ok(looked) = looked { control.looked(looked) },
+            recv(noticed) -> notice => if let Ok(notice) = notice { control.notice(notice) },
+            recv(second) -> _ => if scanning { control.scan() } else { control.tick() },
+            recv(soon) -> _ => {}
+        }
+        if !telemetry.is_ready() && !control.is_looking() {
+            control.tick();
+            telemetry
+                .ready
+                .store(1, std::sync::atomic::Ordering::Release);
+        }
+    }
+}
+
+fn model_line(
+    config: &Config,
+    received: &Receiver<Message>,
+    sinks: &Sinks,
+    telemetry: &Telemetry,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let mut findings = Findings::new(1, &config.settings());
+    let mut keeper = config.state_dir().map(Keeper::new);
+    if let Some(keeper) = &keeper {
+        findings.model.restore_names(keeper.kept());
+    }
+    let mut openers = Openers::start(
+        1,
+        kafka_analyzer::StreamStage::new(&config.settings()).opening(),
+    )?;
+    let mut found = |finding: Finding<'_>| match finding {
+        Finding::Observation(observation) => sinks.observe(observation),
+        Finding::Process(info) => sinks.process(info),
+        Finding::Clock { monotonic, wall } => sinks.clock(monotonic, wall),
+    };
+    let second = tick(Duration::from_secs(1));
+    let mut seconds = 0u64;
+    loop {
+        let open: &Receiver<Message> = if openers.is_full() {
+            &crossbeam_channel::never()
+        } else {
+            received
+        };
+        select! {
+            recv(open) -> message => match message {
+                Ok(message) => openers.take(message, telemetry),
+                Err(_) => break,
+            },
+            recv(openers.done) -> opened => if let Ok(opened) = opened { openers.give_back(opened) },
+            recv(second) -> _ => {
+                seconds += 1;
+                publish(&findings, telemetry);
+                if seconds.is_multiple_of(60) && let Some(keeper) = &mut keeper {
+                    keeper.keep(findings.model.learnt_names());
+                }
+            }
+        }
+        while let Some(message) = openers.next() {
+            findings.message(message, &mut found);
+        }
+    }
+    while !openers.is_empty() {
+        if let Ok(opened) = openers.done.recv() {
+            openers.give_back(opened);
+        }
+        while let Some(message) = openers.next() {
+            findings.message(message, &mut found);
+        }
+    }
+    findings.finish(&mut found);
+    publish(&findings, telemetry);
+    if let Some(keeper) = &mut keeper {
+        keeper.keep(findings.model.learnt_names());
+    }
+    stop.request();
+    Ok(())
+}
+
+fn publish(findings: &Findings, telemetry: &Telemetry) {
+    for (reason, total) in findings.losses() {
+        telemetry.set_lost(reason, total);
+    }
+    telemetry.unresolved_topics.store(
+        findings.model.unresolved_topics() as u64,
+        std::sync::atomic::Ordering::Relaxed,
+    );
+}
+
+/// The kernel takes powers of two. The ring of process events is small and beside it.
+fn ring_bytes(config: &Config) -> u32 {
+    let bytes = config.ring_bytes.clamp(64 * 1024, 1 << 30);
+    if bytes.is_power_of_two() {
+        bytes
+    } else {
+        bytes.next_power_of_two() / 2
+    }
+}
+
+/// With exit code and mend, as the command line shows it.
+pub fn failure(error: attach::error::Error) -> anyhow::Error {
+    let exit = match error.exit_code() {
+        attach::error::NOT_PERMITTED => Exit::NotPermitted,
+        _ => Exit::Unsupported,
+    };
+    let mend = error.mend();
+    Failure::new(exit, error.to_string()).hint(mend).into()
+}

@@ -1,0 +1,300 @@
+//! The stream thread of a running agent. In: the data ring, announcements; out: messages to the model, verdicts to the kernel, notices to the
+//! discovery. Drains, reassembles and decodes in place: a byte is copied once, by the kernel.
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use kafka_analyzer::Settings;
+use kafka_analyzer::capture::{
+    CaptureEvent, ConnectionId, Copy, Nanos, Pid, ProcessInfo, Protocol, Verdict,
+};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::shard::{Message, Shard};
+use crate::capture::live::{self, Rings};
+use crate::discovery::control::{Announcement, Notice};
+use crate::discovery::events::ProcessEvent;
+use crate::discovery::filter::Filter;
+use crate::enrich;
+use crate::stop::Stop;
+use crate::telemetry::Telemetry;
+
+const SECOND: Nanos = 1_000_000_000;
+/// Messages that may wait for a model thread that is behind, before facts are dropped.
+const WAITING: usize = 64;
+/// Processes remembered as announced.
+const ANNOUNCED: usize = 65_536;
+/// Connections remembered as not chosen.
+const IGNORED: usize = 65_536;
+
+pub struct StreamThread {
+    pub rings: Rings,
+    pub settings: Settings,
+    pub filter: Filter,
+    pub telemetry: Arc<Telemetry>,
+    pub stop: Stop,
+    pub announcements: Receiver<Announcement>,
+    pub notices: Sender<Notice>,
+    /// Where the kernel side's own execs and exits go, when there is no better source of them.
+    pub process_events: Option<Sender<ProcessEvent>>,
+    pub messages: Sender<Message>,
+}
+
+/// Sees every event before the stage does: `obi record`.
+pub type Tee<'a> = &'a mut dyn FnMut(&CaptureEvent<'_>);
+
+struct State<'a> {
+    shard: Shard,
+    announced: HashSet<Pid>,
+    /// Connections to peers that the user did not choose.
+    ignored: HashSet<ConnectionId>,
+    waiting: VecDeque<Message>,
+    second: Nanos,
+    tee: Option<Tee<'a>>,
+}
+
+impl StreamThread {
+    /// Runs until the agent stops.
+    ///
+    /// # Errors
+    /// The ring cannot be mapped.
+    pub fn run(&self, tee: Option<Tee<'_>>) -> libbpf_rs::Result<()> {
+        let shard = Shard::new(0, &self.settings);
+        let state = RefCell::new(State {
+            shard,
+            announced: HashSet::new(),
+            ignored: HashSet::new(),
+            waiting: VecDeque::new(),
+            second: 0,
+            tee,
+        });
+        live::read(
+            &self.rings,
+            &self.telemetry,
+            |event| self.event(&mut state.borrow_mut(), &event),
+            |event| self.process_event(event),
+            || self.between(&mut state.borrow_mut()),
+        )
+    }
+
+    fn event(&self, state: &mut State<'_>, event: &CaptureEvent<'_>) {
+        if self.is_ignored(state, event) {
+            return;
+        }
+        let pid = match event {
+            CaptureEvent::Opened { pid, .. }
+            | CaptureEvent::Data { pid, .. }
+            | CaptureEvent::Gap { pid, .. } => Some(*pid),
+            _ => None,
+        };
+        if let Some(pid) = pid
+            && !state.announced.contains(&pid)
+        {
+            self.introduce(state, pid);
+        }
+        match event {
+            CaptureEvent::Opened {
+                connection,
+                pid,
+                source,
+                peer,
+                ..
+            } => {
+                self.notify(Notice::Opened {
+                    connection: *connection,
+                    pid: *pid,
+                    source: *source,
+                    peer: *peer,
+                });
+            }
+            CaptureEvent::Closed { connection, .. } => self.notify(Notice::Closed {
+                connection: *connection,
+            }),
+            _ => {}
+        }
+        state.pass(event);
+    }
+
+    /// A connection is ignored from the moment its peer is known and was not chosen.
+    fn is_ignored(&self, state: &mut State<'_>, event: &CaptureEvent<'_>) -> bool {
+        match event {
+            CaptureEvent::Opened {
+                connection,
+                time,
+                peer,
+                ..
+            } if !self.filter.peer(*peer) => {
+                if state.ignored.len() < IGNORED && state.ignored.insert(*connection) {
+                    state.pass(&CaptureEvent::Closed {
+                        connection: *connection,
+                        time: *time,
+                    });
+                    state.shard.verdicts.push(Verdict {
+                        connection: *connection,
+                        protocol: Protocol::Unknown,
+                        copy: Copy::None,
+                    });
+                }
+                true
+            }
+            CaptureEvent::Closed { connection, .. } => state.ignored.remove(connection),
+            CaptureEvent::Opened { connection, .. }
+            | CaptureEvent::Data { connection, .. }
+            | CaptureEvent::Gap { connection, .. } => state.ignored.contains(connection),
+            _ => false,
+        }
+    }
+
+    /// A process that was not announced yet (its file was hooked for another one).
+    fn introduce(&self, state: &mut State<'_>, pid: Pid) {
+        self.take_announcements(state);
+        if state.announced.contains(&pid) {
+            return;
+        }
+        let info = enrich::process_info(Path::new("/proc"), pid);
+        // Gone already: its messages still count, under no name.
+        let info = info.unwrap_or_else(|| ProcessInfo {
+            pid,
+            service: Arc::from("unknown"),
+            ..ProcessInfo::default()
+        });
+        state.process(info);
+    }
+
+    fn take_announcements(&self, state: &mut State<'_>) {
+        for announcement in self.announcements.try_iter() {
+            match announcement {
+                Announcement::Process(info) => state.process(info),
+                Announcement::Exited(pid) => {
+                    state.announced.remove(&pid);
+                    state.pass(&CaptureEvent::Exited {
+                        pid,
+                        time: monotonic(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn process_event(&self, event: ProcessEvent) {
+        if let Some(process_events) = &self.process_events
+            && process_events.try_send(event).is_err()
+        {
+            self.telemetry.lost("process_events", 1);
+        }
+    }
+
+    fn notify(&self, notice: Notice) {
+        if self.notices.try_send(notice).is_err() {
+            self.telemetry.lost("discovery_notices", 1);
+        }
+    }
+
+    fn between(&self, state: &mut State<'_>) -> ControlFlow<()> {
+        self.take_announcements(state);
+        let now = monotonic();
+        if now.saturating_sub(state.second) >= SECOND {
+            state.second = now;
+            self.each_second(state, now);
+        }
+        state.pass(&CaptureEvent::Tick { time: now });
+        for verdict in std::mem::take(&mut state.shard.verdicts) {
+            live::write_verdict(&self.rings, &verdict);
+            self.notify(Notice::Verdict {
+                connection: verdict.connection,
+                protocol: verdict.protocol,
+            });
+        }
+        self.send(state);
+        if self.stop.requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn each_second(&self, state: &mut State<'_>, now: Nanos) {
+        state.pass(&CaptureEvent::Clock {
+            monotonic: now,
+            wall: wall(),
+        });
+        live::read_stats(&self.rings.stats, &self.telemetry);
+        for (reason, total) in state.shard.stage().losses().iter() {
+            self.telemetry.set_lost(reason, total);
+        }
+    }
+
+    fn send(&self, state: &mut State<'_>) {
+        let State { shard, waiting, .. } = state;
+        waiting.extend(shard.messages());
+        while let Some(message) = waiting.pop_front() {
+            match self.messages.try_send(message) {
+                Ok(()) => {}
+                Err(TrySendError::Full(message)) => {
+                    waiting.push_front(message);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => self.stop.request(),
+            }
+        }
+        if waiting.len() > WAITING {
+            self.drop_facts(waiting);
+        }
+    }
+
+    /// The model is far behind: facts go, and are counted; who processes are and what time it is stays.
+    fn drop_facts(&self, waiting: &mut VecDeque<Message>) {
+        for message in waiting.iter_mut() {
+            if let Message::Facts { facts, .. } = message {
+                self.telemetry.lost("model_queue_full", facts.len() as u64);
+                facts.clear();
+            }
+        }
+        let newest = waiting
+            .iter()
+            .rposition(|message| matches!(message, Message::Facts { .. }));
+        let mut at = 0;
+        waiting.retain(|message| {
+            at += 1;
+            !matches!(message, Message::Facts { .. }) || newest == Some(at - 1)
+        });
+    }
+}
+
+impl State<'_> {
+    fn pass(&mut self, event: &CaptureEvent<'_>) {
+        if let Some(tee) = &mut self.tee {
+            tee(event);
+        }
+        self.shard.event(event);
+    }
+
+    fn process(&mut self, info: ProcessInfo) {
+        if self.announced.len() >= ANNOUNCED {
+            self.announced.clear();
+        }
+        self.announced.insert(info.pid);
+        self.pass(&CaptureEvent::Process(info));
+    }
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds
+        .saturating_mul(SECOND)
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// As `bpf_ktime_get_ns`.
+pub fn monotonic() -> Nanos {
+    nanos(ClockId::Monotonic)
+}
+
+pub fn wall() -> u64 {
+    nanos(ClockId::Realtime)
+}

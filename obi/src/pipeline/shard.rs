@@ -1,0 +1,86 @@
+//! One stream stage and its way to the model. In: capture events of one ring; out: messages in order, verdicts.
+//!
+//! What is not about a byte (who a process is, what time it is) passes by the stage and goes on in its place, so that the model side
+//! knows a process before the first fact about it. The same for the running kernel and for a file.
+
+use kafka_analyzer::capture::{CaptureEvent, Nanos, ProcessInfo, Verdict};
+use kafka_analyzer::{Fact, Settings, StreamStage};
+
+/// What a stream thread tells the model thread.
+#[derive(Debug)]
+pub enum Message {
+    Facts {
+        shard: usize,
+        facts: Vec<Fact>,
+        up_to: Nanos,
+    },
+    Process(ProcessInfo),
+    Clock {
+        monotonic: Nanos,
+        wall: u64,
+    },
+}
+
+pub struct Shard {
+    index: usize,
+    stage: StreamStage,
+    facts: Vec<Fact>,
+    messages: Vec<Message>,
+    told: Nanos,
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Shard {
+    pub fn new(index: usize, settings: &Settings) -> Shard {
+        Shard {
+            index,
+            stage: StreamStage::new(settings),
+            facts: Vec::new(),
+            messages: Vec::new(),
+            told: 0,
+            verdicts: Vec::new(),
+        }
+    }
+
+    pub fn event(&mut self, event: &CaptureEvent<'_>) {
+        // Such events go to every shard; one of them hands them on.
+        match event {
+            _ if self.index > 0 => {}
+            CaptureEvent::Process(info) => self.say(Message::Process(info.clone())),
+            CaptureEvent::Clock { monotonic, wall } => self.say(Message::Clock {
+                monotonic: *monotonic,
+                wall: *wall,
+            }),
+            _ => {}
+        }
+        self.stage.event(event, &mut self.facts, &mut self.verdicts);
+    }
+
+    fn say(&mut self, message: Message) {
+        self.close();
+        self.messages.push(message);
+    }
+
+    /// Makes a message of the facts so far.
+    fn close(&mut self) {
+        let up_to = self.stage.clock();
+        if !self.facts.is_empty() || up_to > self.told {
+            self.told = up_to;
+            self.messages.push(Message::Facts {
+                shard: self.index,
+                facts: std::mem::take(&mut self.facts),
+                up_to,
+            });
+        }
+    }
+
+    /// What is to be sent, in order.
+    pub fn messages(&mut self) -> std::vec::Drain<'_, Message> {
+        self.close();
+        self.messages.drain(..)
+    }
+
+    pub fn stage(&self) -> &StreamStage {
+        &self.stage
+    }
+}
