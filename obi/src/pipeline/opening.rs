@@ -84,6 +84,7 @@ impl Openers {
                 .filter(|(_, fact)| fact.needs_opening())
             {
                 let place = Fact {
+                    known: fact.known,
                     origin: fact.origin,
                     pid: fact.pid,
                     says: Says::Topics(Vec::new()),
