@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p kafka-wire`. In: Fetch answers (v12) of 8 MiB in batches of about 64 KiB, fed in 16 KiB pieces as they come from a socket;
 //! out: a table. "header": batches are stepped over; "record": every record's key and headers are handed out, nothing is copied.
+//! `kafka-protocol` owns what it decodes and verifies checksums, which `kafka-wire` leaves to the broker.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,7 +22,7 @@ const VERSION: i16 = 12;
 const BODY: usize = 8 << 20;
 const BATCH: usize = 64 << 10;
 const PIECE: usize = 16 << 10;
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 51;
 
 fn main() {
     println!(
@@ -34,15 +35,15 @@ fn main() {
         let body = answer(size, in_batch, batches);
         let records = in_batch * batches;
 
-        let stepped = median(|| {
+        let stepped = quickest(|| {
             let seen = decode(&body, false);
             assert_eq!(seen, (batches, 0));
         });
-        let walked = median(|| {
+        let walked = quickest(|| {
             let seen = decode(&body, true);
             assert_eq!(seen, (batches, records));
         });
-        let oracle = median(|| assert_eq!(decode_with_oracle(&body), records));
+        let oracle = quickest(|| assert_eq!(decode_with_oracle(&body), records));
         let header = stepped / batches as f64;
         let record = walked / records as f64;
         let other = oracle / records as f64;
@@ -53,17 +54,15 @@ fn main() {
     }
 }
 
-/// Median nanoseconds of a run.
-fn median(mut run: impl FnMut()) -> f64 {
-    let mut times: Vec<u128> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed().as_nanos()
-        })
-        .collect();
-    times.sort_unstable();
-    times[ROUNDS / 2] as f64
+/// Nanoseconds of the quickest of some runs: what else the machine does only adds.
+fn quickest(mut run: impl FnMut()) -> f64 {
+    let mut least = u128::MAX;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        run();
+        least = least.min(start.elapsed().as_nanos());
+    }
+    least as f64
 }
 
 /// Batches and records seen.
