@@ -64,9 +64,15 @@ pub fn run_with(
     }
     let filter =
         Filter::new(&config.discovery).map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
+    // Exact counts need the first large request of a connection whole, and it may follow the first bytes within the millisecond that a
+    // verdict takes. So the limit before a verdict is that of a call; what is not Kafka is told so by its first bytes.
+    let settings = obi_abi::Settings {
+        undecided_limit: obi_abi::CALL_LIMIT as u64,
+        ..obi_abi::Settings::DEFAULT
+    };
     let options = attach::Options {
         ring_bytes: ring_bytes(config),
-        settings: obi_abi::Settings::DEFAULT,
+        settings,
     };
     let kernel = Kernel::load(&options).map_err(failure)?;
     telemetry.ring_bytes.store(
@@ -139,16 +145,20 @@ fn control_line(
     control.scan();
     let answers = control.answers();
     let second = tick(Duration::from_secs(1));
-    let soon = tick(Duration::from_millis(100));
+    let mut waiting = false;
     while !stop.requested() {
+        let pause = Duration::from_millis(if waiting { 5 } else { 100 });
         select! {
             recv(happened) -> event => if let Ok(event) = event { control.event(&event) },
             recv(answers) -> looked => if let Ok(looked) = looked { control.looked(looked) },
             recv(noticed) -> notice => if let Ok(notice) = notice { control.notice(notice) },
             recv(second) -> _ => if scanning { control.scan() } else { control.tick() },
-            recv(soon) -> _ => {}
+            default(pause) => {}
         }
-        if !telemetry.is_ready() && !control.is_looking() {
+        if happened.is_empty() {
+            waiting = control.deferred();
+        }
+        if !telemetry.is_ready() && !control.is_looking() && !waiting {
             control.tick();
             telemetry
                 .ready

@@ -4,7 +4,7 @@
 //! One thread owns it. Rare by nature: nothing here is on the way of a byte. Rules are in `targets`; this file reads `/proc`, calls the kernel,
 //! and records what became of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +23,9 @@ use crate::attach::hooks::{Attached, HookState};
 use crate::enrich;
 use crate::telemetry::Telemetry;
 
+/// An attach takes 10 ms. A process that merely loads a TLS library may be one of a hundred short ones: it is hooked once it has lived this
+/// long, and never keeps a process with a Kafka client waiting.
+const DEFER_MS: u64 = 20;
 /// Connections looked at of one process.
 const CONNECTIONS: usize = 256;
 
@@ -60,6 +63,8 @@ pub struct Control {
     files: Files,
     targets: Targets,
     attached: BTreeMap<Place, (Arc<KnownFile>, Attached)>,
+    /// Hooks for processes without a client library, and when they are due.
+    deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
     /// Executables by pid, as far as they were asked for.
     chosen: HashMap<Pid, bool>,
     announce: Sender<Announcement>,
@@ -84,6 +89,7 @@ impl Control {
             filter,
             files: Files::start(&proc_root)?,
             attached: BTreeMap::new(),
+            deferred: VecDeque::new(),
             chosen: HashMap::new(),
             announce,
             telemetry,
@@ -175,6 +181,27 @@ impl Control {
             } => self.targets.verdict(connection, protocol),
             Notice::Closed { connection } => self.targets.closed(connection),
         }
+    }
+
+    /// Hooks one process that has lived long enough; true while others wait.
+    pub fn deferred(&mut self) -> bool {
+        let now = self.now();
+        while let Some((due, file, pid)) = self.deferred.pop_front() {
+            if due > now {
+                self.deferred.push_front((due, file, pid));
+                break;
+            }
+            let still = self
+                .targets
+                .files(pid)
+                .iter()
+                .any(|known| known.id == file.id);
+            if still && process::exe(&self.proc_root, pid).is_some() {
+                self.attach(&file, Some(pid), Some(pid));
+                break;
+            }
+        }
+        !self.deferred.is_empty()
     }
 
     /// Once a second: new connections of followed processes, processes to let go, hooks on system calls, tables.
@@ -274,7 +301,12 @@ impl Control {
         for action in actions {
             match action {
                 Action::AttachFile(file) => self.attach(&file, None, None),
-                Action::AttachProcess(file, pid) => self.attach(&file, Some(pid), Some(pid)),
+                Action::AttachProcess(file, pid) if self.targets.is_client(pid) => {
+                    self.attach(&file, Some(pid), Some(pid));
+                }
+                Action::AttachProcess(file, pid) => {
+                    self.deferred.push_back((self.now() + DEFER_MS, file, pid))
+                }
                 Action::DetachProcess(pid) => {
                     self.attached.retain(|(_, owner), _| *owner != Some(pid))
                 }
@@ -294,6 +326,12 @@ impl Control {
             .find(|safety| *safety != process::ReturnProbe::Safe)
             .unwrap_or(process::ReturnProbe::Safe);
         let attached = self.kernel.attach(&file.door(), pid, &file.plan, safety);
+        // A process that ended meanwhile needs no hooks and is no finding.
+        if let Some(pid) = pid
+            && process::exe(&self.proc_root, pid).is_none()
+        {
+            return;
+        }
         for HookState { hook, refused } in &attached.hooks {
             if let Some(reason) = refused {
                 tracing::warn!(kafka = "hook refused", hook, path = %file.path.display(), pid, reason, "hook refused");

@@ -348,6 +348,13 @@ impl Targets {
         self.processes.keys().copied().collect()
     }
 
+    /// It maps a Kafka client library.
+    pub fn is_client(&self, pid: Pid) -> bool {
+        self.processes
+            .get(&pid)
+            .is_some_and(|process| process.client)
+    }
+
     pub fn state(&self, pid: Pid) -> Option<State> {
         self.processes.get(&pid).map(Process::state)
     }
