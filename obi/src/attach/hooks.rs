@@ -113,6 +113,10 @@ pub fn attach(
                 refused: None,
             }));
         }
+        // The process ended: trying hook by hook would only take ten times as long.
+        Err(_) if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()) => {
+            return Attached::nothing();
+        }
         Err(_) => {
             for one in &usable {
                 let refused = match groups(&[*one], safety)

@@ -129,7 +129,10 @@ impl Control {
 
     pub fn event(&mut self, event: &ProcessEvent) {
         match event {
-            ProcessEvent::Exec { pid } => self.gone(*pid),
+            ProcessEvent::Exec { pid } => {
+                tracing::debug!(pid, "exec");
+                self.gone(*pid);
+            }
             ProcessEvent::Mapped { pid, mapping } => {
                 if self.is_chosen(*pid) {
                     self.mapped(*pid, mapping, Urgency::Now);
@@ -310,7 +313,10 @@ impl Control {
                 Action::DetachProcess(pid) => {
                     self.attached.retain(|(_, owner), _| *owner != Some(pid))
                 }
-                Action::WatchSockets(pid, on) => self.kernel.watch_sockets(pid, on),
+                Action::WatchSockets(pid, on) => {
+                    tracing::debug!(pid, on, "sockets");
+                    self.kernel.watch_sockets(pid, on);
+                }
             }
         }
         self.choose_socket_calls();

@@ -16,6 +16,8 @@ const MAGIC_AT: u64 = 16;
 pub struct Records {
     decoder: Decoder,
     field: Option<Field>,
+    /// A hole in the structure: where records are is not known any more.
+    lost: bool,
 }
 
 /// A record field that is being walked.
@@ -71,10 +73,15 @@ impl Records {
         Records {
             decoder: Decoder::new(side, api_key, api_version, len, limits),
             field: None,
+            lost: false,
         }
     }
 
     pub fn bytes(&mut self, mut bytes: &[u8], runs: &mut Runs) {
+        if self.lost {
+            runs.push(Fate::Drop, bytes.len());
+            return;
+        }
         while let Some((first, rest)) = bytes.split_first() {
             if let Some(field) = &mut self.field {
                 let n = usize::try_from(field.left)
@@ -106,7 +113,7 @@ impl Records {
     pub fn gap(&mut self, n: u64) {
         match &mut self.field {
             Some(field) if n < field.left => field.lose(n),
-            _ => self.field = None,
+            _ => self.lost = true,
         }
         self.skip(n);
     }
