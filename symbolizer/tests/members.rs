@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{fixture, output};
+use support::{fixture, go_versions, output};
 use symbolizer::Binary;
 
 #[test]
@@ -47,7 +47,7 @@ fn the_tables_of_go_are_what_its_dwarf_says() {
         ("runtime.g", "m"),
         ("runtime.g", "parentGoid"),
     ];
-    for version in ["go1.18", "go1.22", "go1.26"] {
+    for version in go_versions() {
         let binary = Binary::open(&fixture(&format!("{version}-exe"))).unwrap();
         let by_dwarf = binary.members(&wanted);
         // Without DWARF only the table can answer.

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{all, fixture, name, nm, objdump, output};
+use support::{all, fixture, go_versions, name, nm, objdump, output};
 use symbolizer::{Binary, BuildId, Function, Machine, Table};
 
 /// (name, address, size, defined) of a table as goblin reads it.
@@ -115,11 +115,10 @@ const GO_PAIRS: [(&str, &str); 3] = [
     ("external", "external-stripped"),
     ("external-pie", "external-pie-stripped"),
 ];
-const GO_VERSIONS: [&str; 3] = ["go1.18", "go1.22", "go1.26"];
 
 #[test]
 fn pclntab_names_the_functions_that_nm_names() {
-    for version in GO_VERSIONS {
+    for version in go_versions() {
         for (symbols, stripped) in GO_PAIRS {
             let path = fixture(&format!("{version}-{symbols}"));
             // Go's own functions in nm's list; the rest is C, assembly without a frame, or generated twice.
@@ -162,7 +161,7 @@ fn returns_are_those_of_objdump() {
         "crypto/tls.(*Conn).Write",
         "crypto/tls.(*Conn).Close",
     ];
-    for version in GO_VERSIONS {
+    for version in go_versions() {
         for kind in ["exe", "pie", "external", "external-pie"] {
             cases.push((format!("{version}-{kind}"), go.clone()));
         }

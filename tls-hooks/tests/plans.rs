@@ -6,7 +6,7 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
-use support::{fixture, objdump};
+use support::{fixture, go_versions, objdump};
 use symbolizer::Binary;
 use tls_hooks::{Hook, HookPlan, Returns, Scope, plan};
 
@@ -152,7 +152,7 @@ fn programs_of_this_machines_compiler() {
 
 #[test]
 fn stripping_a_go_program_changes_nothing() {
-    for version in ["go1.18", "go1.22", "go1.26"] {
+    for version in go_versions() {
         for kind in ["exe", "pie", "external", "external-pie"] {
             let name = format!("{version}-{kind}");
             let (with, without) = (plan_of(&name), plan_of(&format!("{name}-stripped")));

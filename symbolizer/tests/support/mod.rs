@@ -106,3 +106,18 @@ pub fn objdump(path: &Path, start: u64, end: u64) -> Vec<(u64, String)> {
     }
     found
 }
+
+/// `go1.18`, ...: the Go versions that fixtures were built with; `cargo xtask fixtures --all` builds every supported one.
+pub fn go_versions() -> Vec<String> {
+    let names = all().into_iter().map(|path| name(&path));
+    let versions: Vec<String> = names
+        .filter_map(|name| Some(name.strip_suffix("-exe")?.to_owned()))
+        .collect();
+    for version in ["go1.18", "go1.22", "go1.26"] {
+        assert!(
+            versions.iter().any(|v| v == version),
+            "{version} is missing: run `cargo xtask fixtures`"
+        );
+    }
+    versions
+}
