@@ -4,6 +4,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod discovery;
+pub mod doctor;
 pub mod enrich;
 pub mod export;
 pub mod pipeline;

@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Source;
 
+use crate::doctor::Watched;
+
 /// `obi_events_total{source}` and `obi_bytes_total{source}`.
 #[derive(Debug, Default)]
 pub struct SourceCount {
@@ -26,6 +28,7 @@ pub struct Telemetry {
     processes: Mutex<BTreeMap<&'static str, u64>>,
     cost: Mutex<BTreeMap<String, f64>>,
     sampled: Mutex<BTreeMap<(String, String), f64>>,
+    watched: Mutex<Watched>,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
     /// 1 once the first scan is attached: `/readyz`.
@@ -93,6 +96,15 @@ impl Telemetry {
 
     pub fn sampled(&self) -> BTreeMap<(String, String), f64> {
         lock(&self.sampled).clone()
+    }
+
+    /// Replaces what `obi doctor` is told.
+    pub fn set_watched(&self, watched: Watched) {
+        *lock(&self.watched) = watched;
+    }
+
+    pub fn watched(&self) -> Watched {
+        lock(&self.watched).clone()
     }
 
     pub fn is_ready(&self) -> bool {

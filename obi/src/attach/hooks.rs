@@ -9,6 +9,7 @@ use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
 use tls_hooks::{Hook, Returns};
 
 use crate::discovery::process::ReturnProbe;
+use crate::doctor::HookReport;
 use kafka_analyzer::capture::Pid;
 
 /// How the kernel takes many sites of one file.
@@ -26,6 +27,21 @@ pub struct HookState {
     pub hook: &'static str,
     /// Why the kernel refused it.
     pub refused: Option<String>,
+}
+
+impl HookState {
+    pub fn report(&self) -> HookReport {
+        let state = if self.refused.is_some() {
+            "refused"
+        } else {
+            "attached"
+        };
+        HookReport {
+            hook: self.hook.to_owned(),
+            state: state.to_owned(),
+            reason: self.refused.clone(),
+        }
+    }
 }
 
 /// Dropping it detaches.

@@ -75,6 +75,41 @@ impl Kernel {
         Err(last)
     }
 
+    /// Tries each feature by itself, whether or not a better one works.
+    ///
+    /// # Errors
+    /// Nothing can be loaded here.
+    pub fn probe() -> Result<Vec<Step>, Error> {
+        super::preconditions()?;
+        let options = Options {
+            ring_bytes: 64 * 1024,
+            settings: obi_abi::Settings::DEFAULT,
+        };
+        let mut steps = Vec::new();
+        let step = |feature, tried: Result<(), String>| match tried {
+            Ok(()) => Step::works(feature),
+            Err(reason) => Step::lost(feature, reason),
+        };
+        let multi = Kernel::load_as(&options, ProbeKind::Multi, None)?;
+        steps.push(Step::works("ring buffer"));
+        steps.push(step("uprobe.multi", multi.try_probe()));
+        drop(multi);
+        let perf =
+            Kernel::load_as(&options, ProbeKind::Perf, None).map_err(|error| error.to_string());
+        steps.push(step("uprobe", perf.and_then(|kernel| kernel.try_probe())));
+        for path in SocketPath::ALL
+            .into_iter()
+            .filter(|path| has_programs(*path))
+        {
+            let tried = Kernel::load_as(&options, ProbeKind::Multi, Some(path));
+            steps.push(step(
+                path.feature(),
+                tried.map(drop).map_err(|error| error.to_string()),
+            ));
+        }
+        Ok(steps)
+    }
+
     fn sockets_tried(
         &mut self,
         path: Option<SocketPath>,

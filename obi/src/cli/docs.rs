@@ -20,6 +20,8 @@ pub enum File {
     ConfigSchema,
     /// config/schema/obi.kafka.stats.1.json
     StatsSchema,
+    /// config/schema/obi.doctor.1.json
+    DoctorSchema,
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -33,6 +35,7 @@ fn text(file: File) -> anyhow::Result<String> {
         File::Metrics => metrics(),
         File::ConfigSchema => pretty(Config::schema())?,
         File::StatsSchema => pretty(stats::schema())?,
+        File::DoctorSchema => pretty(schemars::schema_for!(crate::doctor::Report))?,
     })
 }
 
@@ -107,6 +110,7 @@ mod tests {
             (File::Metrics, "docs/metrics.md"),
             (File::ConfigSchema, "config/schema/obi.config.json"),
             (File::StatsSchema, "config/schema/obi.kafka.stats.1.json"),
+            (File::DoctorSchema, "config/schema/obi.doctor.1.json"),
         ] {
             let full = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(&full).unwrap_or_default();

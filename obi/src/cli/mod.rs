@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod docs;
+pub mod doctor;
 pub mod exit;
 pub mod kafka;
 pub mod logging;
@@ -35,6 +36,8 @@ pub enum Command {
     Record(record::Args),
     /// Run the pipeline on a recording, without privileges
     Replay(replay::Args),
+    /// What this kernel allows, and what is hooked in each Kafka client
+    Doctor(doctor::Args),
     /// Ask the running agent about Kafka
     Kafka(kafka::Args),
     /// Check a configuration file, or print its schema
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Record(args) => record::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Config(args) => config::run(args),

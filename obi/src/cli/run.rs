@@ -115,6 +115,7 @@ fn answers(
     listen: SocketAddr,
 ) -> Vec<(&'static str, control::Answer)> {
     let (sinks, telemetry, started) = (sinks.clone(), Arc::clone(telemetry), Instant::now());
+    let agent = Arc::clone(&telemetry);
     let stats = move || {
         let lost = telemetry.lost_totals().into_iter().filter(|(_, n)| *n > 0);
         let agent = Agent {
@@ -127,7 +128,11 @@ fn answers(
         };
         Ok(serde_json::to_string(&sinks.stats(agent))?)
     };
-    vec![("kafka_stats", Box::new(stats))]
+    let watched = move || Ok(serde_json::to_string(&agent.watched())?);
+    vec![
+        ("kafka_stats", Box::new(stats)),
+        ("watched", Box::new(watched)),
+    ]
 }
 
 /// Says on stderr what was found once the first scan is attached, and tells the service manager.

@@ -20,6 +20,7 @@ use super::process::{self, FileId, Mapping};
 use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::{Attached, HookState};
+use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
 use crate::telemetry::Telemetry;
 
@@ -394,12 +395,37 @@ impl Control {
                     .or_insert(0) += 1;
             }
         }
+        self.telemetry.set_watched(self.watched());
         self.telemetry.set_hooks(hooks);
         let mut processes = BTreeMap::new();
         for (_, state) in self.targets.states() {
             *processes.entry(state.as_str()).or_insert(0) += 1;
         }
         self.telemetry.set_processes(processes);
+    }
+}
+
+impl Control {
+    /// For `obi doctor`.
+    fn watched(&self) -> Watched {
+        let files = self
+            .attached
+            .iter()
+            .map(|((id, pid), (_, attached))| WatchedFile {
+                dev: id.dev,
+                ino: id.ino,
+                pid: *pid,
+                hooks: attached.hooks.iter().map(HookState::report).collect(),
+            });
+        Watched {
+            schema: WATCHED_SCHEMA.to_owned(),
+            processes: self
+                .targets
+                .states()
+                .map(|(pid, state)| (pid, state.as_str().to_owned()))
+                .collect(),
+            files: files.collect(),
+        }
     }
 }
 

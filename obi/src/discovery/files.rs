@@ -18,7 +18,7 @@ use lru::LruCache;
 use symbolizer::{Binary, Cache};
 use tls_hooks::HookPlan;
 
-use super::process::{FileId, Mapping};
+use super::process::{self, FileId, Mapping};
 use crate::attach::privileges;
 
 /// Files remembered.
@@ -132,11 +132,15 @@ impl Files {
                 })?;
             Ok(jobs)
         };
+        let mut looks = LruCache::new(FILES);
+        if let Some(own) = process::own_file() {
+            looks.put(own, Look::Nothing);
+        }
         Ok(Files {
             urgent: worker("obi-look")?,
             later: worker("obi-look-later")?,
             proc_root: proc_root.to_owned(),
-            looks: LruCache::new(FILES),
+            looks,
             waiting: HashMap::new(),
             looked,
         })
@@ -261,7 +265,6 @@ fn analyse(file: File, id: FileId, path: &Path, plans: &Mutex<Cache<HookPlan>>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::process;
 
     #[test]
     fn a_file_is_looked_into_once_and_all_who_wait_are_told() {

@@ -31,6 +31,13 @@ impl FileId {
     }
 }
 
+/// The agent's own file: its strings name the libraries that it looks for, so no process of it is ever a target.
+pub fn own_file() -> Option<FileId> {
+    std::fs::metadata("/proc/self/exe")
+        .ok()
+        .map(|metadata| FileId::of(&metadata))
+}
+
 /// A file mapped executable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
