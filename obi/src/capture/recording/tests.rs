@@ -1,3 +1,5 @@
+//! Stored events come back, cuts and damage are told. In: events and mangled files; out: assertions.
+
 use super::read::Reason;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! What is kept, dropped and erased. In: hand-made frames; out: assertions on each byte.
+
 use super::*;
 use kafka_analyzer::capture::Source;
 

@@ -1,3 +1,5 @@
+//! The rules one by one. In: what processes do; out: the actions that follow, as words.
+
 use super::*;
 use std::fs::File;
 use std::path::Path;
