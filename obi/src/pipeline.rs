@@ -28,7 +28,7 @@ use crate::telemetry::Telemetry;
 pub use findings::Finding;
 use findings::Findings;
 use live::StreamThread;
-pub use live::Tee;
+pub use live::{Tee, monotonic};
 use names::Keeper;
 use opening::Openers;
 use shard::Message;

@@ -31,6 +31,8 @@ pub struct Telemetry {
     watched: Mutex<Watched>,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
+    /// Monotonic time of the last attach, ns.
+    pub attached: AtomicU64,
     /// 1 once the first scan is attached: `/readyz`.
     pub ready: AtomicU64,
 }

@@ -111,8 +111,8 @@ pub fn write_verdict(rings: &Rings, verdict: &Verdict) {
     }
 }
 
-/// Carries the kernel side's counters over to the telemetry.
-pub fn read_stats(stats: &MapHandle, telemetry: &Telemetry) {
+/// Carries the kernel side's counters over to the telemetry; gives the total of returns without their entry, which need a second look.
+pub fn read_stats(stats: &MapHandle, telemetry: &Telemetry) -> u64 {
     let total = |index: u32| -> u64 {
         let slots = stats
             .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
@@ -135,11 +135,11 @@ pub fn read_stats(stats: &MapHandle, telemetry: &Telemetry) {
     }
     for (reason, index) in [
         ("ring_full", stat::LOST_RING),
-        ("unpaired_return", stat::LOST_UNPAIRED),
         ("table_full", stat::LOST_TABLE),
         ("page_fault", stat::GAP_FAULT),
         ("call_limit", stat::GAP_LIMIT),
     ] {
         telemetry.set_lost(reason, total(index));
     }
+    total(stat::LOST_UNPAIRED)
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -22,6 +23,7 @@ use crate::attach::Kernel;
 use crate::attach::hooks::{Attached, HookState};
 use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
+use crate::pipeline::monotonic;
 use crate::telemetry::Telemetry;
 
 /// An attach takes 10 ms. A process that merely loads a TLS library may be one of a hundred short ones: it is hooked once it has lived this
@@ -351,6 +353,9 @@ impl Control {
             micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "hooks attached"
         );
+        self.telemetry
+            .attached
+            .store(monotonic(), Ordering::Relaxed);
         self.attached
             .insert((file.id, pid), (Arc::clone(file), attached));
     }

@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use kafka_analyzer::Settings;
@@ -23,6 +24,8 @@ use crate::enrich;
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
 
+/// A call may block this long between an attach and its return.
+const UNDER_WAY: Nanos = 30_000_000_000;
 const SECOND: Nanos = 1_000_000_000;
 /// Messages that may wait for a model thread that is behind, before facts are dropped.
 const WAITING: usize = 64;
@@ -54,6 +57,8 @@ struct State<'a> {
     ignored: HashSet<ConnectionId>,
     waiting: VecDeque<Message>,
     second: Nanos,
+    /// Returns without their entry: all, and those of calls that were under way when hooks came.
+    unpaired: (u64, u64),
     tee: Option<Tee<'a>>,
 }
 
@@ -70,6 +75,7 @@ impl StreamThread {
             ignored: HashSet::new(),
             waiting: VecDeque::new(),
             second: 0,
+            unpaired: (0, 0),
             tee,
         });
         live::read(
@@ -222,7 +228,8 @@ impl StreamThread {
             monotonic: now,
             wall: wall(),
         });
-        live::read_stats(&self.rings.stats, &self.telemetry);
+        let unpaired = live::read_stats(&self.rings.stats, &self.telemetry);
+        state.unpaired(unpaired, now, &self.telemetry);
         for (reason, total) in state.shard.stage().losses().iter() {
             self.telemetry.set_lost(reason, total);
         }
@@ -266,6 +273,18 @@ impl StreamThread {
 }
 
 impl State<'_> {
+    /// A call that was entered before its hooks were there returns without an entry: its stream is joined after it, nothing that was
+    /// captured is lost. Only what comes later is a loss.
+    fn unpaired(&mut self, total: u64, now: Nanos, telemetry: &Telemetry) {
+        let (before, under_way) = &mut self.unpaired;
+        let attached = telemetry.attached.load(Ordering::Relaxed);
+        if now.saturating_sub(attached) < UNDER_WAY {
+            *under_way += total.saturating_sub(*before);
+        }
+        *before = total;
+        telemetry.set_lost("unpaired_return", total.saturating_sub(*under_way));
+    }
+
     fn pass(&mut self, event: &CaptureEvent<'_>) {
         if let Some(tee) = &mut self.tee {
             tee(event);
