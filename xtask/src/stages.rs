@@ -49,6 +49,11 @@ const STAGES: &[Stage] = &[
     stage("load", "go -C tests/bench/load test ./..."),
     stage("kernels", "cargo xtask kernels"),
     stage("fuzz", "cargo xtask fuzz --seconds 30"),
+    Stage {
+        full: "cargo xtask e2e --full --table docs/e2e-table.md",
+        ..stage("e2e", "cargo xtask e2e")
+    },
+    stage("demo", "cargo xtask demo --seconds 10"),
 ];
 
 #[derive(clap::Args)]
