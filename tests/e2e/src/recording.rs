@@ -28,16 +28,15 @@ impl Recorder {
             .args(flags)
             .privileged()
             .start()?;
-        // It writes the head of the file once its hooks are in place.
+        // Its first line of progress comes ten seconds after the start; all that runs is hooked by then.
         step::wait(
             "obi record",
             Duration::from_secs(60),
-            Duration::from_millis(50),
+            Duration::from_millis(100),
             || {
                 process.check()?;
-                Ok(fs::metadata(file)
-                    .is_ok_and(|data| data.len() > 0)
-                    .then_some(()))
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                Ok(said.contains("obi: recorded").then_some(()))
             },
         )?;
         Ok(Self {

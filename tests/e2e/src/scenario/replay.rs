@@ -135,7 +135,11 @@ fn secrets(world: &World, bare: &Recording, whole: &Recording) -> Result<()> {
         ("the replay", bare.replay("json")?),
         ("the replay with payload", whole.replay("json")?),
     ];
-    for entry in std::fs::read_dir(settings.folder.join("state"))? {
+    // It is made when the first name is kept.
+    for entry in std::fs::read_dir(settings.folder.join("state"))
+        .into_iter()
+        .flatten()
+    {
         places.push(("the state directory", std::fs::read(entry?.path())?));
     }
     for (place, bytes) in &places {
