@@ -33,6 +33,9 @@ use names::Keeper;
 use opening::Openers;
 use shard::Message;
 
+/// Of the stream thread alone: on Linux a priority is a thread's.
+const STREAM_NICE: i32 = -10;
+
 /// Runs the agent until `stop`.
 ///
 /// # Errors
@@ -102,16 +105,21 @@ pub fn run_with(
     };
     let control = Control::new(kernel, filter, announce, Arc::clone(telemetry))
         .context("cannot start a thread")?;
-    privileges::drop_unused_or_warn();
-
     let scanning = watch.is_none();
     std::thread::scope(|threads| {
         let control = spawn(threads, "obi-control", move || {
+            privileges::drop_unused_or_warn();
             control_line(control, &happened, &noticed, scanning, telemetry, stop)
         })?;
         let model = spawn(threads, "obi-model", || {
+            privileges::drop_unused_or_warn();
             model_line(config, &received, sinks, telemetry, stop)
         })?;
+        // The ring holds a few milliseconds of peak traffic: when it is due, this thread goes before what it watches.
+        if let Err(error) = rustix::process::setpriority_process(None, STREAM_NICE) {
+            tracing::debug!(%error, "the stream thread keeps its priority");
+        }
+        privileges::drop_unused_or_warn();
         let streamed = stream.run(tee).context("the data ring cannot be read");
         stop.request();
         drop(stream);
