@@ -1,13 +1,13 @@
 //! Records into the ring buffers. A record is reserved with a constant size, filled in place and submitted.
 //!
-//! Under traffic nobody is woken: the reader drains every millisecond. When it sleeps it says so in READER, and the next
-//! record wakes it. A full ring is counted; the stream's offset has moved on by then, so that the reader sees the hole.
+//! Under traffic the reader drains every millisecond, and is woken only when a quarter of the ring is unread. When it
+//! sleeps it says so in READER, and the next record wakes it. A full ring is counted; the stream's offset has moved on by then, so that the reader sees the hole.
 
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit};
-use obi_abi::{RecordHeader, stat};
+use aya_ebpf::helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use obi_abi::{RecordHeader, reader, stat};
 
 use crate::maps::{EVENTS, READER, RING};
 use crate::read::{self, Stamp};
@@ -15,6 +15,8 @@ use crate::stat::count;
 
 const NO_WAKEUP: u64 = 1;
 const FORCE_WAKEUP: u64 = 2;
+const AVAIL_DATA: u64 = 0;
+const RING_SIZE: u64 = 1;
 
 /// A header with room for `T` behind it.
 #[repr(C)]
@@ -53,14 +55,38 @@ pub fn submit<T>(record: &'static mut Record<T>) {
 /// the two sees the other.
 #[inline(always)]
 fn wake() -> u64 {
-    if let Some(asleep) = read::value(READER.get_ptr_mut(0))
-        && read::volatile(asleep) != 0
-    {
-        // Another CPU may do the same: one more wake-up.
-        *asleep = 0;
-        return FORCE_WAKEUP;
+    let Some(doing) = read::value(READER.get_ptr_mut(0)) else {
+        return NO_WAKEUP;
+    };
+    match read::volatile(doing) {
+        reader::AWAKE => NO_WAKEUP,
+        reader::ASLEEP => {
+            // Another CPU may do the same: one more wake-up.
+            *doing = reader::AWAKE;
+            FORCE_WAKEUP
+        }
+        _ => {
+            let (unread, size) = fill();
+            if unread > size / 4 {
+                FORCE_WAKEUP
+            } else {
+                NO_WAKEUP
+            }
+        }
     }
-    NO_WAKEUP
+}
+
+/// Bytes of RING that are not read yet, and its size.
+#[inline(always)]
+fn fill() -> (u64, u64) {
+    let ring = ptr::from_ref(&RING).cast_mut().cast::<c_void>();
+    // SAFETY: the helper only reads the ring's positions.
+    unsafe {
+        (
+            bpf_ringbuf_query(ring, AVAIL_DATA),
+            bpf_ringbuf_query(ring, RING_SIZE),
+        )
+    }
 }
 
 /// Sends a record without payload into RING.

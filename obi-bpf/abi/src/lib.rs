@@ -218,6 +218,16 @@ pub mod pid_flag {
     pub const BIND: u8 = 2;
 }
 
+/// Element 0 of the map `READER`: what the reader of `RING` is doing. User space writes it.
+pub mod reader {
+    /// Drains the ring again and again; nobody is woken.
+    pub const AWAKE: u32 = 0;
+    /// Sleeps until something comes: the next record wakes it and sets `AWAKE`.
+    pub const ASLEEP: u32 = 1;
+    /// Naps for a moment: woken only while more than a quarter of the ring is unread.
+    pub const NAPPING: u32 = 2;
+}
+
 /// What user space settles before the load: the constant `SETTINGS` in `.rodata`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

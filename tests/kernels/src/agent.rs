@@ -3,20 +3,21 @@
 //! In: the bytes of the object and the names of the programs wanted. Out: records as they came from the ring.
 
 use std::cell::RefCell;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
-    ProgramMut, RingBuffer, RingBufferBuilder, UprobeMultiOpts, UprobeOpts,
+    ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
 use obi_abi::{CallShape, RecordHeader, Settings};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::kernel_offsets;
+use crate::ring::{Alarm, Ring};
 
 /// One record of a ring, copied.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ pub struct Site {
 pub struct Agent {
     // Dropped in this order: links before the object they belong to.
     links: Vec<Link>,
-    rings: RingBuffer<'static>,
-    seen: Rc<RefCell<Vec<Record>>>,
+    rings: RefCell<Vec<Ring>>,
+    alarm: Alarm,
     object: Object,
     /// Sites are attached by one uprobe.multi link (6.6 and later), else one by one.
     pub multi: bool,
@@ -53,12 +54,22 @@ impl Agent {
         let object = open(bytes, programs, settings, ring, multi)?
             .load()
             .context("the kernel refused the object")?;
-        let seen = Rc::new(RefCell::new(Vec::new()));
-        let rings = rings(&object, &seen)?;
+        let maps: Vec<_> = object
+            .maps()
+            .filter(|m| m.name() == "RING" || m.name() == "EVENTS")
+            .collect();
+        let open = |map: &libbpf_rs::Map<'_>| Ring::open(map.as_fd(), map.max_entries());
+        let rings = maps
+            .iter()
+            .map(open)
+            .collect::<Result<_, _>>()
+            .context("cannot map the rings")?;
+        let descriptors: Vec<_> = maps.iter().map(AsFd::as_fd).collect();
+        let alarm = Alarm::new(&descriptors)?;
         Ok(Agent {
             links: Vec::new(),
-            rings,
-            seen,
+            rings: RefCell::new(rings),
+            alarm,
             object,
             multi,
         })
@@ -171,15 +182,31 @@ impl Agent {
 
     /// Everything in the rings since the last call.
     pub fn drain(&self) -> Result<Vec<Record>> {
-        self.rings.consume()?;
-        Ok(self.seen.take())
+        let mut records = Vec::new();
+        for ring in self.rings.borrow_mut().iter_mut() {
+            ring.read(usize::MAX, |bytes| {
+                if let Ok((header, rest)) = RecordHeader::read_from_prefix(bytes) {
+                    let payload = rest.get(..header.len as usize).unwrap_or(rest).to_vec();
+                    records.push(Record { header, payload });
+                }
+            })?;
+        }
+        Ok(records)
     }
 
-    /// Waits until a record comes or the time is over; the kernel side must wake this thread.
-    pub fn wait(&self, timeout: Duration) -> Result<Vec<Record>> {
-        self.update("READER", &0u32.to_ne_bytes(), &1u32.to_ne_bytes())?;
-        self.rings.poll(timeout)?;
-        Ok(self.seen.take())
+    /// Bytes in the rings that nobody has read.
+    pub fn unread(&self) -> u64 {
+        self.rings.borrow().iter().map(Ring::unread).sum()
+    }
+
+    /// Says in READER what the reader does.
+    pub fn set_reader(&self, doing: u32) -> Result<()> {
+        self.update("READER", &0u32.to_ne_bytes(), &doing.to_ne_bytes())
+    }
+
+    /// Waits until the kernel side wakes this thread or the time is over; false when it was not woken.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.alarm.wait(timeout)
     }
 }
 
@@ -233,25 +260,6 @@ fn set(object: &[u8], constants: &mut [u8], name: &str, value: &[u8]) -> Result<
         .with_context(|| format!("{name} is out of .rodata"))?;
     place.copy_from_slice(value);
     Ok(())
-}
-
-fn rings(object: &Object, seen: &Rc<RefCell<Vec<Record>>>) -> Result<RingBuffer<'static>> {
-    let maps: Vec<_> = object
-        .maps()
-        .filter(|m| m.name() == "RING" || m.name() == "EVENTS")
-        .collect();
-    let mut builder = RingBufferBuilder::new();
-    for map in &maps {
-        let seen = Rc::clone(seen);
-        builder.add(map, move |bytes| {
-            if let Ok((header, rest)) = RecordHeader::read_from_prefix(bytes) {
-                let payload = rest.get(..header.len as usize).unwrap_or(rest).to_vec();
-                seen.borrow_mut().push(Record { header, payload });
-            }
-            0
-        })?;
-    }
-    Ok(builder.build()?)
 }
 
 /// The beginning and the end of what libbpf says: a verifier log can be megabytes.

@@ -42,6 +42,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("rings: not resident", rings::not_resident),
     ("rings: unpaired", rings::unpaired),
     ("rings: wakes", rings::wakes),
+    ("rings: around the end", rings::around),
     ("rings: threads", rings::threads),
     ("processes: exec and exit", processes::exec_and_exit),
     ("processes: threads end", processes::threads_end),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use obi_abi::{CHUNK, Settings, direction, gap, kind, stat};
+use obi_abi::{CHUNK, Settings, direction, gap, kind, reader, stat};
 
 use crate::agent::Agent;
 use crate::cases::calls::{self, only, pattern, stream, whole};
@@ -134,24 +134,64 @@ pub fn unpaired(object: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A sleeping reader is woken by the first record.
+/// A sleeping reader is woken by the first record and only by it; one that naps when a quarter of the ring is unread.
 pub fn wakes(object: &[u8]) -> Result<()> {
-    let agent = calls::agent(object, &WRITER, false, whole(), None)?;
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(20);
+    let agent = calls::agent(object, &WRITER, false, whole(), Some(1 << 20))?;
     for round in 0..3 {
-        let records = std::thread::scope(|scope| {
+        agent.set_reader(reader::ASLEEP)?;
+        let woken = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(100));
                 write(b"wake up");
             });
-            agent.wait(Duration::from_secs(60))
-        })?;
-        ensure!(!records.is_empty(), "round {round}: not woken");
-        let woken = records.last().map(|r| (r.header.kind, r.header.direction));
+            agent.wait(LONG)
+        });
+        ensure!(woken, "round {round}: not woken");
         ensure!(
-            woken == Some((kind::DATA, direction::WRITE)) || round == 0,
-            "{woken:?}"
+            !agent.drain()?.is_empty(),
+            "round {round}: woken for nothing"
         );
-        agent.drain()?;
+    }
+    write(b"while awake");
+    ensure!(!agent.wait(SHORT), "woken while awake");
+    agent.set_reader(reader::NAPPING)?;
+    write(&pattern(100_000, 31));
+    ensure!(!agent.wait(SHORT), "woken by a tenth of the ring");
+    write(&pattern(200_000, 32));
+    ensure!(agent.wait(LONG), "not woken by a third of the ring");
+    ensure!(agent.unread() > 300_000, "{} bytes unread", agent.unread());
+    let sent = agent
+        .drain()?
+        .iter()
+        .filter(|r| r.header.kind == kind::DATA)
+        .count();
+    ensure!(sent == 1 + 4 + 7, "{sent} records");
+    Ok(())
+}
+
+/// Many records through a small ring: every border between the end and the beginning of the ring is met.
+pub fn around(object: &[u8]) -> Result<()> {
+    let agent = calls::agent(object, &WRITER, false, whole(), Some(128 << 10))?;
+    let mut next = 0;
+    for round in 0..2000u32 {
+        // Sizes that are no multiples of anything.
+        let data = pattern(1 + (round as usize * 7919) % 40_000, round + 1);
+        write(&data);
+        let records = agent.drain()?;
+        let sent: Vec<u8> = records
+            .iter()
+            .filter(|r| r.header.kind == kind::DATA)
+            .flat_map(|r| r.payload.clone())
+            .collect();
+        ensure!(sent == data, "round {round}: bytes differ");
+        let first = records
+            .iter()
+            .find(|r| r.header.kind == kind::DATA)
+            .context("no data")?;
+        ensure!(first.header.offset == next, "round {round}: offset");
+        next += data.len() as u64;
     }
     Ok(())
 }
