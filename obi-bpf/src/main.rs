@@ -67,24 +67,30 @@ programs! {
     tcp_recvmsg_fentry "fentry/tcp_recvmsg" RECVMSG_ENTRY
         |ctx| tcp::enter(context::<0>(ctx), context::<1>(ctx), context::<3>(ctx), READ);
     tcp_recvmsg_fexit "fexit/tcp_recvmsg" RECVMSG_EXIT |ctx| tcp::leave(read::result(ctx));
-    tcp_sendpage_fentry "fentry/tcp_sendpage" SENDPAGE_ENTRY |ctx| tcp::enter_unseen(context::<0>(ctx), WRITE);
-    tcp_sendpage_fexit "fexit/tcp_sendpage" SENDPAGE_EXIT |ctx| tcp::leave(read::result(ctx));
+    do_splice_fentry "fentry/do_splice" SPLICE_ENTRY |ctx| tcp::enter_unseen(tcp::of_file(context::<2>(ctx)), WRITE);
+    do_splice_fexit "fexit/do_splice" SPLICE_EXIT |ctx| tcp::leave(read::result(ctx));
+    do_splice_direct_fentry "fentry/do_splice_direct" SPLICE_DIRECT_ENTRY
+        |ctx| tcp::enter_unseen(tcp::of_file(context::<2>(ctx)), WRITE);
+    do_splice_direct_fexit "fexit/do_splice_direct" SPLICE_DIRECT_EXIT |ctx| tcp::leave(read::result(ctx));
     tcp_splice_read_fentry "fentry/tcp_splice_read" SPLICE_READ_ENTRY
         |ctx| tcp::enter_unseen(tcp::of_socket(context::<0>(ctx)), READ);
     tcp_splice_read_fexit "fexit/tcp_splice_read" SPLICE_READ_EXIT |ctx| tcp::leave(read::result(ctx));
 }
 
-// The context of a kprobe is `pt_regs`: di 14, si 13, cx 11, and ax 10 for the result.
+// The context of a kprobe is `pt_regs`: di 14, si 13, dx 12, cx 11, and ax 10 for the result.
 programs! {
     tcp_sendmsg_kprobe "kprobe/tcp_sendmsg" KPROBE |ctx| tcp::enter(context::<14>(ctx), context::<13>(ctx), 0, WRITE);
     tcp_recvmsg_kprobe "kprobe/tcp_recvmsg" KPROBE
         |ctx| tcp::enter(context::<14>(ctx), context::<13>(ctx), context::<11>(ctx), READ);
-    tcp_sendpage_kprobe "kprobe/tcp_sendpage" KPROBE |ctx| tcp::enter_unseen(context::<14>(ctx), WRITE);
+    do_splice_kprobe "kprobe/do_splice" KPROBE |ctx| tcp::enter_unseen(tcp::of_file(context::<12>(ctx)), WRITE);
+    do_splice_direct_kprobe "kprobe/do_splice_direct" KPROBE
+        |ctx| tcp::enter_unseen(tcp::of_file(context::<12>(ctx)), WRITE);
     tcp_splice_read_kprobe "kprobe/tcp_splice_read" KPROBE
         |ctx| tcp::enter_unseen(tcp::of_socket(context::<14>(ctx)), READ);
     tcp_sendmsg_kretprobe "kretprobe/tcp_sendmsg" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
     tcp_recvmsg_kretprobe "kretprobe/tcp_recvmsg" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
-    tcp_sendpage_kretprobe "kretprobe/tcp_sendpage" KPROBE |ctx| tcp::leave(int(context::<10>(ctx)));
+    do_splice_kretprobe "kretprobe/do_splice" KPROBE |ctx| tcp::leave(context::<10>(ctx) as i64);
+    do_splice_direct_kretprobe "kretprobe/do_splice_direct" KPROBE |ctx| tcp::leave(context::<10>(ctx) as i64);
     tcp_splice_read_kretprobe "kretprobe/tcp_splice_read" KPROBE |ctx| tcp::leave(context::<10>(ctx) as i64);
 }
 

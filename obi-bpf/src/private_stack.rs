@@ -15,7 +15,7 @@ macro_rules! arrays {
 arrays!(UPROBE SOCK_STATE SOCK_DESTROY EXEC EXIT);
 arrays!(SYS_ENTER SYS_EXIT RAW KPROBE);
 arrays!(SENDMSG_ENTRY SENDMSG_EXIT RECVMSG_ENTRY RECVMSG_EXIT);
-arrays!(SENDPAGE_ENTRY SENDPAGE_EXIT SPLICE_READ_ENTRY SPLICE_READ_EXIT);
+arrays!(SPLICE_ENTRY SPLICE_EXIT SPLICE_DIRECT_ENTRY SPLICE_DIRECT_EXIT SPLICE_READ_ENTRY SPLICE_READ_EXIT);
 
 /// The end of each program: a tail call behind a constant that is always 0. Gives the program's result, 0.
 macro_rules! without_private_stack {

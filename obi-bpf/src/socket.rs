@@ -35,7 +35,13 @@ fn walk(fd: i32) -> Option<u64> {
     }
     let array: u64 = read::kernel(table + offset!(fdtable_fd))?;
     let file: u64 = read::kernel(array + (fd as u32 as u64) * 8)?;
-    if file == 0 {
+    from_file(file)
+}
+
+/// Kernel address of the TCP socket behind a `struct file`.
+#[inline(always)]
+pub fn from_file(file: u64) -> Option<u64> {
+    if offset!(task_files) == 0 || file == 0 {
         return None;
     }
     let inode: u64 = read::kernel(file + offset!(file_inode))?;

@@ -1,8 +1,10 @@
 //! Plaintext of sockets, by the kernel's TCP send and receive functions: they cost nothing to other system calls and see
 //! io_uring too. For kernels that offer fentry or kprobes.
 //!
-//! Relies on: tcp_sendmsg(sk, msg, size), tcp_recvmsg(sk, msg, len, flags, addr_len), tcp_splice_read(socket, ..) since
-//! 5.19, tcp_sendpage(sk, ..) before 6.5. The iterator of a message moves on during the call, so it is read at the entry.
+//! Relies on: tcp_sendmsg(sk, msg, size), tcp_recvmsg(sk, msg, len, flags, addr_len), tcp_splice_read(socket, ..), and, with
+//! the file written to as third argument, do_splice (splice(2)) and do_splice_direct (sendfile(2)). The latter two reach
+//! tcp_sendmsg from 6.5 on, which then tells of the bytes first. The iterator of a message moves on during the call, so it
+//! is read at the entry.
 
 use obi_abi::{direction, pid_flag, stat};
 
@@ -10,7 +12,7 @@ use crate::config::offset;
 use crate::maps::TaskKey;
 use crate::segments::form;
 use crate::stat::count;
-use crate::{calls, read, stream, transfer};
+use crate::{calls, read, socket, stream, transfer};
 
 const R14: u64 = 1;
 const SP: u64 = 19;
@@ -54,6 +56,9 @@ pub fn enter(sock: u64, message: u64, flags: u64, way: u8) {
 /// Entry of a function that moves bytes past user memory.
 #[inline(always)]
 pub fn enter_unseen(sock: u64, way: u8) {
+    if sock == 0 {
+        return;
+    }
     if let Some(who) = is_wanted(sock) {
         transfer::begin(
             who,
@@ -74,6 +79,12 @@ pub fn enter_unseen(sock: u64, way: u8) {
 #[inline(always)]
 pub fn of_socket(socket: u64) -> u64 {
     read::kernel(socket + offset!(socket_sk)).unwrap_or(0)
+}
+
+/// The sock behind a file; 0 when it is no TCP socket.
+#[inline(always)]
+pub fn of_file(file: u64) -> u64 {
+    socket::from_file(file).unwrap_or(0)
 }
 
 /// Whether the current process's plaintext on this socket is captured; inside a TLS call the socket is the TLS handle's.

@@ -10,7 +10,6 @@ mod init;
 #[path = "../../../obi/src/attach/kernel_offsets.rs"]
 mod kernel_offsets;
 mod net;
-#[path = "../../../obi/src/attach/ring.rs"]
 mod ring;
 
 use std::process::ExitCode;

@@ -22,44 +22,25 @@ pub enum Via {
 }
 
 impl Via {
-    fn programs(self) -> Vec<&'static str> {
-        let mut programs = match self {
-            Via::Btf => vec!["sys_enter", "sys_exit"],
-            Via::Raw => vec!["sys_enter_raw", "sys_exit_raw"],
-            Via::Fentry => vec![
-                "tcp_sendmsg_fentry",
-                "tcp_sendmsg_fexit",
-                "tcp_recvmsg_fentry",
-                "tcp_recvmsg_fexit",
-                "tcp_splice_read_fentry",
-                "tcp_splice_read_fexit",
-            ],
-            Via::Kprobe => vec![
-                "tcp_sendmsg_kprobe",
-                "tcp_sendmsg_kretprobe",
-                "tcp_recvmsg_kprobe",
-                "tcp_recvmsg_kretprobe",
-                "tcp_splice_read_kprobe",
-                "tcp_splice_read_kretprobe",
-            ],
+    fn programs(self) -> Vec<String> {
+        const FUNCTIONS: [&str; 5] = [
+            "tcp_sendmsg",
+            "tcp_recvmsg",
+            "tcp_splice_read",
+            "do_splice",
+            "do_splice_direct",
+        ];
+        let each = |kinds: [&str; 2]| {
+            let named = |function: &&str| kinds.map(|kind| format!("{function}_{kind}"));
+            FUNCTIONS.iter().flat_map(named).collect()
         };
-        // Gone since 6.5, where sendfile reaches tcp_sendmsg.
-        if has_function("tcp_sendpage") {
-            match self {
-                Via::Fentry => programs.extend(["tcp_sendpage_fentry", "tcp_sendpage_fexit"]),
-                Via::Kprobe => programs.extend(["tcp_sendpage_kprobe", "tcp_sendpage_kretprobe"]),
-                Via::Btf | Via::Raw => {}
-            }
+        match self {
+            Via::Btf => vec!["sys_enter".into(), "sys_exit".into()],
+            Via::Raw => vec!["sys_enter_raw".into(), "sys_exit_raw".into()],
+            Via::Fentry => each(["fentry", "fexit"]),
+            Via::Kprobe => each(["kprobe", "kretprobe"]),
         }
-        programs
     }
-}
-
-fn has_function(name: &str) -> bool {
-    std::fs::read_to_string("/proc/kallsyms").is_ok_and(|text| {
-        text.lines()
-            .any(|line| line.split_whitespace().nth(2) == Some(name))
-    })
 }
 
 /// An agent that captures this process's sockets. `None` when the kernel refuses this way of seeing, which is allowed
@@ -76,7 +57,8 @@ pub fn agent(object: &[u8], via: Via, settings: Settings) -> Result<Option<Agent
 }
 
 fn attached(object: &[u8], via: Via, settings: Settings) -> Result<Agent> {
-    let mut programs = via.programs();
+    let names = via.programs();
+    let mut programs: Vec<&str> = names.iter().map(String::as_str).collect();
     programs.extend(["sock_state", "sock_destroy"]);
     let mut agent = Agent::load(object, &programs, settings, None, true)?;
     agent.set_pid(std::process::id(), pid_flag::SOCKETS)?;
@@ -86,7 +68,8 @@ fn attached(object: &[u8], via: Via, settings: Settings) -> Result<Agent> {
     Ok(agent)
 }
 
-fn is_stock() -> bool {
+/// One of Debian's kernels, which offer everything.
+pub fn is_stock() -> bool {
     std::fs::read_to_string("/proc/version").is_ok_and(|text| text.contains("debian.org"))
 }
 
