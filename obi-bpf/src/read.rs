@@ -245,6 +245,17 @@ pub fn add(counter: *mut u64, mut n: u64) -> u64 {
     n
 }
 
+/// Writes `new` where `seen` still stands; gives what stood there. Written as an instruction, as in [`add`].
+#[inline(always)]
+pub fn exchange(place: *mut u64, seen: u64, new: u64) -> u64 {
+    let before;
+    // SAFETY: as in `add`. The instruction compares with r0 and leaves the old value there.
+    unsafe {
+        asm!("r0 = cmpxchg_64({p} + 0, r0, {n})", p = in(reg) place, n = in(reg) new, inout("r0") seen => before)
+    };
+    before
+}
+
 /// Calls `step(index, state)` up to `times` times, until it returns 1 (helper `bpf_loop`, kernel 5.17).
 #[inline(always)]
 pub fn repeat<T>(times: u32, step: extern "C" fn(u32, *mut T) -> i64, state: &mut T) {

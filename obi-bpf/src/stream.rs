@@ -16,6 +16,7 @@ use crate::stat::count;
 use crate::{calls, read, ring, socket};
 
 const ANY: u64 = 0;
+const NOEXIST: u64 = 1;
 /// How often the socket of a Go connection is looked for.
 const TRIES: u32 = 8;
 
@@ -228,11 +229,47 @@ fn open(key: &HandleKey, from: u8, shape: u8) -> u64 {
         source: from,
         reserved: [0; 3],
     });
-    set_handle(key, id, address, fd);
+    let first = claim_handle(key, id, address, fd);
+    if first != id {
+        let _ = CONNS.remove(id);
+        return first;
+    }
     if address != 0 {
         take_sock(address, key.handle, id);
     }
     announce(id);
+    id
+}
+
+/// Two goroutines may bring the first data of a connection at the same moment, one of each direction: the first one's
+/// connection stands.
+#[inline(always)]
+fn claim_handle(key: &HandleKey, id: u64, address: u64, fd: i32) -> u64 {
+    let new = Handle {
+        conn: id,
+        sock: address,
+        freed: 0,
+        fd,
+        tries: 0,
+    };
+    let Some(handle) = handle(key) else {
+        if HANDLES.insert(key, new, NOEXIST).is_ok() {
+            return id;
+        }
+        return self::handle(key).map_or(id, |theirs| theirs.conn);
+    };
+    let seen = handle.conn;
+    if is_alive(seen) {
+        return seen;
+    }
+    let before = read::exchange(&mut handle.conn, seen, id);
+    if before != seen {
+        return before;
+    }
+    handle.sock = address;
+    handle.freed = 0;
+    handle.fd = fd;
+    handle.tries = 0;
     id
 }
 
@@ -247,19 +284,35 @@ fn open_plain(address: u64, fd: i32) -> u64 {
         source: source::SOCKET,
         reserved: [0; 3],
     });
-    match sock(address) {
-        Some(known) => known.plain = id,
-        None => set_sock(
-            address,
-            Sock {
-                plain: id,
-                tls: 0,
-                handle: 0,
-            },
-        ),
+    let first = claim_sock(address, id);
+    if first != id {
+        let _ = CONNS.remove(id);
+        return first;
     }
     announce(id);
     id
+}
+
+/// As [`claim_handle`], for two threads on one socket.
+#[inline(always)]
+fn claim_sock(address: u64, id: u64) -> u64 {
+    let Some(known) = sock(address) else {
+        let new = Sock {
+            plain: id,
+            tls: 0,
+            handle: 0,
+        };
+        if SOCKS.insert(address, new, NOEXIST).is_ok() {
+            return id;
+        }
+        return sock(address).map_or(id, |theirs| theirs.plain);
+    };
+    let seen = known.plain;
+    if is_alive(seen) {
+        return seen;
+    }
+    let before = read::exchange(&mut known.plain, seen, id);
+    if before == seen { id } else { before }
 }
 
 /// The handle's socket became known: by SET_FD, by a socket call inside the TLS call, by the Go connection's descriptor.

@@ -11,7 +11,7 @@ pub const WRITE: u8 = 1;
 const WRITE_EX: u8 = 2;
 pub const SET_FD: u8 = 3;
 pub const FREE: u8 = 4;
-const GO_READ: u8 = 5;
+pub const GO_READ: u8 = 5;
 const NO_COUNT: usize = 0;
 
 /// System V registers: di handle, si buffer, dx length, cx count pointer; Go: ax, bx, cx, r14.
@@ -34,7 +34,7 @@ pub fn c_shape(role: u8, count: u8) -> CallShape {
     }
 }
 
-fn go_shape() -> CallShape {
+pub fn go_shape() -> CallShape {
     CallShape {
         source: source::GO_TLS,
         abi: abi::GO,

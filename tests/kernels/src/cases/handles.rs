@@ -2,9 +2,10 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
-use obi_abi::{Socket, direction, kind, pid_flag};
+use obi_abi::{CallShape, Socket, direction, kind, pid_flag};
 use zerocopy::FromBytes;
 
 use crate::agent::{Agent, Record};
@@ -240,5 +241,144 @@ pub fn forked(object: &[u8]) -> Result<()> {
     );
     hooks::free(0xcc);
     ensure!(closed(&agent.drain()?) == [conn], "no end");
+    Ok(())
+}
+
+/// First data of both directions at the same moment: one connection.
+pub fn raced(object: &[u8]) -> Result<()> {
+    const ROUNDS: u64 = 1000;
+    let agent = agent(object)?;
+    // A barrier that spins: a thread woken by the kernel comes too late to race.
+    let ready = AtomicU64::new(0);
+    let each = |act: fn(u64, &[u8])| {
+        for round in 0..ROUNDS {
+            ready.fetch_add(1, Ordering::SeqCst);
+            while ready.load(Ordering::SeqCst) < 2 * (round + 1) {
+                std::hint::spin_loop();
+            }
+            act(0x1_0000 + round * 64, b"first");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| each(write_memory));
+        each(read_memory);
+    });
+    let records = agent.drain()?;
+    let conns = opened(&records);
+    ensure!(
+        conns.len() as u64 == ROUNDS,
+        "{} connections of {ROUNDS}",
+        conns.len()
+    );
+    for conn in conns {
+        ensure!(
+            stream(&records, conn, direction::READ)? == b"first",
+            "read of {conn}"
+        );
+        ensure!(
+            stream(&records, conn, direction::WRITE)? == b"first",
+            "write of {conn}"
+        );
+    }
+    Ok(())
+}
+
+/// What a `*tls.Conn` looks like on the way to its descriptor.
+struct GoConn {
+    /// Words: itab, data of the interface.
+    conn: [u64; 2],
+    net_fd: Box<[u64; 1]>,
+    poll_fd: Box<[u64; 3]>,
+}
+
+impl GoConn {
+    fn new(itab: u64, fd: i32) -> GoConn {
+        let poll_fd = Box::new([0, 0, fd as u64]);
+        let net_fd = Box::new([poll_fd.as_ptr() as u64]);
+        GoConn {
+            conn: [itab, net_fd.as_ptr() as u64],
+            net_fd,
+            poll_fd,
+        }
+    }
+
+    fn handle(&self) -> u64 {
+        // Both boxes are read by the kernel side, through the words above.
+        assert!(self.net_fd[0] == self.poll_fd.as_ptr() as u64);
+        self.conn.as_ptr() as u64
+    }
+}
+
+/// A Go connection tells its descriptor itself; one that wraps another type does not, and its second field means nothing.
+pub fn go_descriptor(object: &[u8]) -> Result<()> {
+    let agent = calls::agent(
+        object,
+        &[(Function::Go, calls::GO_READ)],
+        false,
+        whole(),
+        None,
+    )?;
+    agent.set_shape(
+        calls::GO_READ,
+        CallShape {
+            fd_steps: 3,
+            fd_path: [8, 0, 16, 0],
+            itab: 0x4567_8123,
+            ..calls::go_shape()
+        },
+    )?;
+    let (client, server) = net::pair()?;
+    let plain = GoConn::new(0x5555_0000_0123, client.as_raw_fd());
+    // The low twelve bits survive relocation; these differ.
+    let wrapped = GoConn::new(0x5555_0000_0124, server.as_raw_fd());
+    hooks::call_go(0xc000, plain.handle(), b"known", 5);
+    hooks::call_go(0xc000, wrapped.handle(), b"unknown", 7);
+    let records = agent.drain()?;
+    let (conn, socket) = conn_of(&records, &client)?;
+    ensure!(
+        socket.fd == client.as_raw_fd() && socket.handle == plain.handle(),
+        "{socket:?}"
+    );
+    ensure!(
+        stream(&records, conn, direction::READ)? == b"known",
+        "bytes differ"
+    );
+    ensure!(
+        conn_of(&records, &server).is_err(),
+        "a descriptor out of a foreign type"
+    );
+    let other: Vec<u64> = opened(&records)
+        .into_iter()
+        .filter(|c| *c != conn)
+        .collect();
+    ensure!(
+        other.len() == 1 && ports(&records, other[0]) == [0],
+        "{:?}",
+        other
+    );
+    ensure!(
+        stream(&records, other[0], direction::READ)? == b"unknown",
+        "bytes differ"
+    );
+    // A new connection at the same address, after the first was closed.
+    drop(client);
+    drop(server);
+    ensure!(closed(&agent.drain()?) == [conn], "no end with the socket");
+    let (client, _server) = net::pair()?;
+    let again = GoConn {
+        conn: [plain.conn[0], 0],
+        ..GoConn::new(plain.conn[0], client.as_raw_fd())
+    };
+    let mut plain = plain;
+    plain.conn[1] = again.net_fd.as_ptr() as u64;
+    plain.net_fd = again.net_fd;
+    plain.poll_fd = again.poll_fd;
+    hooks::call_go(0xc000, plain.handle(), b"again", 5);
+    let records = agent.drain()?;
+    let (next, _) = conn_of(&records, &client)?;
+    ensure!(
+        next != conn && stream(&records, next, direction::READ)? == b"again",
+        "the old connection lives on"
+    );
     Ok(())
 }

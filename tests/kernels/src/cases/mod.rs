@@ -32,6 +32,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("handles: freed", handles::freed),
     ("handles: rebound", handles::rebound),
     ("handles: forked", handles::forked),
+    ("handles: raced", handles::raced),
+    ("handles: go descriptor", handles::go_descriptor),
     ("sockets: every form", sockets::forms),
     ("sockets: aside", sockets::aside),
     ("sockets: shared", sockets::shared),
