@@ -99,16 +99,23 @@ pub fn differences(
     lines
 }
 
-/// Scrapes until there is no difference; fails with the differences that stay.
+/// Scrapes until there is no difference; fails with the differences that stay, and leaves the last scrape beside the agent's log.
 pub fn settle(agent: &Agent, differences: impl Fn(&Scrape) -> Vec<String>) -> Result<()> {
     let began = Instant::now();
     loop {
-        let found = differences(&agent.scrape()?);
+        let text = agent.get("/metrics")?;
+        let found = differences(&Scrape::parse(&text)?);
         if found.is_empty() {
             return Ok(());
         }
         if began.elapsed() > PATIENCE {
-            bail!("{}", found.join("\n"));
+            let kept = agent.log().with_file_name("metrics-at-failure.txt");
+            std::fs::write(&kept, text)?;
+            bail!(
+                "{}\nthe agent's metrics: {}",
+                found.join("\n"),
+                kept.display()
+            );
         }
         std::thread::sleep(Duration::from_millis(100));
     }

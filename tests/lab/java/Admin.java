@@ -3,7 +3,6 @@ import java.util.*;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.Uuid;
 
 /**
  * Answers questions about a cluster, one line each: "ok ANSWER" or "error WHY". Ends with its input.
@@ -34,10 +33,10 @@ class Admin {
     switch (words[0]) {
       case "create": {
         var wanted = new NewTopic(topic, Integer.parseInt(words[2]), Short.parseShort(words[3]));
-        var id = text(admin.createTopics(List.of(wanted)).topicId(topic).get());
+        var id = admin.createTopics(List.of(wanted)).topicId(topic).get();
         // A topic is of use once its leaders are known.
         for (int tries = 0; tries < 200 && !led(admin, topic, wanted.numPartitions()); tries++) Thread.sleep(25);
-        return id;
+        return id.toString();
       }
       case "delete":
         admin.deleteTopics(List.of(topic)).all().get();
@@ -70,10 +69,5 @@ class Admin {
     } catch (ExecutionException e) {
       return false;
     }
-  }
-
-  /** The usual form of a UUID; Kafka prints base64. */
-  static String text(Uuid id) {
-    return new UUID(id.getMostSignificantBits(), id.getLeastSignificantBits()).toString();
   }
 }

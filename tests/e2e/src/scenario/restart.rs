@@ -161,16 +161,17 @@ pub fn killed(world: &World) -> Result<String> {
     for veteran in &mut veterans {
         veteran.sockets = sockets(veteran.client.pid())?;
         let topic = veteran.topic.clone();
-        veteran.client.tell(&format!("pace 200 10 {topic}"))?;
+        veteran.client.tell(&format!("pace 600 10 {topic}"))?;
     }
-    std::thread::sleep(Duration::from_millis(500));
+    // Long enough for the agent to have kept what it learnt, short of the end of the traffic.
+    std::thread::sleep(Duration::from_secs(5));
     agent.kill()?;
     std::thread::sleep(Duration::from_millis(200));
     let agent = settings.start()?;
     for veteran in &mut veterans {
         veteran.client.answer()?;
         let topic = veteran.topic.clone();
-        veteran.client.run(&format!("consume 200 {topic}"))?;
+        veteran.client.run(&format!("consume 600 {topic}"))?;
     }
     std::thread::sleep(QUIET);
     let total = exact_from_now_on(&agent, &mut veterans)?;

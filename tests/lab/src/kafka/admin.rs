@@ -59,7 +59,7 @@ impl Admin {
         }
     }
 
-    /// Makes a topic and gives its id in the form of the metrics (`id:<uuid>` without the prefix).
+    /// Makes a topic and gives its id as Kafka prints it (base64), which is also its form in the metrics.
     pub fn create(&self, topic: &str, partitions: u32, replicas: u32) -> Result<String> {
         self.ask(&format!("create {topic} {partitions} {replicas}"))
     }
