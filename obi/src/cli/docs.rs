@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::exit::{self, Exit};
 use crate::config::Config;
 use crate::export::catalogue::{CATALOGUE, Kept, Kind, Metric, Shown};
+use crate::export::reasons::REASONS;
 use crate::store::stats;
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +68,11 @@ fn metrics() -> String {
     });
     section(&mut out, "Only by OTLP", &|m| m.shown == Shown::Otlp);
     section(&mut out, "The agent itself", &own);
+    out.push_str("\n## Reasons of `obi_events_lost_total`\n\nWithout a value above 0 whose effect is on counts, all counts are exact.\n\n");
+    out.push_str("| reason | effect | one is |\n|---|---|---|\n");
+    for (reason, spoils, one) in REASONS {
+        out.push_str(&format!("| `{reason}` | {} | {one} |\n", spoils.as_str()));
+    }
     out.push_str("\n## Buckets\n\nUpper bounds; one more bucket is above.\n\n");
     for m in CATALOGUE.iter() {
         if let Kind::Histogram(bounds) = m.kind {

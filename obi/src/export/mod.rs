@@ -13,6 +13,7 @@ pub mod labels;
 pub mod measure;
 pub mod otlp;
 pub mod processes;
+pub mod reasons;
 pub mod registry;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::export::reasons::spoils;
 use crate::store::flow::Flow;
 use crate::store::latency::Quantiles;
 use crate::store::stats::{ClientStats, PartitionStats, Stats, TopicStats};
@@ -34,7 +35,7 @@ pub fn render(stats: &Stats, rows: usize) -> String {
     }
     out.push('\n');
     for (reason, n) in &agent.lost {
-        let _ = writeln!(out, "lost: {n} {reason} (counts are lower bounds)");
+        let _ = writeln!(out, "lost: {n} {reason} ({})", spoils(reason).as_str());
     }
     if let Some(listen) = &agent.listen {
         let _ = writeln!(out, "metrics on http://{listen}/metrics");
@@ -114,6 +115,9 @@ fn busiest<T>(all: &[T], rows: usize, flows: impl Fn(&T) -> [&Flow; 2]) -> Vec<&
 }
 
 fn section(out: &mut String, title: &str, table: Table, all: usize, rows: usize) {
+    if all == 0 {
+        return;
+    }
     let _ = write!(out, "\n{title}");
     if all > rows {
         let _ = write!(out, " (the busiest {rows} of {all}; --all shows the rest)");

@@ -1,0 +1,231 @@
+//! Why something was lost: every value of `obi_events_lost_total{reason}`. In: nothing; out: what each means and what it spoils.
+
+/// What is wrong after a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoils {
+    /// Counts may be too low.
+    Counts,
+    /// Spans are missing; counts are right.
+    Spans,
+    /// Some labels are `id:<uuid>` or `unknown`; counts are right in sum.
+    Labels,
+    /// Nothing of what is shown.
+    Nothing,
+}
+
+impl Spoils {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Spoils::Counts => "counts may be too low",
+            Spoils::Spans => "spans are missing",
+            Spoils::Labels => "labels are missing",
+            Spoils::Nothing => "nothing is wrong",
+        }
+    }
+}
+
+use Spoils::{Counts, Labels, Nothing, Spans};
+
+/// (reason, what it spoils, one is)
+pub const REASONS: &[(&str, Spoils, &str)] = &[
+    (
+        "ring_full",
+        Counts,
+        "an event that found the kernel's ring buffer full; a larger `ring_bytes` helps",
+    ),
+    (
+        "table_full",
+        Counts,
+        "a call that found a kernel table full",
+    ),
+    (
+        "unpaired_return",
+        Nothing,
+        "a return whose entry was not seen; a few in the first moments after attaching are usual",
+    ),
+    (
+        "page_fault",
+        Counts,
+        "a gap because a page of the buffer was not in memory",
+    ),
+    (
+        "call_limit",
+        Counts,
+        "a gap because one call moved more than the limit of bytes",
+    ),
+    (
+        "malformed_record",
+        Counts,
+        "a record of the ring buffer that could not be read",
+    ),
+    (
+        "process_events",
+        Nothing,
+        "a start or end of a process that was not told in time; a scan finds it later",
+    ),
+    (
+        "discovery_notices",
+        Nothing,
+        "a finding about a connection that did not reach discovery",
+    ),
+    (
+        "model_queue_full",
+        Counts,
+        "a fact that found the queue to the model thread full",
+    ),
+    (
+        "connection_table_full",
+        Counts,
+        "a connection that found no room",
+    ),
+    (
+        "connection_idle",
+        Nothing,
+        "a connection forgotten because nothing was seen of it for long",
+    ),
+    (
+        "pending_table_full",
+        Counts,
+        "a request that found too many others waiting for answers",
+    ),
+    (
+        "parked_answer_too_large",
+        Counts,
+        "an answer captured before its request that was too large to wait",
+    ),
+    (
+        "request_boundary_lost",
+        Counts,
+        "a stream of requests in which the next frame had to be searched",
+    ),
+    (
+        "answer_boundary_lost",
+        Counts,
+        "a stream of answers in which the next frame had to be searched",
+    ),
+    (
+        "request_header_hidden",
+        Counts,
+        "a request whose header fell into a gap",
+    ),
+    (
+        "answer_header_hidden",
+        Counts,
+        "an answer whose header fell into a gap",
+    ),
+    (
+        "gathered_too_much",
+        Counts,
+        "a message given up because too much of others was being gathered",
+    ),
+    (
+        "partition_not_answered",
+        Counts,
+        "a produced partition that the answer does not name",
+    ),
+    (
+        "aborted_transactions_cut",
+        Counts,
+        "a list of aborted transactions that was too long; counts may be too high",
+    ),
+    (
+        "fetch_session_full",
+        Counts,
+        "a partition of a fetch session that found no room",
+    ),
+    (
+        "late_fact",
+        Nothing,
+        "a fact that came too late for the order; it was counted all the same",
+    ),
+    (
+        "topic_table_full",
+        Labels,
+        "a topic id whose name found no room",
+    ),
+    (
+        "label_table_full",
+        Labels,
+        "an exchange that could not wait for its labels",
+    ),
+    (
+        "batch_not_opened",
+        Spans,
+        "a compressed batch that was not opened: sizes by average, no spans of its records",
+    ),
+    (
+        "span_table_full",
+        Spans,
+        "a record that could not wait for its acknowledgement",
+    ),
+    (
+        "otlp_queue_full",
+        Spans,
+        "a span that found the queue to the OTLP endpoint full",
+    ),
+    ("otlp_send_failed", Spans, "a span that could not be sent"),
+    (
+        "otlp_rejected",
+        Spans,
+        "a span or data point that the receiver rejected",
+    ),
+    (
+        "otlp_stopped",
+        Spans,
+        "a span made after the exporter ended",
+    ),
+];
+
+/// A reason that is not in the table is taken for the worst.
+pub fn spoils(reason: &str) -> Spoils {
+    REASONS
+        .iter()
+        .find(|(known, _, _)| *known == reason)
+        .map_or(Counts, |(_, spoils, _)| *spoils)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Literals that the sources count losses under: `lost("x"`, `.add("x"`, `("x", stat::...)`.
+    fn counted(folder: &Path, out: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                counted(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("reasons.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let begins = [".lost(", ".set_lost(", ".add("]
+                    .iter()
+                    .flat_map(|call| text.match_indices(call).map(move |(at, _)| at + call.len()));
+                let literals = begins
+                    .filter_map(|at| text[at..].trim_start().strip_prefix('"')?.split_once('"'));
+                out.extend(literals.map(|(reason, _)| reason.to_owned()));
+                let pairs = text
+                    .match_indices("\", stat::")
+                    .filter_map(|(at, _)| text[..at].rsplit_once('"'));
+                out.extend(pairs.map(|(_, reason)| reason.to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason_of_the_sources_is_explained() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = BTreeSet::new();
+        counted(&root.join("src"), &mut found);
+        counted(&root.join("../kafka-analyzer/src"), &mut found);
+        let explained: BTreeSet<&str> = REASONS.iter().map(|(reason, _, _)| *reason).collect();
+        let missing: Vec<&String> = found
+            .iter()
+            .filter(|r| !explained.contains(r.as_str()))
+            .collect();
+        assert!(found.len() > 20, "{found:?}");
+        assert_eq!(missing, Vec::<&String>::new());
+        assert_eq!(explained.len(), REASONS.len());
+    }
+}
