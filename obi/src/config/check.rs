@@ -40,7 +40,7 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
             "{} is not a power of two from 262144 to 1073741824",
             config.ring_bytes
         );
-        return Err(mistake("ring_bytes", why, "8388608 is the default"));
+        return Err(mistake("ring_bytes", why, "16777216 is the default"));
     }
     if let Err(error) = config.listen.to_socket_addrs() {
         let why = format!("`{}` is not an address and port: {error}", config.listen);

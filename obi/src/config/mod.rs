@@ -51,7 +51,7 @@ impl Default for Config {
             listen: "127.0.0.1:9464".to_owned(),
             socket: PathBuf::from("/run/obi/obi.sock"),
             state_dir: PathBuf::from("/var/lib/obi"),
-            ring_bytes: 8 * 1024 * 1024,
+            ring_bytes: 16 * 1024 * 1024,
             log_level: "info".to_owned(),
         }
     }
