@@ -1,17 +1,20 @@
 //! The data ring of the running kernel. In: the maps of the loaded object; out: capture events, borrowed from the ring, on the calling thread.
 //!
-//! Under traffic the kernel side wakes nobody: the ring is drained every millisecond. After a quiet while the thread says in READER that it
-//! sleeps, looks once more, and waits for the wake-up that the next record then gives.
+//! Under traffic the ring is drained every millisecond, and the kernel side wakes the thread earlier only when a quarter of the ring is unread.
+//! After a quiet while the thread says in READER that it sleeps, looks once more, and waits for the wake-up that the next record then gives.
 
+use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use kafka_analyzer::capture::{CaptureEvent, Copy, Source, Verdict};
-use libbpf_rs::{MapCore, MapFlags, MapHandle, RingBufferBuilder};
-use obi_abi::stat;
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use obi_abi::{reader, stat};
 
 use super::decode::{Record, record};
+use super::ring::{Alarm, Ring};
 use crate::discovery::events::ProcessEvent;
 use crate::telemetry::Telemetry;
 
@@ -37,62 +40,61 @@ pub struct Rings {
 /// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms.
 ///
 /// # Errors
-/// The ring cannot be mapped.
+/// A ring cannot be mapped, or holds what no kernel writes.
 pub fn read(
     rings: &Rings,
     telemetry: &Telemetry,
     mut on_event: impl FnMut(CaptureEvent<'_>),
     mut on_process: impl FnMut(ProcessEvent),
     mut between: impl FnMut() -> ControlFlow<()>,
-) -> libbpf_rs::Result<()> {
-    let mut builder = RingBufferBuilder::new();
-    builder.add(&rings.ring, |bytes| {
-        match record(bytes) {
+) -> io::Result<()> {
+    let mut data = Ring::open(rings.ring.as_fd(), rings.ring.max_entries())?;
+    let mut events = Ring::open(rings.events.as_fd(), rings.events.max_entries())?;
+    let alarm = Alarm::new(&[rings.ring.as_fd(), rings.events.as_fd()])?;
+    let quarter = u64::from(rings.ring.max_entries()) / 4;
+    let mut busy = Instant::now();
+    loop {
+        let records = data.read(BATCH, |bytes| match record(bytes) {
             Record::Event(event) => on_event(event),
             Record::Exec { .. } | Record::Exit { .. } | Record::Malformed => {
                 telemetry.lost("malformed_record", 1)
             }
-        }
-        0
-    })?;
-    builder.add(&rings.events, |bytes| {
-        match record(bytes) {
+        })?;
+        let happened = events.read(BATCH, |bytes| match record(bytes) {
             Record::Exec { pid } => on_process(ProcessEvent::Exec { pid }),
             Record::Exit { pid } => on_process(ProcessEvent::Exited { pid }),
             Record::Event(_) | Record::Malformed => telemetry.lost("malformed_record", 1),
-        }
-        0
-    })?;
-    let ring = builder.build()?;
-    let mut busy = Instant::now();
-    loop {
-        let records = usize::try_from(ring.consume_raw_n(BATCH)).unwrap_or(0);
+        })?;
         if between().is_break() {
             return Ok(());
         }
-        if records > 0 {
+        if records + happened > 0 {
             busy = Instant::now();
         }
-        if records >= BATCH {
+        if records >= BATCH || happened >= BATCH {
             continue;
         }
-        if busy.elapsed() < QUIET {
-            std::thread::sleep(BUSY);
+        let (doing, most, pause) = if busy.elapsed() < QUIET {
+            (reader::NAPPING, quarter, BUSY)
         } else {
-            asleep(rings, 1);
-            // A record that came before the flag was seen makes the ring readable, so that this returns at once.
-            ring.poll_raw(NAP);
-            asleep(rings, 0);
+            (reader::ASLEEP, 0, NAP)
+        };
+        say(rings, doing);
+        // What came before the kernel side saw the flag gave no wake-up.
+        if data.unread() <= most && events.unread() == 0 {
+            alarm.wait(pause);
         }
+        say(rings, reader::AWAKE);
     }
 }
 
-fn asleep(rings: &Rings, flag: u32) {
-    if let Err(error) = rings
-        .reader
-        .update(&0u32.to_ne_bytes(), &flag.to_ne_bytes(), MapFlags::ANY)
+fn say(rings: &Rings, doing: u32) {
+    if let Err(error) =
+        rings
+            .reader
+            .update(&0u32.to_ne_bytes(), &doing.to_ne_bytes(), MapFlags::ANY)
     {
-        tracing::debug!(%error, "the sleep flag was not written; the next look is 100 ms away");
+        tracing::debug!(%error, "the reader's state was not written; the next look is 100 ms away at most");
     }
 }
 

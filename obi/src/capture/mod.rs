@@ -4,3 +4,4 @@ pub mod decode;
 pub mod live;
 pub mod recording;
 pub mod redact;
+pub mod ring;

@@ -67,7 +67,7 @@ impl StreamThread {
     ///
     /// # Errors
     /// The ring cannot be mapped.
-    pub fn run(&self, tee: Option<Tee<'_>>) -> libbpf_rs::Result<()> {
+    pub fn run(&self, tee: Option<Tee<'_>>) -> std::io::Result<()> {
         let shard = Shard::new(0, &self.settings);
         let state = RefCell::new(State {
             shard,

@@ -10,6 +10,8 @@ mod init;
 #[path = "../../../obi/src/attach/kernel_offsets.rs"]
 mod kernel_offsets;
 mod net;
+// The reader of the running agent, under test here too.
+#[path = "../../../obi/src/capture/ring.rs"]
 mod ring;
 
 use std::process::ExitCode;
