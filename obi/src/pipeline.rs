@@ -197,7 +197,6 @@ fn model_line(
         Finding::Clock { monotonic, wall } => sinks.clock(monotonic, wall),
     };
     let second = tick(Duration::from_secs(1));
-    let mut seconds = 0u64;
     loop {
         let open: &Receiver<Message> = if openers.is_full() {
             &crossbeam_channel::never()
@@ -211,9 +210,9 @@ fn model_line(
             },
             recv(openers.done) -> opened => if let Ok(opened) = opened { openers.give_back(opened) },
             recv(second) -> _ => {
-                seconds += 1;
                 publish(&findings, telemetry);
-                if seconds.is_multiple_of(60) && let Some(keeper) = &mut keeper {
+                // At once, because an agent that is killed has no time for it: its successor joins clients that do not ask again for minutes.
+                if let Some(keeper) = &mut keeper {
                     keeper.keep(findings.model.learnt_names());
                 }
             }
