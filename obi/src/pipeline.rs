@@ -33,8 +33,9 @@ use names::Keeper;
 use opening::Openers;
 use shard::Message;
 
-/// Of the stream thread alone: on Linux a priority is a thread's.
-const STREAM_NICE: i32 = -10;
+/// The ring holds a few milliseconds of peak traffic, and a client must be hooked before its first byte: the threads that do this go before what
+/// they watch. They use little; the model, which may use more, does not.
+const URGENT: i32 = -10;
 
 /// Runs the agent until `stop`.
 ///
@@ -103,23 +104,19 @@ pub fn run_with(
         messages,
         process_events: watch.is_none().then_some(process_events),
     };
+    prioritise(URGENT);
     let control = Control::new(kernel, filter, announce, Arc::clone(telemetry))
         .context("cannot start a thread")?;
+    privileges::drop_unused_or_warn();
     let scanning = watch.is_none();
     std::thread::scope(|threads| {
         let control = spawn(threads, "obi-control", move || {
-            privileges::drop_unused_or_warn();
             control_line(control, &happened, &noticed, scanning, telemetry, stop)
         })?;
         let model = spawn(threads, "obi-model", || {
-            privileges::drop_unused_or_warn();
+            prioritise(0);
             model_line(config, &received, sinks, telemetry, stop)
         })?;
-        // The ring holds a few milliseconds of peak traffic: when it is due, this thread goes before what it watches.
-        if let Err(error) = rustix::process::setpriority_process(None, STREAM_NICE) {
-            tracing::debug!(%error, "the stream thread keeps its priority");
-        }
-        privileges::drop_unused_or_warn();
         let streamed = stream.run(tee).context("the data ring cannot be read");
         stop.request();
         drop(stream);
@@ -129,6 +126,13 @@ pub fn run_with(
             .unwrap_or_else(|_| Err(anyhow::anyhow!("the model thread panicked")));
         streamed.and(modelled)
     })
+}
+
+/// Of this thread and those that it starts: on Linux a priority is a thread's.
+fn prioritise(nice: i32) {
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
+        tracing::debug!(%error, nice, "a thread keeps its priority");
+    }
 }
 
 fn spawn<'scope, T: Send + 'scope>(
