@@ -49,9 +49,14 @@ impl World {
             let mut settings = Settings::new(program, world.layout.run().join("agent"))?
                 .flag("--otlp-endpoint", &format!("http://127.0.0.1:{port}"));
             // Our port is not 4317, by which the agent would know that this is gRPC.
-            settings
-                .environment
-                .push(("OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(), "grpc".to_owned()));
+            // One agent sees the topics of all cells, each with names of its own: more series than a node has by default.
+            settings.environment.extend(
+                [
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+                    ("OBI_PROMETHEUS_MAX_SERIES", "100000"),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
             step::say(&format!(
                 "obi run: /metrics on 127.0.0.1:{}",
                 settings.listen
