@@ -32,7 +32,7 @@ const fn stage(name: &'static str, command: &'static str) -> Stage {
 
 const CLIPPY: &str = "cargo clippy --quiet --workspace --all-targets -- -D warnings";
 
-const E2E: &str = "cargo xtask e2e --only golden/franz-go --only golden/sarama --only golden/kafka-go --only golden/confluent \
+const E2E: &str = "cargo xtask e2e --only golden/franz-go --only golden/sarama --only golden/kafka-go --only golden/confluent --only once \
                    --only reconnects --only brokers --only pipelined --only replay --only late --only killed \
                    --only prometheus --only misuse";
 
