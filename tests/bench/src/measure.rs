@@ -11,8 +11,10 @@ use obi_lab::step::say;
 
 use crate::load::{Load, Window};
 
-/// Between a change (agent started or stopped, rate changed) and the window that measures it.
+/// Between a change (agent stopped, rate changed) and the window that measures it.
 const SETTLE: Duration = Duration::from_secs(2);
+/// After the agent's start: for 10 s it looks at every new connection of the node, and for 5 s a topic id waits for its name.
+const LEARN: Duration = Duration::from_secs(13);
 
 pub struct Bench {
     pub load: Load,
@@ -139,7 +141,7 @@ impl Bench {
 
     fn sample(&mut self, rate: i64, agent: Option<&Agent>) -> Result<Sample> {
         self.load.rate(rate)?;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(if agent.is_some() { LEARN } else { SETTLE });
         let before = agent.map(state).transpose()?;
         let client = cpu_seconds(self.load.pid())?;
         self.load.window()?;
