@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::pt_regs;
-use obi_abi::{CallShape, abi, count as counted, direction, role, source, stat};
+use obi_abi::{CallShape, RESULT_AT_SHIFT, abi, count as counted, direction, role, source, stat};
 
 use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskKey};
 use crate::payload::Work;
@@ -219,11 +219,12 @@ fn place_go(task: &mut Task, handle: u64, shape: u8) -> u64 {
     place
 }
 
-/// Return of a hooked function: at a RET instruction, or (`popped` = 8) after it.
+/// Return of a hooked function: at a RET instruction, (`popped` = 8) after it, or in a deferred call.
 #[inline(always)]
 pub fn leave(ctx: *mut c_void, popped: u64) {
     count(stat::HITS_CALL);
-    let index = read::cookie(ctx) as u8;
+    let cookie = read::cookie(ctx);
+    let index = cookie as u8;
     let Some(shape) = shape(index) else { return };
     let pid_tgid = read::pid_tgid();
     let key = task_key(shape, || read::register_of(ctx, shape.task), pid_tgid);
@@ -245,7 +246,10 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     };
     task.depth = found;
     let call = call(task, found);
-    let result = read::register_of(ctx, shape.result);
+    let result = match cookie >> RESULT_AT_SHIFT {
+        0 => read::register_of(ctx, shape.result),
+        at => read::user::<u64>(read::context::<SP>(ctx).wrapping_add(at)).unwrap_or(0),
+    };
     let moved = if call.count == counted::POINTER {
         if result as i32 == 1 {
             read::user::<u64>(call.count_at).unwrap_or(0)

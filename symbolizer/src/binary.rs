@@ -146,6 +146,17 @@ impl Binary {
         ))
     }
 
+    /// The RET instructions of a Go function, each with the deferred calls before it.
+    pub fn exits(&self, function: &Function) -> Option<Vec<code::Exit>> {
+        let bytes = self.code(function)?;
+        Some(code::exits(self.elf.machine, &bytes, function.address))
+    }
+
+    /// The first cheap probe site of a Go function, behind its stack check; `None` when there is none before the function does more.
+    pub fn shallow_site(&self, function: &Function) -> Option<code::Shallow> {
+        code::shallow_site(self.elf.machine, &self.code(function)?, function.address)
+    }
+
     /// The cheapest probe site behind the call instruction at `call` in `function`, which only that call leads to and
     /// at which `keep` is as the callee left it.
     pub fn site_behind_call(

@@ -47,6 +47,24 @@ pub struct Site {
     pub cost: Cost,
 }
 
+/// A RET of a Go function and the straight run of code that leads to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    pub address: u64,
+    /// Calls through a register in that run: the deferred calls, in the reverse order of their `defer` statements.
+    pub deferred: usize,
+    /// The first result is loaded from here behind the last of them: bytes above the stack pointer.
+    pub result_at: Option<u32>,
+}
+
+/// A cheap probe site near a function's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shallow {
+    pub address: u64,
+    /// How many bytes the stack pointer is below the return address.
+    pub below: u32,
+}
+
 /// What decoding a whole function shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
@@ -90,6 +108,20 @@ pub(crate) fn entry_site(
             address,
             cost: Cost::SingleStepped,
         },
+    }
+}
+
+pub(crate) fn exits(machine: Machine, bytes: &[u8], address: u64) -> Vec<Exit> {
+    match machine {
+        Machine::X86_64 => x86::exits::exits(bytes, address),
+        Machine::Aarch64 => Vec::new(),
+    }
+}
+
+pub(crate) fn shallow_site(machine: Machine, bytes: &[u8], address: u64) -> Option<Shallow> {
+    match machine {
+        Machine::X86_64 => x86::exits::shallow_site(bytes, address),
+        Machine::Aarch64 => None,
     }
 }
 

@@ -77,9 +77,24 @@ pub enum Returns {
     /// C: a uretprobe at `function` (file offset of the true entry); `sites` are its RET instructions for targets where a uretprobe is not
     /// safe (empty when disassembly was not certain).
     Uretprobe { function: u64, sites: Vec<u64> },
-    /// File offsets at one of which every call passes when it is done, the result register intact: the RET
-    /// instructions of a Go function; in C the instructions behind a hooked `call`. Safe for every target.
-    Sites(Vec<u64>),
+    /// At one of these every call passes when it is done: RET instructions and deferred calls of a Go function; in C the instructions
+    /// behind a hooked `call`. Safe for every target.
+    Sites(Vec<ReturnSite>),
+}
+
+/// Where a call is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnSite {
+    /// File offset.
+    pub at: u64,
+    /// The result stands this many bytes above the stack pointer; 0 = in the result register.
+    pub stack: u16,
+}
+
+impl ReturnSite {
+    pub fn in_register(at: u64) -> ReturnSite {
+        ReturnSite { at, stack: 0 }
+    }
 }
 
 /// A hook that is not possible.

@@ -12,7 +12,7 @@ use synthetic::{
     DATA, EXECUTE, FUNCTIONS, Header, Image, MODULES, READ, RODATA, TEXT, WRITE, build_info,
     go_program, good_info, good_table, pclntab,
 };
-use tls_hooks::{HookPlan, Returns, Scope, plan};
+use tls_hooks::{HookPlan, ReturnSite, Returns, Scope, plan};
 
 /// Asks everything that can be asked.
 fn ask(bytes: &[u8]) -> Result<HookPlan, Error> {
@@ -66,12 +66,12 @@ fn the_synthetic_program_is_a_good_one() {
             (
                 "crypto/tls.(*Conn).Read",
                 text + 32 + 11,
-                Returns::Sites(vec![text + 32 + 13])
+                Returns::Sites(vec![ReturnSite::in_register(text + 32 + 13)])
             ),
             (
                 "crypto/tls.(*Conn).Write",
                 text + 64 + 11,
-                Returns::Sites(vec![text + 64 + 13])
+                Returns::Sites(vec![ReturnSite::in_register(text + 64 + 13)])
             ),
             ("crypto/tls.(*Conn).Close", text + 11, Returns::None),
         ]

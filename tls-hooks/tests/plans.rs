@@ -8,7 +8,7 @@ use std::path::Path;
 
 use support::{fixture, go_versions, objdump};
 use symbolizer::Binary;
-use tls_hooks::{Hook, HookPlan, Returns, Scope, plan};
+use tls_hooks::{Hook, HookPlan, ReturnSite, Returns, Scope, plan};
 
 fn plan_of(name: &str) -> HookPlan {
     plan(&Binary::open(&fixture(name)).unwrap())
@@ -58,7 +58,16 @@ fn text_of(name: &str, exact: bool) -> String {
         } = hook;
         let returns = match returns {
             Returns::None => "-".to_owned(),
-            Returns::Sites(sites) => format!("[{}]", list(sites)),
+            Returns::Sites(sites) => {
+                let text = |site: &ReturnSite| match site.stack {
+                    0 => show(site.at),
+                    stack => format!("{} rsp+{stack:#x}", show(site.at)),
+                };
+                format!(
+                    "[{}]",
+                    sites.iter().map(text).collect::<Vec<_>>().join(", ")
+                )
+            }
             Returns::Uretprobe { function, sites } => {
                 format!("uretprobe {} or [{}]", show(*function), list(sites))
             }

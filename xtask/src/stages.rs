@@ -165,8 +165,12 @@ fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
 }
 
 /// Reads `test result: ok. 3 passed; 1 failed; ...` and `3 passed, 1 failed`.
+/// What a line says about tests. An indented one is part of a sum that follows.
 fn tally_of(line: &str) -> Option<Tally> {
-    let line = line.trim();
+    let line = line.trim_end();
+    if line.starts_with(' ') {
+        return None;
+    }
     let counts = match line.strip_prefix("test result:") {
         Some(rest) => rest.split_once(". ")?.1,
         None => line,
@@ -198,6 +202,7 @@ mod tests {
                 Some((3, 2)),
             ),
             ("59 passed, 1 failed", Some((59, 1))),
+            ("  33 passed, 0 failed", None),
             ("59 passed", None),
             ("3 failed, 1 passed", None),
             ("running 4 tests", None),

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
+use obi_abi::RESULT_AT_SHIFT;
 use tls_hooks::{Hook, Returns};
 
 use crate::discovery::process::ReturnProbe;
@@ -163,9 +164,10 @@ fn groups(hooks: &[(&Hook, u64)], safety: ReturnProbe) -> Result<Groups, String>
         groups.entries.push(hook.entry, *cookie);
         match &hook.returns {
             Returns::None => {}
-            Returns::Sites(sites) => sites
-                .iter()
-                .for_each(|site| groups.returns.push(*site, *cookie)),
+            Returns::Sites(sites) => sites.iter().for_each(|site| {
+                let stack = u64::from(site.stack) << RESULT_AT_SHIFT;
+                groups.returns.push(site.at, *cookie | stack);
+            }),
             Returns::Uretprobe { function, .. } if safety == ReturnProbe::Safe => {
                 groups.uretprobes.push(*function, *cookie)
             }

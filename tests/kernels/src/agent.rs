@@ -12,7 +12,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
-use obi_abi::{CallShape, RecordHeader, Settings};
+use obi_abi::{CallShape, RESULT_AT_SHIFT, RecordHeader, Settings};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -26,11 +26,18 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
-/// A site to attach: offset in the file, index of the shape.
+/// A site to attach: offset in the file, index of the shape, where the result stands on the stack (0: in the register).
 #[derive(Clone, Copy)]
 pub struct Site {
     pub offset: usize,
     pub shape: u8,
+    pub stack: u16,
+}
+
+impl Site {
+    fn cookie(&self) -> u64 {
+        u64::from(self.shape) | u64::from(self.stack) << RESULT_AT_SHIFT
+    }
 }
 
 pub struct Agent {
@@ -140,7 +147,7 @@ impl Agent {
         if self.multi {
             let opts = UprobeMultiOpts {
                 offsets: sites.iter().map(|s| s.offset).collect(),
-                cookies: sites.iter().map(|s| u64::from(s.shape)).collect(),
+                cookies: sites.iter().map(Site::cookie).collect(),
                 retprobe,
                 ..Default::default()
             };
@@ -151,7 +158,7 @@ impl Agent {
         } else {
             for site in sites {
                 let opts = UprobeOpts {
-                    cookie: u64::from(site.shape),
+                    cookie: site.cookie(),
                     retprobe,
                     ..Default::default()
                 };

@@ -41,6 +41,23 @@ global_asm!(
     "pop rbp",
     "hook_go_ret:",
     "ret",
+    // Go with a deferred call: while that runs, the result stands in a slot of this frame.
+    ".globl hook_go_deferring",
+    "hook_go_deferring:",
+    "push rbp",
+    "sub rsp, 24",
+    "mov [rsp + 16], r8",
+    "xor eax, eax",
+    "call hook_go_deferred",
+    "mov rax, [rsp + 16]",
+    "add rsp, 24",
+    "pop rbp",
+    "ret",
+    ".globl hook_go_deferred",
+    "hook_go_deferred:",
+    "push rbp",
+    "pop rbp",
+    "ret",
     // Two arguments and nothing inside: SSL_set_fd, SSL_free.
     ".globl hook_set_fd",
     "hook_set_fd:",
@@ -96,6 +113,8 @@ unsafe extern "C" {
     fn hook_inner_ret();
     fn hook_go();
     fn hook_go_ret();
+    fn hook_go_deferring();
+    fn hook_go_deferred();
     fn hook_set_fd(handle: u64, fd: i32);
     fn hook_free(handle: u64);
 }
@@ -129,21 +148,37 @@ pub fn call(
     }
 }
 
-/// Calls the Go hook on goroutine `g`.
-pub fn call_go(g: u64, handle: u64, data: &[u8], result: i64) {
-    // SAFETY: the hook touches only rax, and the stack below its own frame; rbx and r14 are put back.
-    unsafe {
-        asm!(
-            "push rbx", "push r14",
-            "mov rbx, rsi", "mov r14, rdx",
-            "call {hook}",
-            "pop r14", "pop rbx",
-            hook = sym hook_go, in("rsi") data.as_ptr(), in("rdx") g,
-            inout("rax") handle => _, inout("rcx") data.len() => _, in("r8") result,
-            clobber_abi("C"),
-        );
-    }
+/// A function with Go's calling convention.
+macro_rules! go_call {
+    ($(#[$doc:meta])* $name:ident, $hook:ident) => {
+        $(#[$doc])*
+        pub fn $name(g: u64, handle: u64, data: &[u8], result: i64) {
+            // SAFETY: the hook touches only rax, and the stack below its own frame; rbx and r14 are put back.
+            unsafe {
+                asm!(
+                    "push rbx", "push r14",
+                    "mov rbx, rsi", "mov r14, rdx",
+                    "call {hook}",
+                    "pop r14", "pop rbx",
+                    hook = sym $hook, in("rsi") data.as_ptr(), in("rdx") g,
+                    inout("rax") handle => _, inout("rcx") data.len() => _, in("r8") result,
+                    clobber_abi("C"),
+                );
+            }
+        }
+    };
 }
+
+go_call!(
+    /// Calls the Go hook on goroutine `g`.
+    call_go,
+    hook_go
+);
+go_call!(
+    /// The same, with the return caught in a deferred call.
+    call_go_deferring,
+    hook_go_deferring
+);
 
 pub fn set_fd(handle: u64, fd: i32) {
     // SAFETY: does nothing but to be hooked.
@@ -162,6 +197,7 @@ pub enum Function {
     Inner,
     Jump,
     Go,
+    GoDeferring,
     SetFd,
     Free,
 }
@@ -189,17 +225,28 @@ pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
                 hook_go as *const () as usize,
                 Some(hook_go_ret as *const () as usize),
             ),
+            Function::GoDeferring => (
+                hook_go_deferring as *const () as usize,
+                Some(hook_go_deferred as *const () as usize),
+            ),
             Function::SetFd => (hook_set_fd as *const () as usize, None),
             Function::Free => (hook_free as *const () as usize, None),
         };
         entries.push(Site {
             offset: file_offset(entry)?,
             shape,
+            stack: 0,
         });
         if let Some(ret) = ret {
             returns.push(Site {
                 offset: file_offset(ret)?,
                 shape,
+                // The slot, and the return address below it.
+                stack: if function == Function::GoDeferring {
+                    16 + 8
+                } else {
+                    0
+                },
             });
         }
     }

@@ -1,16 +1,17 @@
 //! Go crypto/tls: `(*Conn).Read`, `Write` and `Close` of Go 1.18 to 1.26, stripped or not.
 //!
-//! ABIInternal on amd64: receiver in rax, slice pointer in rbx, length in rcx, g in r14; results n in rax. Returns
-//! are caught at the RET instructions: a uretprobe breaks when the stack is copied. The socket is read from the
-//! connection: interface data word, netFD, Sysfd.
+//! ABIInternal on amd64: receiver in rax, slice pointer in rbx, length in rcx, g in r14; results n in rax. A uretprobe breaks when the
+//! stack is copied, and a probe on a RET is single-stepped. Returns are caught in the deferred unlock, where n stands in a
+//! slot of the caller's frame, and at the RETs that it does not lead to. The socket is read from the connection: interface data word,
+//! netFD, Sysfd.
 
 use obi_abi::{CallShape, NO_REG, abi, count, role, source};
-use symbolizer::code::{Convention, Register};
+use symbolizer::code::{Convention, Exit, Register};
 use symbolizer::{Binary, Function, Go, Machine};
 
 use crate::facts::Facts;
 use crate::registers::word;
-use crate::{Hook, HookPlan, Refusal, Returns};
+use crate::{Hook, HookPlan, Refusal, ReturnSite, Returns};
 
 const LIBRARY: &str = "go_crypto_tls";
 /// Go versions whose calling convention and tables were checked (1.N).
@@ -19,20 +20,36 @@ const SUPPORTED: std::ops::RangeInclusive<u32> = 18..=26;
 struct Call {
     name: &'static str,
     role: u8,
+    /// The deferred unlock, by its name since Go 1.21 and before.
+    unlock: [&'static str; 2],
+    /// Deferred calls on every way out that has taken the lock; the unlock is the first to run.
+    deferred: usize,
 }
 
 const CALLS: [Call; 3] = [
     Call {
         name: "crypto/tls.(*Conn).Read",
         role: role::READ,
+        unlock: [
+            "crypto/tls.(*Conn).Read.deferwrap1",
+            "crypto/tls.(*Conn).Read.func1",
+        ],
+        deferred: 1,
     },
     Call {
         name: "crypto/tls.(*Conn).Write",
         role: role::WRITE,
+        unlock: [
+            "crypto/tls.(*Conn).Write.deferwrap2",
+            "crypto/tls.(*Conn).Write.func2",
+        ],
+        deferred: 2,
     },
     Call {
         name: "crypto/tls.(*Conn).Close",
         role: role::FREE,
+        unlock: [""; 2],
+        deferred: 0,
     },
 ];
 
@@ -82,7 +99,7 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     let descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
     for (call, function) in CALLS.iter().zip(found) {
         match function {
-            Some(function) => match hook(facts.binary, descriptor, call, &function) {
+            Some(function) => match hook(facts.binary, go, descriptor, call, &function) {
                 Some(hook) => plan.hooks.push(hook),
                 None => refuse(
                     plan,
@@ -103,7 +120,13 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
 }
 
-fn hook(binary: &Binary, descriptor: Descriptor, call: &Call, function: &Function) -> Option<Hook> {
+fn hook(
+    binary: &Binary,
+    go: &Go<'_>,
+    descriptor: Descriptor,
+    call: &Call,
+    function: &Function,
+) -> Option<Hook> {
     let end = call.role == role::FREE;
     let args: &[Register] = if end {
         &[Register::Rax, Register::R14]
@@ -119,12 +142,15 @@ fn hook(binary: &Binary, descriptor: Descriptor, call: &Call, function: &Functio
         if !body.whole || body.returns.is_empty() {
             return None;
         }
-        Returns::Sites(
-            body.returns
+        let sites = match deferred(binary, go, call, function) {
+            Some(sites) => sites,
+            None => body
+                .returns
                 .iter()
-                .map(|site| binary.file_offset(*site))
+                .map(|ret| Some(ReturnSite::in_register(binary.file_offset(*ret)?)))
                 .collect::<Option<_>>()?,
-        )
+        };
+        Returns::Sites(sites)
     };
     let shape = CallShape {
         role: call.role,
@@ -148,6 +174,35 @@ fn hook(binary: &Binary, descriptor: Descriptor, call: &Call, function: &Functio
         entry,
         returns,
     })
+}
+
+/// The deferred unlock, and the RETs that do not stand behind it. `None` when the code is not as expected: then the RETs are all there is.
+fn deferred(
+    binary: &Binary,
+    go: &Go<'_>,
+    call: &Call,
+    function: &Function,
+) -> Option<Vec<ReturnSite>> {
+    let unlock = go.functions(&call.unlock).into_iter().flatten().next()?;
+    let site = binary.shallow_site(&unlock)?;
+    let (behind, others): (Vec<Exit>, Vec<Exit>) = binary
+        .exits(function)?
+        .into_iter()
+        .partition(|exit| exit.deferred == call.deferred && exit.result_at.is_some());
+    let slot = behind.first()?.result_at?;
+    if behind.iter().any(|exit| exit.result_at != Some(slot)) {
+        return None;
+    }
+    // Below the caller's stack pointer stand the return address and what the unlock took by then.
+    let stack = slot.checked_add(site.below)?.checked_add(8)?;
+    let mut sites = vec![ReturnSite {
+        at: binary.file_offset(site.address)?,
+        stack: u16::try_from(stack).ok()?,
+    }];
+    for exit in others {
+        sites.push(ReturnSite::in_register(binary.file_offset(exit.address)?));
+    }
+    Some(sites)
 }
 
 /// How a descriptor is read from a `*tls.Conn`, and the itab that its `conn` must hold for that.

@@ -455,6 +455,27 @@ pub fn go_calls(object: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// A return caught in a deferred call: the result is read from the caller's frame; 0 and errors give nothing.
+pub fn go_deferred(object: &[u8]) -> Result<()> {
+    let functions = [(Function::GoDeferring, GO_READ)];
+    let agent = agent(object, &functions, false, whole(), None)?;
+    let data = pattern(40_000, 17);
+    for result in [30_000, 0, -1, 40_000] {
+        hooks::call_go_deferring(0xc000_0010, 0xc000_1000, &data, result);
+    }
+    let records = agent.drain()?;
+    let conn = only(&records)?;
+    ensure!(
+        stream(&records, conn, direction::READ)? == [&data[..30_000], &data[..]].concat(),
+        "bytes differ"
+    );
+    ensure!(
+        agent.stat(stat::LOST_UNPAIRED)? == 0,
+        "a return found no entry"
+    );
+    Ok(())
+}
+
 /// Over the limit of one call: the first bytes, then one gap of the rest; the stream's position holds.
 pub fn over_the_limit(object: &[u8]) -> Result<()> {
     let settings = Settings {

@@ -24,6 +24,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("calls: jump", calls::jump),
     ("calls: missed return", calls::missed_return),
     ("calls: goroutines", calls::go_calls),
+    ("calls: deferred", calls::go_deferred),
     ("calls: over the limit", calls::over_the_limit),
     ("calls: largest", calls::largest_call),
     ("handles: set_fd", handles::set_fd),

@@ -9,7 +9,7 @@ use symbolizer::code::{Body, Register};
 use symbolizer::{Binary, Function};
 
 use super::{TRANSFERS, Transfer, shape};
-use crate::{Hook, Returns};
+use crate::{Hook, ReturnSite, Returns};
 
 pub(super) const NAMES: [&str; 2] = ["ssl_read_internal", "ssl_write_internal"];
 
@@ -84,7 +84,9 @@ pub(super) fn on_call(
     count: Register,
 ) -> Option<Hook> {
     let site = binary.site_behind_call(function, call, &[Register::Rax])?;
-    let returns = Returns::Sites(vec![binary.file_offset(site.address)?]);
+    let returns = Returns::Sites(vec![ReturnSite::in_register(
+        binary.file_offset(site.address)?,
+    )]);
     Some(Hook {
         name,
         shape: shape(role, Some(count)),
