@@ -33,6 +33,8 @@ pub struct StreamStage {
     /// When to look at a connection again; entries may be early.
     schedule: BinaryHeap<Reverse<(Nanos, ConnectionId)>>,
     clock: Nanos,
+    /// Last event of a connection without a verdict.
+    undecided: Nanos,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl StreamStage {
             connections: HashMap::new(),
             schedule: BinaryHeap::new(),
             clock: 0,
+            undecided: 0,
         }
     }
 
@@ -100,6 +103,9 @@ impl StreamStage {
                 if let Some(entry) = self.entry(connection, pid, source, Some(0)) {
                     entry.connection.last_event = time;
                     entry.connection.bind(peer, time, facts);
+                    if entry.connection.role == Role::Undecided {
+                        self.undecided = self.undecided.max(time);
+                    }
                 }
             }
             CaptureEvent::Data {
@@ -172,6 +178,11 @@ impl StreamStage {
     /// Event time so far: `up_to` of [`crate::Merge::push`].
     pub fn clock(&self) -> Nanos {
         self.clock
+    }
+
+    /// Last event of a connection without a verdict: the kernel side copies all of it until there is one.
+    pub fn undecided(&self) -> Nanos {
+        self.undecided
     }
 
     pub fn losses(&self) -> &Losses {
@@ -304,6 +315,9 @@ impl StreamStage {
         let new = piece.len();
         if new > 0 {
             entry.connection.data(direction, piece, &mut out);
+        }
+        if entry.connection.role == Role::Undecided {
+            self.undecided = self.undecided.max(ended);
         }
         self.schedule(id);
         self.say_gap(id, ended, next, GapReason::RingFull, missing, facts);

@@ -64,6 +64,27 @@ fn verdict(protocol: Protocol, copy: Copy) -> Verdict {
 }
 
 #[test]
+fn a_connection_is_undecided_until_its_verdict() {
+    let mut talk = Talk::new(1);
+    produce(&mut talk, 1, 1);
+    let mut stage = StreamStage::new(&Settings::default());
+    let (mut facts, mut verdicts) = (Vec::new(), Vec::new());
+    let mut before = 0;
+    for event in &talk.events {
+        stage.event(&event.event(), &mut facts, &mut verdicts);
+        let undecided = if verdicts.is_empty() {
+            stage.clock()
+        } else {
+            before
+        };
+        assert_eq!(stage.undecided(), undecided);
+        before = undecided;
+    }
+    assert_eq!(verdicts.len(), 1);
+    assert!(0 < before && before < stage.clock());
+}
+
+#[test]
 fn the_first_request_makes_the_verdict() {
     let mut talk = Talk::new(1);
     talk.greet();

@@ -16,7 +16,7 @@ use kafka_analyzer::capture::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::shard::{Message, Shard};
-use crate::capture::live::{self, Rings};
+use crate::capture::live::{self, Pace, Rings};
 use crate::discovery::control::{Announcement, Notice};
 use crate::discovery::events::ProcessEvent;
 use crate::discovery::filter::Filter;
@@ -27,6 +27,8 @@ use crate::telemetry::Telemetry;
 /// A call may block this long between an attach and its return.
 const UNDER_WAY: Nanos = 30_000_000_000;
 const SECOND: Nanos = 1_000_000_000;
+/// A connection without a verdict that says nothing for this long is in no hurry.
+const UNDECIDED: Nanos = 50_000_000;
 /// Messages that may wait for a model thread that is behind, before facts are dropped.
 const WAITING: usize = 64;
 /// Processes remembered as announced.
@@ -200,7 +202,7 @@ impl StreamThread {
         }
     }
 
-    fn between(&self, state: &mut State<'_>) -> ControlFlow<()> {
+    fn between(&self, state: &mut State<'_>) -> ControlFlow<(), Pace> {
         self.take_announcements(state);
         let now = monotonic();
         if now.saturating_sub(state.second) >= SECOND {
@@ -217,10 +219,14 @@ impl StreamThread {
         }
         self.send(state);
         if self.stop.requested() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+            return ControlFlow::Break(());
         }
+        let undecided = now.saturating_sub(state.shard.stage().undecided());
+        ControlFlow::Continue(if undecided < UNDECIDED {
+            Pace::Eager
+        } else {
+            Pace::Steady
+        })
     }
 
     fn each_second(&self, state: &mut State<'_>, now: Nanos) {
