@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender};
 use kafka_analyzer::capture::{ConnectionId, Pid, ProcessInfo, Protocol, Source};
 use std::net::SocketAddr;
 
+use super::connections::Connections;
 use super::events::ProcessEvent;
 use super::files::{Files, KnownFile, Look, Looked, Urgency};
 use super::filter::Filter;
@@ -29,8 +30,6 @@ use crate::telemetry::Telemetry;
 /// An attach takes 10 ms. A process that merely loads a TLS library may be one of a hundred short ones: it is hooked once it has lived this
 /// long, and never keeps a process with a Kafka client waiting.
 const DEFER_MS: u64 = 20;
-/// Connections looked at of one process.
-const CONNECTIONS: usize = 256;
 
 /// What the stream thread learns.
 #[derive(Clone, Debug)]
@@ -65,6 +64,7 @@ pub struct Control {
     filter: Filter,
     files: Files,
     targets: Targets,
+    connections: Connections,
     attached: BTreeMap<Place, (Arc<KnownFile>, Attached)>,
     /// Hooks for processes without a client library, and when they are due.
     deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
@@ -91,6 +91,7 @@ impl Control {
             targets: Targets::new(filter.chooses_processes()),
             filter,
             files: Files::start(&proc_root)?,
+            connections: Connections::new(&proc_root),
             attached: BTreeMap::new(),
             deferred: VecDeque::new(),
             chosen: HashMap::new(),
@@ -113,14 +114,14 @@ impl Control {
     /// All processes there are. Finds what began before the agent, what events missed, and new connections.
     pub fn scan(&mut self) {
         let pids = process::pids(&self.proc_root);
-        for pid in &pids {
-            if self.is_chosen(*pid) {
-                for mapping in process::mappings(&self.proc_root, *pid) {
-                    self.mapped(*pid, &mapping, Urgency::Later);
-                }
-                self.look_at_connections(*pid);
+        let mut chosen = pids.clone();
+        chosen.retain(|pid| self.is_chosen(*pid));
+        for pid in &chosen {
+            for mapping in process::mappings(&self.proc_root, *pid) {
+                self.mapped(*pid, &mapping, Urgency::Later);
             }
         }
+        self.look_at_connections(&chosen);
         for pid in self.targets.pids() {
             if !pids.contains(&pid) {
                 self.gone(pid);
@@ -212,9 +213,7 @@ impl Control {
 
     /// Once a second: new connections of followed processes, processes to let go, hooks on system calls, tables.
     pub fn tick(&mut self) {
-        for pid in self.targets.pids() {
-            self.look_at_connections(pid);
-        }
+        self.look_at_connections(&self.targets.pids());
         let mut actions = Vec::new();
         self.targets.tick(self.now(), &mut actions);
         self.carry_out(actions);
@@ -268,13 +267,12 @@ impl Control {
         self.carry_out(actions);
     }
 
-    fn look_at_connections(&mut self, pid: Pid) {
+    fn look_at_connections(&mut self, pids: &[Pid]) {
         let mut actions = Vec::new();
         let now = self.now();
-        for connection in process::connections(&self.proc_root, pid, CONNECTIONS) {
-            if self.filter.peer(Some(connection.peer)) {
-                self.targets
-                    .connected(pid, connection.peer, now, &mut actions);
+        for (pid, peer) in self.connections.new_ones(pids) {
+            if self.filter.peer(Some(peer)) {
+                self.targets.connected(pid, peer, now, &mut actions);
             }
         }
         self.carry_out(actions);
@@ -295,6 +293,7 @@ impl Control {
     fn gone(&mut self, pid: Pid) {
         self.chosen.remove(&pid);
         self.files.forget(pid);
+        self.connections.forget(pid);
         let mut actions = Vec::new();
         self.targets.gone(pid, &mut actions);
         self.carry_out(actions);

@@ -1,7 +1,9 @@
 //! Which processes are Kafka clients. In: `/proc` and process events; out: hooks on the kernel.
 //!
-//! [`events`] says what happens, [`process`] reads one process, [`files`] looks into what it maps, [`targets`] decides, [`control`] carries out.
+//! [`events`] says what happens, [`process`] reads one process, [`connections`] finds whom it
+//! talks to, [`files`] looks into what it maps, [`targets`] decides, [`control`] carries out.
 
+pub mod connections;
 pub mod control;
 pub mod events;
 pub mod files;

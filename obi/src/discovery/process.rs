@@ -1,15 +1,14 @@
 //! One process as `/proc` shows it. In: a pid; out: its executable mappings (as open files), what makes a uretprobe unsafe in
-//! it, its TCP connections. A process that vanishes while being read is `None` or an empty list, never an error.
+//! it. A process that vanishes while being read is `None` or an empty list, never an error.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use kafka_analyzer::capture::Pid;
-use procfs::process::{FDTarget, MMPermissions, MMapPath, Process};
+use procfs::process::{MMPermissions, MMapPath, Process};
 
 /// Identity of a file's content as far as `stat` can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,60 +172,9 @@ fn return_probe_of(status: &str) -> ReturnProbe {
     }
 }
 
-/// One TCP connection of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Connection {
-    pub local: SocketAddr,
-    pub peer: SocketAddr,
-}
-
-/// Established TCP connections that the process holds a descriptor of, at most `cap`.
-pub fn connections(proc_root: &Path, pid: Pid, cap: usize) -> Vec<Connection> {
-    let Some(process) = process(proc_root, pid) else {
-        return Vec::new();
-    };
-    let Ok(descriptors) = process.fd() else {
-        return Vec::new();
-    };
-    let inodes: HashSet<u64> = descriptors
-        .filter_map(|fd| match fd.ok()?.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
-    if inodes.is_empty() {
-        return Vec::new();
-    }
-    let tables = [process.tcp(), process.tcp6()];
-    tables
-        .into_iter()
-        .flat_map(Result::unwrap_or_default)
-        .filter(|entry| {
-            entry.state == procfs::net::TcpState::Established && inodes.contains(&entry.inode)
-        })
-        .map(|entry| Connection {
-            local: plain(entry.local_address),
-            peer: plain(entry.remote_address),
-        })
-        .take(cap)
-        .collect()
-}
-
-/// An IPv4 address inside IPv6 is shown as what it is.
-fn plain(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => SocketAddr::new(IpAddr::V4(v4), address.port()),
-            None => address,
-        },
-        IpAddr::V4(_) => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
 
     fn root() -> &'static Path {
         Path::new("/proc")
@@ -258,7 +206,6 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         assert_eq!(mappings(root(), child.id()), []);
-        assert_eq!(connections(root(), child.id(), 10), []);
         assert_eq!(exe(root(), child.id()), None);
     }
 
@@ -282,22 +229,6 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(opened, expected);
-    }
-
-    #[test]
-    fn established_connections_have_both_ends() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let wanted = Connection {
-            local: client.local_addr().unwrap(),
-            peer: client.peer_addr().unwrap(),
-        };
-        assert!(connections(root(), std::process::id(), 10_000).contains(&wanted));
-        assert_eq!(connections(root(), std::process::id(), 0), []);
-        assert_eq!(
-            plain("[::ffff:10.0.0.1]:9092".parse().unwrap()),
-            "10.0.0.1:9092".parse().unwrap()
-        );
     }
 
     #[test]
