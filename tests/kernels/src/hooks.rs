@@ -202,32 +202,24 @@ pub enum Function {
     Free,
 }
 
+fn both(entry: *const (), ret: *const ()) -> (usize, Option<usize>) {
+    (entry as usize, Some(ret as usize))
+}
+
 /// Entries, and RET instructions, with the index of the shape that each has.
 pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
     let mut entries = Vec::new();
     let mut returns = Vec::new();
     for &(function, shape) in functions {
         let (entry, ret): (usize, Option<usize>) = match function {
-            Function::Outer => (
-                hook_outer as *const () as usize,
-                Some(hook_outer_ret as *const () as usize),
-            ),
-            Function::Middle => (
-                hook_middle as *const () as usize,
-                Some(hook_middle_ret as *const () as usize),
-            ),
-            Function::Inner => (
-                hook_inner as *const () as usize,
-                Some(hook_inner_ret as *const () as usize),
-            ),
+            Function::Outer => both(hook_outer as *const (), hook_outer_ret as *const ()),
+            Function::Middle => both(hook_middle as *const (), hook_middle_ret as *const ()),
+            Function::Inner => both(hook_inner as *const (), hook_inner_ret as *const ()),
             Function::Jump => (hook_jump as *const () as usize, None),
-            Function::Go => (
-                hook_go as *const () as usize,
-                Some(hook_go_ret as *const () as usize),
-            ),
-            Function::GoDeferring => (
-                hook_go_deferring as *const () as usize,
-                Some(hook_go_deferred as *const () as usize),
+            Function::Go => both(hook_go as *const (), hook_go_ret as *const ()),
+            Function::GoDeferring => both(
+                hook_go_deferring as *const (),
+                hook_go_deferred as *const (),
             ),
             Function::SetFd => (hook_set_fd as *const () as usize, None),
             Function::Free => (hook_free as *const () as usize, None),
