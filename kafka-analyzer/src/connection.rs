@@ -17,6 +17,7 @@ use crate::fetch_session::FetchSession;
 use crate::losses::Losses;
 use crate::names::Names;
 use crate::observation::Origin;
+use crate::passing::Allowance;
 use crate::pending::Pending;
 use crate::records::Keeping;
 use crate::requests::Requests;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub names: Names,
     /// Bytes of keys, headers and compressed bodies that wait.
     pub kept: usize,
+    /// What may be opened as it passes.
+    pub allowance: Allowance,
     /// Bytes of answers whose request was not captured yet.
     pub parked: usize,
     /// Requests that wait for an answer, and their partitions.
@@ -56,13 +59,8 @@ impl Shared {
     }
 
     pub fn limits(&self) -> Limits {
-        let keep = if self.settings.spans {
-            self.settings.max_message_size
-        } else {
-            0
-        };
         Limits {
-            keep,
+            keep: self.settings.keep(),
             ..Limits::default()
         }
     }
@@ -370,6 +368,8 @@ pub(crate) fn keeping<'a>(
         sampler,
         time: began,
         kept: &mut shared.kept,
+        keep: shared.settings.keep(),
+        allowance: &mut shared.allowance,
         losses: &mut shared.losses,
     };
     (keeping, &mut shared.names)

@@ -18,6 +18,7 @@ mod model;
 mod names;
 pub mod observation;
 mod open;
+mod passing;
 mod pending;
 mod produce;
 mod reassembly;

@@ -94,7 +94,7 @@ impl Model {
     /// Eats the next fact of the merge.
     pub fn fact(&mut self, mut fact: Fact, out: &mut Vec<Observation>) {
         self.advance(fact.known, out);
-        fact.settle();
+        fact.leave_closed();
         let (origin, pid) = (fact.origin, fact.pid);
         match &fact.says {
             Says::Topics(topics) => {
@@ -379,10 +379,23 @@ impl Model {
             .produced(&labels, exchange.acks_all, &produced, out);
         self.progress
             .fetched(&labels, exchange.replica, &fetched, out);
+        for (_, partition) in produced.iter().chain(consumed) {
+            let uncounted = partition
+                .samples
+                .iter()
+                .filter(|sample| sample.is_uncounted());
+            self.losses
+                .add("batch_not_counted", uncounted.count() as u64);
+        }
         if self.settings.spans {
             self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
                 self.spans.fetched(&labels, &exchange, &fetched, out);
+            }
+            let unread = self.spans.take_unread();
+            // A request that was cut by the end of its connection was never whole.
+            if exchange.error != Some("CONNECTION_CLOSED") {
+                self.losses.add("batch_not_opened", unread);
             }
         }
     }

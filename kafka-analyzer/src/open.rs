@@ -44,8 +44,8 @@ impl Fact {
         }
     }
 
-    /// Counts what was not opened by its headers.
-    pub(crate) fn settle(&mut self) {
+    /// Gives up the opening: what is closed is counted by its headers.
+    pub fn leave_closed(&mut self) {
         let Says::Exchange(exchange) = &mut self.says else {
             return;
         };
@@ -65,7 +65,7 @@ impl Fact {
 
 impl Says {
     /// Memory that keys, headers and compressed bodies take.
-    pub(crate) fn held(&self) -> usize {
+    pub fn held(&self) -> usize {
         match self {
             Says::Exchange(exchange) => exchange
                 .produced
@@ -81,6 +81,15 @@ impl Says {
 impl Sample {
     fn is_closed(&self) -> bool {
         matches!(self.content, Content::Compressed(_))
+    }
+
+    /// Its records were not read, and only they would have told how many count: a wrapper of an old message set, or a compacted batch that
+    /// was fetched from its middle. The header gives no more than a lower bound.
+    pub(crate) fn is_uncounted(&self) -> bool {
+        let header = &self.header;
+        let dense = i64::from(header.last_offset_delta) + 1 == i64::from(header.records_count);
+        let unread = matches!(self.content, Content::Unread);
+        unread && (header.magic < 2 || (self.from_offset.is_some() && !dense))
     }
 
     /// Offset of the batch's first record, as far as it is known.
@@ -216,11 +225,20 @@ impl Partition {
 
     /// Memory that keys, headers and compressed bodies take.
     pub(crate) fn held(&self) -> usize {
-        let held = |sample: &Sample| match &sample.content {
+        self.samples
+            .iter()
+            .map(|sample| sample.content.held())
+            .sum()
+    }
+}
+
+impl Content {
+    /// Memory that keys, headers or a compressed body take.
+    pub(crate) fn held(&self) -> usize {
+        match self {
             Content::Records(records) => records.iter().map(KeptRecord::held).sum(),
             Content::Compressed(body) => body.len(),
             Content::Unread => 0,
-        };
-        self.samples.iter().map(held).sum()
+        }
     }
 }

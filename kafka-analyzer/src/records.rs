@@ -1,7 +1,8 @@
 //! The record batches of one partition of a message. In: body events; out: counts, sizes, and what is kept for spans.
 //!
 //! Counting mirrors what a consumer hands on: nothing before the fetch offset, no control records, no aborted ones under read_committed, no
-//! batch that the broker cut off at the end. Compressed batches are counted from their header; a few are collected whole, to be opened later.
+//! batch that the broker cut off at the end. Compressed batches are counted from their header; a few are collected whole, to be opened later, and
+//! of these the ones that find no room are opened as they pass.
 
 use std::collections::HashSet;
 
@@ -10,12 +11,13 @@ use kafka_wire::record_batch::{BatchHeader, Codec, Record};
 use crate::capture::Nanos;
 use crate::fact::{Content, KeptRecord, Partition, Sample};
 use crate::losses::Losses;
+use crate::passing::{Allowance, Passing};
 use crate::trace::address::place;
 use crate::trace::sampling::{Sampler, keeps_batch, keeps_record};
 
 /// Records and compressed bodies that wait for an acknowledgement or for the end of their answer, in one stage.
 pub(crate) const KEPT_MOST: usize = 8 << 20;
-/// A compressed body above this is not opened.
+/// A compressed body above this does not wait.
 const BODY_MOST: u32 = 4 << 20;
 /// A record takes at least 7 bytes: length, attributes, two deltas, key, value and headers of one byte each.
 const RECORD_LEAST: u64 = 7;
@@ -28,6 +30,9 @@ pub(crate) struct Keeping<'a> {
     pub time: Nanos,
     /// Bytes kept in the whole stage.
     pub kept: &'a mut usize,
+    /// Bytes of key and headers kept of one record.
+    pub keep: usize,
+    pub allowance: &'a mut Allowance,
     pub losses: &'a mut Losses,
 }
 
@@ -56,6 +61,8 @@ struct Batch {
     seen_bytes: u64,
     level: u32,
     sample: Option<Content>,
+    /// It is opened as it passes.
+    passing: Option<Box<Passing>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +144,7 @@ impl Reading {
             seen_bytes: 0,
             level: 0,
             sample: None,
+            passing: None,
         };
         if counts != Counts::Nothing {
             self.choose(&mut batch, keeping);
@@ -161,16 +169,20 @@ impl Reading {
         if header.codec == Codec::None {
             batch.sample = (chosen && keeping.spans).then(|| Content::Records(Vec::new()));
         } else if chosen || batch.must_open() {
-            batch.sample = Some(
-                if header.body_len > BODY_MOST
-                    || *keeping.kept + header.body_len as usize > KEPT_MOST
-                {
-                    keeping.losses.add("batch_not_opened", 1);
-                    Content::Unread
-                } else {
-                    Content::Compressed(Vec::new())
-                },
-            );
+            let waits = *keeping.kept + header.body_len as usize;
+            if header.body_len <= BODY_MOST && waits <= KEPT_MOST {
+                batch.sample = Some(Content::Compressed(Vec::new()));
+                return;
+            }
+            // For its sizes alone a batch is not worth the stream thread's time.
+            if keeping.spans || batch.must_open() {
+                batch.passing = Passing::new(header, keeping.keep).map(Box::new);
+            }
+            batch.sample = Some(if batch.passing.is_some() {
+                Content::Records(Vec::new())
+            } else {
+                Content::Unread
+            });
         }
     }
 
@@ -204,6 +216,17 @@ impl Reading {
     }
 
     pub fn compressed(&mut self, piece: &[u8], keeping: &mut Keeping<'_>) {
+        if let Some(mut passing) = self.batch.as_mut().and_then(|batch| batch.passing.take()) {
+            let mut allowance = std::mem::take(keeping.allowance);
+            passing.feed(piece, &mut allowance, &mut |record| {
+                self.record(record, keeping)
+            });
+            *keeping.allowance = allowance;
+            if let Some(batch) = &mut self.batch {
+                batch.passing = Some(passing);
+            }
+            return;
+        }
         let Some(Batch {
             sample: Some(Content::Compressed(body)),
             header,
@@ -218,7 +241,33 @@ impl Reading {
         }
     }
 
+    /// Ends the opening of a batch that passes.
+    fn passed(&mut self, complete: bool, keeping: &mut Keeping<'_>) {
+        let Some(passing) = self.batch.as_mut().and_then(|batch| batch.passing.take()) else {
+            return;
+        };
+        let mut allowance = std::mem::take(keeping.allowance);
+        let opened = passing.finish(complete, &mut allowance, &mut |record| {
+            self.record(record, keeping)
+        });
+        *keeping.allowance = allowance;
+        let Some(batch) = &mut self.batch else { return };
+        match opened {
+            Some(bytes) => self.partition.batches.ratios.push((
+                batch.header.codec.name(),
+                bytes as f64 / f64::from(batch.header.body_len.max(1)),
+            )),
+            None => {
+                let content = batch.sample.replace(Content::Unread);
+                *keeping.kept = keeping
+                    .kept
+                    .saturating_sub(content.map_or(0, |content| content.held()));
+            }
+        }
+    }
+
     pub fn batch_end(&mut self, complete: bool, keeping: &mut Keeping<'_>) {
+        self.passed(complete, keeping);
         let Some(mut batch) = self.batch.take() else {
             return;
         };
@@ -241,7 +290,6 @@ impl Reading {
             && (!complete || body.len() != batch.header.body_len as usize)
         {
             *keeping.kept = keeping.kept.saturating_sub(body.len());
-            keeping.losses.add("batch_not_opened", 1);
             batch.sample = Some(Content::Unread);
         }
         // Records that no size is known of: those of a compressed batch, or hidden by a gap.
@@ -253,11 +301,13 @@ impl Reading {
                 .unwrap_or(0)
                 .saturating_sub(batch.seen)
                 .max(unsized_records);
-            let bytes = u64::from(batch.header.body_len).saturating_sub(batch.seen_bytes);
-            self.partition
-                .batches
-                .average
-                .add(bytes / all, unsized_records);
+            let body_len = u64::from(batch.header.body_len);
+            let average = if batch.header.codec == Codec::None {
+                body_len.saturating_sub(batch.seen_bytes) / all
+            } else {
+                body_len / (all + batch.seen)
+            };
+            self.partition.batches.average.add(average, unsized_records);
         }
         if let Some(content) = batch.sample {
             let from_offset = match batch.counts {

@@ -168,6 +168,12 @@ impl Connection {
                 request.event(event, names, session, &mut keeping)
             });
             if out.shared.gather(before, decoder.held()) {
+                if let RequestBody::Produce(produce) = &mut request.body {
+                    let (sampler, shared) = (&mut self.write_sampler, &mut *out.shared);
+                    let (mut ending, _) =
+                        crate::connection::keeping(sampler, request.began, shared);
+                    produce.end_partition(&mut ending);
+                }
                 out.shared.gather(decoder.held(), 0);
                 out.shared.kept = out.shared.kept.saturating_sub(request.held());
                 self.requests.frame = Frame::Skip;

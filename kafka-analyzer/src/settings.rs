@@ -29,6 +29,13 @@ pub struct Settings {
     pub spans: bool,
 }
 
+impl Settings {
+    /// Bytes of key and headers kept of one record.
+    pub(crate) fn keep(&self) -> usize {
+        if self.spans { self.max_message_size } else { 0 }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {

@@ -17,6 +17,7 @@ use crate::losses::Losses;
 use crate::merge::HOLD;
 use crate::names::Names;
 use crate::open::Opening;
+use crate::passing::Allowance;
 use crate::reassembly::Piece;
 use crate::settings::Settings;
 
@@ -60,6 +61,7 @@ impl StreamStage {
                 settings: settings.clone(),
                 names: Names::default(),
                 kept: 0,
+                allowance: Allowance::default(),
                 parked: 0,
                 pending: 0,
                 gathered: 0,
@@ -90,6 +92,7 @@ impl StreamStage {
         };
         let (before, told) = (facts.len(), self.clock.saturating_sub(HOLD));
         self.clock = self.clock.max(time);
+        self.shared.allowance.refill(self.clock);
         self.run_schedule(facts, verdicts);
         match *event {
             CaptureEvent::Opened {
@@ -194,11 +197,7 @@ impl StreamStage {
         let settings = &self.shared.settings;
         Opening {
             spans: settings.spans,
-            keep: if settings.spans {
-                settings.max_message_size
-            } else {
-                0
-            },
+            keep: settings.keep(),
         }
     }
 
@@ -208,9 +207,10 @@ impl StreamStage {
         entries.map(|entry| entry.connection.held()).sum::<usize>() + self.shared.parked
     }
 
-    /// Bytes of keys, headers and compressed bodies that wait for an acknowledgement or the end of an answer; at most 8 MiB.
+    /// Bytes of keys, headers and compressed bodies that wait for an acknowledgement or the end of an answer, at most 8 MiB; and the windows of
+    /// batches that are opened as they pass, at most 12 MiB.
     pub fn kept(&self) -> usize {
-        self.shared.kept
+        self.shared.kept + self.shared.allowance.held()
     }
 
     /// Connections in the table.

@@ -6,7 +6,8 @@ use conversation::messages::{Answered, Named, fetch_request, fetch_response, pro
 use conversation::*;
 use kafka_analyzer::capture::{CaptureEvent, ConnectionId, Direction, Nanos, Source};
 use kafka_analyzer::fact::Says;
-use kafka_analyzer::{Fact, Settings, StreamStage};
+use kafka_analyzer::observation::Observation;
+use kafka_analyzer::{Fact, Model, Settings, StreamStage};
 use kafka_protocol::records::{Compression, Record};
 
 const ORDERS: Named = Named::Name("orders");
@@ -228,5 +229,145 @@ fn nothing_stays_behind() {
                 "{calls} calls, {cut} bytes"
             );
         }
+    }
+}
+
+/// Hardly compressible batches of about 6 MiB, as one partition's records.
+fn large_batches(n: usize, compression: Compression) -> (Vec<u8>, usize) {
+    let mut state = 7_u64;
+    let mut noise = |size: usize| -> String {
+        (0..size)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                char::from(b' ' + (state >> 33) as u8 % 90)
+            })
+            .collect()
+    };
+    let sent: Vec<Record> = (0..8)
+        .map(|i| record(i, &format!("key-{i}"), &noise(MIB * 3 / 4)))
+        .collect();
+    let template = batch(&sent, compression);
+    let mut all = Vec::with_capacity(n * template.len());
+    for i in 0..n {
+        all.extend_from_slice(&(8 * i as i64).to_be_bytes());
+        all.extend_from_slice(&template[8..]);
+    }
+    (all, template.len())
+}
+
+#[test]
+fn batches_that_find_no_room_are_opened_as_they_pass() {
+    let codecs = [
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ];
+    // 54 MiB are within what may be opened at once, 120 MiB are not.
+    for (compression, n, within) in
+        codecs
+            .into_iter()
+            .map(|codec| (codec, 9, true))
+            .chain([(Compression::Lz4, 20, false)])
+    {
+        let (all, wire) = large_batches(n, compression);
+        let answered = [Answered {
+            high_watermark: 1 << 40,
+            records: Some(all.into()),
+            ..Answered::default()
+        }];
+        let answer = response(12, 3, &fetch_response(0, &[(ORDERS, &answered)]));
+        let mut reader = Reader {
+            stage: StreamStage::new(&Settings::default()),
+            facts: Vec::new(),
+            read: 0,
+            clock: 0,
+            most: 0,
+        };
+        let asked = request(
+            1,
+            12,
+            3,
+            Some("app"),
+            &fetch_request((0, -1), 0, &[(ORDERS, &[(0, 0)])]),
+        );
+        reader.data(Direction::Write, 0, &asked);
+        for piece in answer.chunks(16 * 1024) {
+            reader.read(piece);
+            assert!(reader.stage.kept() <= 20 * MIB, "{compression:?}");
+        }
+        assert_eq!((reader.stage.buffered(), reader.stage.kept()), (0, 0));
+        let (mut model, mut out) = (Model::new(&Settings::default()), Vec::new());
+        for mut fact in reader.facts {
+            fact.open(&reader.stage.opening());
+            model.fact(fact, &mut out);
+        }
+        model.finish(&mut out);
+        let fetched = out
+            .iter()
+            .find_map(|found| match found {
+                Observation::Exchange(exchange) => exchange.fetched.first(),
+                _ => None,
+            })
+            .expect("fetched");
+        assert_eq!(fetched.records, 8 * n as u64, "{compression:?}");
+        let sizes = (fetched.batches.exact.count, fetched.batches.average.count);
+        let links = out.iter().find_map(|found| match found {
+            Observation::Span(span) => Some(span.links.len()),
+            _ => None,
+        });
+        let lost = model.losses().get("batch_not_opened");
+        if within {
+            assert_eq!(sizes, (8 * n as u64, 0), "{compression:?}");
+            assert_eq!((links, lost), (Some(8 * n), 0), "{compression:?}");
+            let (_, ratio) = fetched.batches.ratios[0];
+            let plain = (8 * MIB * 3 / 4) as f64;
+            assert!((ratio * wire as f64 / plain - 1.0).abs() < 0.001, "{ratio}");
+        } else {
+            assert_eq!(sizes.0 + sizes.1, 8 * n as u64);
+            assert!((1..n as u64).contains(&lost), "{lost}");
+        }
+    }
+}
+
+#[test]
+fn a_large_batch_that_is_cut_leaves_nothing_behind() {
+    for compression in [Compression::Snappy, Compression::Zstd, Compression::Lz4] {
+        let (all, _) = large_batches(1, compression);
+        let mut talk = Talk::new(1);
+        talk.greet();
+        talk.ask(
+            0,
+            9,
+            3,
+            &produce_request(1, &[(ORDERS, &[(0, all.into())])]),
+        );
+        let mut stage = StreamStage::new(&Settings::default());
+        let (mut facts, mut verdicts) = (Vec::new(), Vec::new());
+        let last = talk.events.len() - 1;
+        for (i, event) in talk.events.iter().enumerate() {
+            let mut event = event.clone();
+            if let Captured::Data { bytes, .. } = &mut event
+                && i == last
+            {
+                bytes.truncate(3 * MIB);
+            }
+            stage.event(&event.event(), &mut facts, &mut verdicts);
+        }
+        assert!(stage.kept() > 0, "{compression:?}");
+        let closed = CaptureEvent::Closed {
+            connection: ConnectionId(1),
+            time: 1 << 40,
+        };
+        stage.event(&closed, &mut facts, &mut verdicts);
+        assert_eq!((stage.kept(), stage.buffered()), (0, 0), "{compression:?}");
+        let (mut model, mut out) = (Model::new(&Settings::default()), Vec::new());
+        for fact in facts {
+            model.fact(fact, &mut out);
+        }
+        model.finish(&mut out);
+        assert_eq!(model.losses().get("batch_not_opened"), 0);
     }
 }

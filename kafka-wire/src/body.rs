@@ -9,7 +9,6 @@ use crate::reader::{Reader, Stop};
 use crate::record_batch::{BatchHeader, Codec, Record};
 use crate::{Segment, TopicRef, api};
 
-mod partial;
 mod records;
 mod stream;
 

@@ -1,15 +1,18 @@
 //! Kafka's compression codecs. In: a batch's compressed body; out: its bytes, never more than a cap.
 //!
-//! Pure Rust decoders. The cap holds while writing, so a bomb costs little more than the cap; what came out before an error stays for
+//! Two ways: [`decompress`] for a body that is at hand, [`Inflater`] for one that passes. Pure Rust decoders. The cap holds while writing, so a bomb costs little more than the cap; what came out before an error stays for
 //! the caller, whose records may still be read. Checksums of frames are not verified: TCP and the broker did that.
 
 use std::io::{self, Read, Write};
 
 use crate::record_batch::Codec;
 
+mod inflate;
 mod lz4;
 mod snappy;
 mod zstd;
+
+pub use inflate::Inflater;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompressionError {
@@ -21,7 +24,7 @@ pub enum CompressionError {
     Corrupt,
 }
 
-type Decompressed = Result<(), CompressionError>;
+pub(crate) type Decompressed = Result<(), CompressionError>;
 
 /// Appends the uncompressed bytes to `out`, at most `cap` of them, and returns how many.
 pub fn decompress(

@@ -1,14 +1,17 @@
 //! Record batches v2 and message sets v0/v1: header facts, records, headers of records.
 //!
-//! In: bytes of one batch's records, uncompressed ([`walk`]); out: [`Record`]s that borrow from them. Finding batches in a stream is
+//! In: bytes of one batch's records, uncompressed ([`walk`], or [`Walker`] as they come); out: [`Record`]s that borrow from them. Finding batches in a stream is
 //! `body`'s work. Checksums are not verified: the broker does it, and the agent must not spend a pass over every byte.
 
 use crate::reader::Reader;
 
 pub(crate) mod fields;
+pub(crate) mod partial;
+mod passing;
 pub(crate) mod prefix;
 mod walk;
 
+pub use passing::Walker;
 pub use walk::{Walked, walk};
 
 /// Codec ids as in the attributes' bits 0–2.

@@ -209,7 +209,7 @@ fn model_line(
         };
         select! {
             recv(open) -> message => match message {
-                Ok(message) => openers.take(message, telemetry),
+                Ok(message) => openers.take(message),
                 Err(_) => break,
             },
             recv(openers.done) -> opened => if let Ok(opened) = opened { openers.give_back(opened) },

@@ -26,8 +26,6 @@ pub struct Telemetry {
     lost: Mutex<BTreeMap<&'static str, u64>>,
     hooks: Mutex<BTreeMap<HookKey, u64>>,
     processes: Mutex<BTreeMap<&'static str, u64>>,
-    cost: Mutex<BTreeMap<String, f64>>,
-    sampled: Mutex<BTreeMap<(String, String), f64>>,
     watched: Mutex<Watched>,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
@@ -80,24 +78,6 @@ impl Telemetry {
 
     pub fn processes(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.processes).clone()
-    }
-
-    /// Replaces `obi_target_cost_seconds_total{service}`.
-    pub fn set_cost(&self, cost: BTreeMap<String, f64>) {
-        *lock(&self.cost) = cost;
-    }
-
-    pub fn cost(&self) -> BTreeMap<String, f64> {
-        lock(&self.cost).clone()
-    }
-
-    /// Sets `obi_sampled_share{service,hook}`, 0..=1.
-    pub fn set_sampled(&self, service: &str, hook: &str, share: f64) {
-        lock(&self.sampled).insert((service.to_owned(), hook.to_owned()), share);
-    }
-
-    pub fn sampled(&self) -> BTreeMap<(String, String), f64> {
-        lock(&self.sampled).clone()
     }
 
     /// Replaces what `obi doctor` is told.

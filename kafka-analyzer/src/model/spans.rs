@@ -40,6 +40,8 @@ const MASK: &str = "***";
 pub(super) struct Spans {
     settings: Settings,
     sampler: Sampler,
+    /// Batches with records that get spans, but could not be read.
+    unread: u64,
 }
 
 /// A record with what its spans need.
@@ -69,7 +71,13 @@ impl Spans {
         Spans {
             settings: settings.clone(),
             sampler: Sampler::new(settings.spans_per_second),
+            unread: 0,
         }
+    }
+
+    /// How many batches were not opened since the last call.
+    pub fn take_unread(&mut self) -> u64 {
+        std::mem::take(&mut self.unread)
     }
 
     /// `send T` of each sampled record, also of refused ones.
@@ -190,9 +198,6 @@ impl Spans {
             return messages;
         };
         for sample in &partition.samples {
-            let Content::Records(records) = &sample.content else {
-                continue;
-            };
             let base_offset = sample.base_offset(partition, is_fetch);
             let of_batch = sample.header.records_count.max(1) as u64;
             let index = partition.index;
@@ -200,6 +205,10 @@ impl Spans {
             if !first.is_none_or(|first| keeps_batch(level, of_batch, index, first)) {
                 continue;
             }
+            let Content::Records(records) = &sample.content else {
+                self.unread += 1;
+                continue;
+            };
             for record in records {
                 let place = place(&sample.header, base_offset, record.offset_delta);
                 if !place.is_none_or(|place| keeps_record(level, of_batch, index, place)) {

@@ -4,9 +4,9 @@
 //! are kept. Damage stays where it is: a gap in a record costs that record, one between records the rest of the batch, one over a batch
 //! header the rest of the field, whose end is known.
 
-use super::partial::{Part, Partial};
 use super::{Event, Limits, Step};
 use crate::reader::{Reader, Stop};
+use crate::record_batch::partial::{Part, Partial};
 use crate::record_batch::prefix::{self, MIN_PREFIX, Prefix};
 use crate::record_batch::{BatchHeader, Codec, fields};
 

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::model::{encode_message, encode_records, record, seen_records, v2_header};
+use crate::passing::inflate;
 use crate::seen::SeenRecord;
 
 pub const ALL: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
@@ -58,12 +59,24 @@ pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Opens with a cap; the result and what came out.
+/// Opens with a cap; the result and what came out. In pieces the same must come out.
 fn open(codec: Codec, bytes: &[u8], cap: usize) -> (Result<usize, CompressionError>, Vec<u8>) {
     let mut out = b"before".to_vec();
     let result = decompress(codec, bytes, cap, &mut out);
     assert!(out.starts_with(b"before"), "what was there stays");
-    (result, out.split_off(6))
+    let out = out.split_off(6);
+    if ALL.contains(&codec) {
+        for split in [1, 100, 1 << 20] {
+            let (passed, pieces) = inflate(codec, bytes, cap, split);
+            assert_eq!(
+                passed.is_ok(),
+                result.is_ok(),
+                "{codec:?} {split}: {passed:?}"
+            );
+            assert!(result.is_err() || pieces == out, "{codec:?} {split}");
+        }
+    }
+    (result, out)
 }
 
 /// Compresses well, but not into nothing.

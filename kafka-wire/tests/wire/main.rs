@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod model;
 mod oracle;
+mod passing;
 mod seeds;
 mod seen;
 mod splits;

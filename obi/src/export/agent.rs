@@ -87,20 +87,6 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
                 .into_iter()
                 .map(|(state, n)| (vec![Label::Word(state)], Value::Gauge(n as f64))),
         ),
-        rows(
-            Id::SampledShare,
-            telemetry
-                .sampled()
-                .into_iter()
-                .map(|((service, hook), n)| (vec![text(&service), text(&hook)], Value::Gauge(n))),
-        ),
-        rows(
-            Id::TargetCost,
-            telemetry
-                .cost()
-                .into_iter()
-                .map(|(service, n)| (vec![text(&service)], Value::CounterF64(n))),
-        ),
         rows(Id::RingBytes, (ring_bytes > 0).then(|| gauge(ring_bytes))),
         rows(
             Id::ProcessCpu,

@@ -33,8 +33,6 @@ pub enum Id {
     UnresolvedTopics,
     Hooks,
     Processes,
-    SampledShare,
-    TargetCost,
     RingBytes,
     ProcessCpu,
     ProcessMemory,
@@ -193,7 +191,7 @@ const fn agent(
 use Kind::{Counter, Gauge, Histogram};
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 32] = [
+pub static CATALOGUE: [Metric; 30] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -468,24 +466,6 @@ pub static CATALOGUE: [Metric; 32] = [
         &["state"],
         "Processes looked at, by what became of them",
         "the number now",
-    ),
-    agent(
-        Id::SampledShare,
-        "obi_sampled_share",
-        Gauge,
-        Unit::One,
-        &["service", "hook"],
-        "Share of calls that a hook sees, 0 to 1; absent for hooks that see all",
-        "the share now",
-    ),
-    agent(
-        Id::TargetCost,
-        "obi_target_cost_seconds_total",
-        Counter,
-        Unit::Seconds,
-        &["service"],
-        "CPU time that hooks cost a service: hits times measured cost of a site, and BPF run time; absent while not measured",
-        "a second of CPU time",
     ),
     agent(
         Id::RingBytes,

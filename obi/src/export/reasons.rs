@@ -151,7 +151,12 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "batch_not_opened",
         Spans,
-        "a compressed batch that was not opened: sizes by average, no spans of its records",
+        "a compressed batch with sampled records that could not be opened (corrupt, more than may be held, or too much at once): no spans of its records",
+    ),
+    (
+        "batch_not_counted",
+        Counts,
+        "a compressed batch that had to be opened to be counted and could not: an old message set, or a compacted batch fetched from its middle",
     ),
     (
         "span_table_full",

@@ -1,28 +1,30 @@
 //! Compressed batches opened beside the model thread. In: messages with facts that wait to be opened; out: the same messages in
 //! the same order, opened.
 //!
-//! The pool is bounded: what finds it full is passed on unopened and counted, because a header without its records is still exact in its
+//! The pool is bounded, in facts and in bytes: what finds it full is passed on unopened, and the model counts it, because a header without its records is still exact in its
 //! counts, while a model thread that waits would lose whole facts.
 
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use kafka_analyzer::fact::{Content, Says};
+use kafka_analyzer::fact::Says;
 use kafka_analyzer::{Fact, Opening};
 
 use super::shard::Message;
 use crate::attach::privileges;
-use crate::telemetry::Telemetry;
 
 /// Facts that wait for a worker.
 const JOBS: usize = 64;
+/// Compressed bytes that wait for a worker.
+const BYTES: usize = 16 << 20;
 /// Messages held back behind one that is being opened.
 const HELD: usize = 1024;
 
 struct Job {
     message: u64,
     at: usize,
+    bytes: usize,
     fact: Fact,
 }
 
@@ -32,6 +34,8 @@ pub struct Openers {
     workers: Vec<JoinHandle<()>>,
     held: VecDeque<Held>,
     first: u64,
+    /// Compressed bytes given to the workers.
+    bytes: usize,
 }
 
 /// A fact back from its worker.
@@ -70,11 +74,12 @@ impl Openers {
             workers,
             held: VecDeque::new(),
             first: 0,
+            bytes: 0,
         })
     }
 
     /// Takes the next message; facts to open go to the pool.
-    pub fn take(&mut self, mut message: Message, telemetry: &Telemetry) {
+    pub fn take(&mut self, mut message: Message) {
         let number = self.first + self.held.len() as u64;
         let mut waiting = 0;
         if let Message::Facts { facts, .. } = &mut message {
@@ -83,6 +88,11 @@ impl Openers {
                 .enumerate()
                 .filter(|(_, fact)| fact.needs_opening())
             {
+                let bytes = fact.says.held();
+                if self.bytes > 0 && self.bytes + bytes > BYTES {
+                    fact.leave_closed();
+                    continue;
+                }
                 let place = Fact {
                     known: fact.known,
                     origin: fact.origin,
@@ -92,14 +102,18 @@ impl Openers {
                 let job = Job {
                     message: number,
                     at,
+                    bytes,
                     fact: std::mem::replace(fact, place),
                 };
                 let Some(jobs) = &self.jobs else { continue };
                 match jobs.try_send(job) {
-                    Ok(()) => waiting += 1,
+                    Ok(()) => {
+                        waiting += 1;
+                        self.bytes += bytes;
+                    }
                     Err(refused) => {
                         *fact = refused.into_inner().fact;
-                        telemetry.lost("batch_not_opened", leave_unread(fact));
+                        fact.leave_closed();
                     }
                 }
             }
@@ -108,6 +122,7 @@ impl Openers {
     }
 
     pub fn give_back(&mut self, Opened(job): Opened) {
+        self.bytes = self.bytes.saturating_sub(job.bytes);
         let held = job
             .message
             .checked_sub(self.first)
@@ -152,24 +167,4 @@ impl Drop for Openers {
             let _ = worker.join();
         }
     }
-}
-
-/// Number of batches given up.
-fn leave_unread(fact: &mut Fact) -> u64 {
-    let Says::Exchange(exchange) = &mut fact.says else {
-        return 0;
-    };
-    let mut n = 0;
-    for sample in exchange
-        .produced
-        .iter_mut()
-        .chain(&mut exchange.fetched)
-        .flat_map(|partition| &mut partition.samples)
-    {
-        if matches!(sample.content, Content::Compressed { .. }) {
-            sample.content = Content::Unread;
-            n += 1;
-        }
-    }
-    n
 }

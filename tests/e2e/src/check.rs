@@ -121,11 +121,7 @@ pub fn settle(agent: &Agent, differences: impl Fn(&Scrape) -> Vec<String>) -> Re
     }
 }
 
-/// A compressed batch that found no room among those that wait to be opened has no `send` spans and an average size for its records; no
-/// count depends on it. An answer of 50 MiB is more than that room.
-const NO_COUNT_LOST: &str = "batch_not_opened";
-
-/// Every loss counter that is not 0, but for [`NO_COUNT_LOST`].
+/// Every loss counter that is not 0.
 pub fn losses(scrape: &Scrape) -> BTreeMap<String, f64> {
     let series = LOSSES.iter().flat_map(|name| {
         scrape
@@ -135,7 +131,6 @@ pub fn losses(scrape: &Scrape) -> BTreeMap<String, f64> {
     series
         .filter(|(_, _, value)| *value != 0.0)
         .map(|(name, labels, value)| (format!("{name}{labels:?}"), value))
-        .filter(|(name, _)| !name.contains(NO_COUNT_LOST))
         .collect()
 }
 

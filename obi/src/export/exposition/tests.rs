@@ -63,8 +63,6 @@ fn promtool_finds_nothing_to_mend() {
     telemetry.lost("ring_full", 0);
     telemetry.set_hooks([(("openssl".into(), "SSL_read".into(), "attached"), 2)].into());
     telemetry.set_processes([("instrumented", 1)].into());
-    telemetry.set_cost([("shop".into(), 0.25)].into());
-    telemetry.set_sampled("shop", "poll", 0.5);
     telemetry.ring_bytes.store(8 << 20, Ordering::Relaxed);
     let sinks = Sinks::new(&Config::default(), telemetry).unwrap();
     let mut snapshots = filled().snapshot();

@@ -2,6 +2,7 @@
 //! read. In: the cells. Out: one test a cell, and at the end all cells once more, so that a late second count is seen too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -27,6 +28,7 @@ struct Sums {
 
 pub fn run(world: &World, full: bool, report: &mut Report) {
     let mut sums = Sums::default();
+    let before = world.agent().and_then(|agent| agent.scrape());
     for cell in if full {
         cells::all()
     } else {
@@ -41,6 +43,9 @@ pub fn run(world: &World, full: bool, report: &mut Report) {
                 lines.extend(check::differences(scrape, CONSUMED, None, &sums.consumed));
                 lines
             })?;
+            // Losses become visible each second: those of the last cell too.
+            std::thread::sleep(Duration::from_secs(2));
+            check::nothing_lost(&check::losses(&before?), &world.agent()?.scrape()?)?;
             Ok(format!(
                 "{} records produced, {} consumed",
                 total(&sums.produced),

@@ -7,8 +7,8 @@ use crate::record_batch::{BatchHeader, Headers, Record, fields};
 
 /// See the module. Positions are those of the body.
 #[derive(Debug, Default)]
-pub(super) struct Partial {
-    pub(super) end: u64,
+pub(crate) struct Partial {
+    pub(crate) end: u64,
     at: At,
     message: bool,
     size: u32,
@@ -37,7 +37,7 @@ enum At {
 }
 
 /// What came of a window.
-pub(super) enum Part {
+pub(crate) enum Part {
     Took(usize),
     Need(usize),
     /// The value begins after these bytes.
@@ -48,19 +48,19 @@ pub(super) enum Part {
 }
 
 impl Partial {
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.kept.capacity()
     }
 
     /// A record of `size` bytes begins at `pos`, after its length.
-    pub(super) fn begin_record(&mut self, size: u32, pos: u64) {
+    pub(crate) fn begin_record(&mut self, size: u32, pos: u64) {
         self.begin(size, pos + u64::from(size));
         self.at = At::Prefix;
         self.message = false;
     }
 
     /// A message of magic 0/1 whose key begins at `pos`.
-    pub(super) fn begin_message(
+    pub(crate) fn begin_message(
         &mut self,
         header: &BatchHeader,
         key_len: Option<u32>,
@@ -89,7 +89,7 @@ impl Partial {
     }
 
     /// Takes what it can from the window, which begins at `pos` and does not reach past the record.
-    pub(super) fn step(&mut self, window: &[u8], pos: u64, keep: usize) -> Part {
+    pub(crate) fn step(&mut self, window: &[u8], pos: u64, keep: usize) -> Part {
         match self.at {
             At::Prefix => self.prefix(window, pos),
             At::Key => {
@@ -194,7 +194,7 @@ impl Partial {
     }
 
     /// `n` bytes from `pos` on are missing. Returns how many of them are dealt with; None: the record cannot be delivered.
-    pub(super) fn gap(&mut self, pos: u64, n: u64) -> Option<u64> {
+    pub(crate) fn gap(&mut self, pos: u64, n: u64) -> Option<u64> {
         match self.at {
             At::Prefix | At::ValueLength => None,
             At::Value => Some(n.min(self.part_end - pos)),
@@ -216,7 +216,7 @@ impl Partial {
     }
 
     /// The record, after `Part::Whole`.
-    pub(super) fn record(&self, index: u32) -> Record<'_> {
+    pub(crate) fn record(&self, index: u32) -> Record<'_> {
         let (key, headers) = self
             .kept
             .split_at_checked(self.kept_key)
