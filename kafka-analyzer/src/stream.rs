@@ -25,6 +25,8 @@ use crate::settings::Settings;
 const CONNECTIONS_MOST: usize = 16_384;
 /// A connection without events is forgotten; brokers close idle ones after 10 minutes by default (`connections.max.idle.ms`).
 const IDLE: Nanos = 7_200_000_000_000;
+/// Gaps that one connection keeps until it proves to be Kafka; of more of them only the bytes are kept.
+const GAPS_MOST: usize = 16;
 
 /// One for each ring (shard).
 #[derive(Debug)]
@@ -44,6 +46,8 @@ struct Entry {
     written: Position,
     read: Position,
     scheduled: Nanos,
+    /// Gaps of what looks like a client's stream, until it is proven to be one: only then something was lost.
+    gaps: Vec<(u64, GapReason, u64)>,
 }
 
 /// Where a direction goes on.
@@ -245,6 +249,7 @@ impl StreamStage {
                 written: position(),
                 read: position(),
                 scheduled: Nanos::MAX,
+                gaps: Vec::new(),
             };
             self.connections.insert(id, entry);
         }
@@ -335,14 +340,23 @@ impl StreamStage {
         bytes: u64,
         facts: &mut Vec<Fact>,
     ) {
-        if let Some(entry) = self
-            .connections
-            .get(&id)
-            .filter(|entry| bytes > 0 && entry.connection.role == Role::Client)
-        {
-            entry
-                .connection
-                .emit(time, offset, Says::Gap { reason, bytes }, facts);
+        let Some(entry) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if bytes > 0 && entry.connection.role == Role::Client {
+            let full = entry.gaps.len() >= GAPS_MOST;
+            match entry.gaps.last_mut() {
+                Some(last) if full => last.2 = last.2.saturating_add(bytes),
+                _ => entry.gaps.push((offset, reason, bytes)),
+            }
+        }
+        if entry.connection.role == Role::Ignored {
+            entry.gaps = Vec::new();
+        } else if entry.connection.proven {
+            for (offset, reason, bytes) in entry.gaps.drain(..) {
+                let says = Says::Gap { reason, bytes };
+                entry.connection.emit(time, offset, says, facts);
+            }
         }
     }
 

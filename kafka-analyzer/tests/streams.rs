@@ -207,6 +207,32 @@ fn the_verdict_comes_late_and_the_stream_is_joined_after_it() {
     );
 }
 
+#[test]
+fn a_gap_counts_once_the_stream_is_proven_to_be_kafka() {
+    // A produce request of a client that nothing is known of, cut; its answer proves it.
+    let body = produce_request(
+        1,
+        &[(ORDERS, &[(0, batch(&records(0, 2), Compression::None))])],
+    );
+    let frame = request(0, 9, 1, Some("app"), &body);
+    let mut talk = Talk::new(1);
+    talk.write(frame[..40].to_vec());
+    talk.gap(
+        Direction::Write,
+        frame.len() as u64 - 40,
+        GapReason::Verdict,
+    );
+    assert_eq!(gaps(&run(&talk.events)), []);
+    let mut other = talk.clone();
+    other.close();
+    assert_eq!(gaps(&run(&other.events)), []);
+    talk.tell(9, 1, &produce_response(&[(ORDERS, &[(0, 0, 100)])]));
+    assert_eq!(
+        gaps(&run(&talk.events)),
+        [(GapReason::Verdict, frame.len() as u64 - 40)]
+    );
+}
+
 /// All exchanges after the start are exact, wherever in the stream the agent starts.
 #[test]
 fn joined_at_any_call() {

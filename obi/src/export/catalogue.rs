@@ -383,8 +383,8 @@ pub static CATALOGUE: [Metric; 30] = [
         Counter,
         Unit::One,
         &["reason"],
-        "Holes in captured streams",
-        "a run of bytes that exists and was not captured",
+        "Holes in the streams of Kafka clients",
+        "a run of bytes that exists and was not captured, after the first request seen on the connection",
     ),
     table(
         Id::UndecodableFrames,
