@@ -123,7 +123,9 @@ pub struct SizeCounts {
 impl SizeCounts {
     /// Adds `n` records of `size` bytes.
     pub fn add(&mut self, size: u64, n: u64) {
-        let at = SIZE_BOUNDS.partition_point(|bound| *bound < size);
+        // The first bound that is not below `size`: once a record, so by its binary digits.
+        let digits = u64::BITS - size.saturating_sub(1).leading_zeros();
+        let at = (digits.saturating_sub(6).div_ceil(2) as usize).min(SIZE_BOUNDS.len());
         if let Some(bucket) = self.buckets.get_mut(at) {
             *bucket += n;
         }
@@ -284,5 +286,27 @@ fn hex_option<S: serde::Serializer>(bytes: &Option<[u8; 8]>, s: S) -> Result<S::
     match bytes {
         Some(b) => hex(b, s),
         None => s.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_fall_into_the_first_bound_that_holds_them() {
+        let around = SIZE_BOUNDS
+            .iter()
+            .flat_map(|bound| [bound - 1, *bound, bound + 1]);
+        for size in around.chain([0, 1, u64::MAX]) {
+            let mut sizes = SizeCounts::default();
+            sizes.add(size, 1);
+            let expected = SIZE_BOUNDS.partition_point(|bound| *bound < size);
+            assert_eq!(
+                sizes.buckets.iter().position(|n| *n == 1),
+                Some(expected),
+                "{size}"
+            );
+        }
     }
 }

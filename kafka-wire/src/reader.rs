@@ -120,9 +120,32 @@ impl<'a> Reader<'a> {
         self.array().map(Uuid)
     }
 
+    /// A varint of one or two bytes, as nearly all are.
+    #[inline]
+    fn short_varint(&mut self) -> Option<u32> {
+        match *self.rest() {
+            [one, ..] if one < 0x80 => {
+                self.at += 1;
+                Some(u32::from(one))
+            }
+            [one, two, ..] if two < 0x80 => {
+                self.at += 2;
+                Some(u32::from(one & 0x7f) | u32::from(two) << 7)
+            }
+            _ => None,
+        }
+    }
+
     /// An unsigned varint of at most 5 bytes and 32 bits.
     #[inline]
     pub fn uvarint(&mut self) -> Read<u32> {
+        match self.short_varint() {
+            Some(value) => Ok(value),
+            None => self.long_uvarint(),
+        }
+    }
+
+    fn long_uvarint(&mut self) -> Read<u32> {
         let mut value = 0u64;
         for i in 0..5 {
             let [byte] = self.array()?;
@@ -143,6 +166,13 @@ impl<'a> Reader<'a> {
     /// A zigzag varint of at most 10 bytes.
     #[inline]
     pub fn varlong(&mut self) -> Read<i64> {
+        match self.short_varint() {
+            Some(n) => Ok(i64::from(n >> 1) ^ -i64::from(n & 1)),
+            None => self.long_varlong(),
+        }
+    }
+
+    fn long_varlong(&mut self) -> Read<i64> {
         let mut value = 0u64;
         for i in 0..10 {
             let [byte] = self.array()?;
