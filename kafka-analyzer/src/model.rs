@@ -347,12 +347,12 @@ impl Model {
         let is_fetch = exchange.api_key == api::FETCH && exchange.response_bytes.is_some();
         let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
             .then(|| exchange.fetched.iter().map(|p| p.records).sum());
-        let produced = self.named(std::mem::take(&mut exchange.produced));
-        let fetched = self.named(std::mem::take(&mut exchange.fetched));
+        let mut produced = self.named(std::mem::take(&mut exchange.produced));
+        let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
         let consumed = if exchange.replica {
-            &[][..]
+            &mut [][..]
         } else {
-            &fetched[..]
+            &mut fetched[..]
         };
         out.push(Observation::Exchange(Exchange {
             origin: labels.origin,
@@ -371,14 +371,15 @@ impl Model {
             error: exchange.error,
             throttle_ms: exchange.throttle_ms,
             server: labels.server,
-            produced: produced.iter().map(produced_partition).collect(),
-            fetched: consumed.iter().map(fetched_partition).collect(),
+            produced: produced.iter_mut().map(produced_partition).collect(),
+            fetched: consumed.iter_mut().map(fetched_partition).collect(),
             fetched_records,
         }));
         self.progress
             .produced(&labels, exchange.acks_all, &produced, out);
         self.progress
             .fetched(&labels, exchange.replica, &fetched, out);
+        let consumed = fetched.iter().filter(|_| !exchange.replica);
         for (_, partition) in produced.iter().chain(consumed) {
             let uncounted = partition
                 .samples
@@ -411,17 +412,19 @@ impl Model {
     }
 }
 
-fn produced_partition((topic, partition): &(Arc<str>, fact::Partition)) -> ProducedPartition {
+/// Takes the batches: nobody needs them after it.
+fn produced_partition((topic, partition): &mut (Arc<str>, fact::Partition)) -> ProducedPartition {
     ProducedPartition {
         topic: Arc::clone(topic),
         partition: partition.index,
         error: partition.error,
         base_offset: partition.base_offset,
-        batches: partition.batches.clone(),
+        batches: std::mem::take(&mut partition.batches),
     }
 }
 
-fn fetched_partition((topic, partition): &(Arc<str>, fact::Partition)) -> FetchedPartition {
+/// Takes the batches: nobody needs them after it.
+fn fetched_partition((topic, partition): &mut (Arc<str>, fact::Partition)) -> FetchedPartition {
     FetchedPartition {
         topic: Arc::clone(topic),
         partition: partition.index,
@@ -429,7 +432,7 @@ fn fetched_partition((topic, partition): &(Arc<str>, fact::Partition)) -> Fetche
         fetch_offset: partition.fetch_offset,
         high_watermark: partition.high_watermark,
         records: partition.records,
-        batches: partition.batches.clone(),
+        batches: std::mem::take(&mut partition.batches),
     }
 }
 
