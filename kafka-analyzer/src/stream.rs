@@ -107,7 +107,13 @@ impl StreamStage {
                 peer,
                 ..
             } => {
-                if let Some(entry) = self.entry(connection, pid, source, Some(0)) {
+                let new = New {
+                    pid,
+                    source,
+                    next: Some(0),
+                };
+                if let Some(entry) = entry(&mut self.connections, connection, new, &mut self.shared)
+                {
                     entry.connection.last_event = time;
                     entry.connection.bind(peer, time, facts);
                     if entry.connection.role == Role::Undecided {
@@ -159,7 +165,9 @@ impl StreamStage {
                     source,
                 };
                 let gap = self.moved(moved, Segment::Elided(length), None, facts, verdicts);
-                self.say_gap(connection, ended, offset, reason, gap, facts);
+                if let Some(entry) = self.connections.get_mut(&connection) {
+                    say_gap(entry, ended, (offset, reason, gap), facts);
+                }
             }
             CaptureEvent::Closed { connection, time } => {
                 self.close(connection, time, facts, verdicts)
@@ -222,40 +230,6 @@ impl StreamStage {
         self.connections.len()
     }
 
-    fn entry(
-        &mut self,
-        id: ConnectionId,
-        pid: Pid,
-        source: Source,
-        next: Option<u64>,
-    ) -> Option<&mut Entry> {
-        if !self.connections.contains_key(&id) {
-            if self.connections.len() >= CONNECTIONS_MOST {
-                // The kernel side sends nothing more of these.
-                self.connections
-                    .retain(|_, entry| entry.connection.role != Role::Ignored);
-            }
-            if self.connections.len() >= CONNECTIONS_MOST {
-                self.shared.losses.add("connection_table_full", 1);
-                return None;
-            }
-            let connection = Box::new(Connection::new(id, pid, source, &self.shared.settings));
-            let position = || Position {
-                next,
-                ..Position::default()
-            };
-            let entry = Entry {
-                connection,
-                written: position(),
-                read: position(),
-                scheduled: Nanos::MAX,
-                gaps: Vec::new(),
-            };
-            self.connections.insert(id, entry);
-        }
-        self.connections.get_mut(&id)
-    }
-
     /// Bytes or a gap of a direction. Returns the part of the gap that was new.
     fn moved(
         &mut self,
@@ -274,10 +248,13 @@ impl StreamStage {
             pid,
             source,
         } = moved;
-        if self.entry(id, pid, source, None).is_none() {
-            return 0;
-        }
-        let Some(entry) = self.connections.get_mut(&id) else {
+        let new = New {
+            pid,
+            source,
+            next: None,
+        };
+        // Looked up once: this is done for every event.
+        let Some(entry) = entry(&mut self.connections, id, new, &mut self.shared) else {
             return 0;
         };
         entry.connection.pid = pid;
@@ -324,40 +301,11 @@ impl StreamStage {
         if entry.connection.role == Role::Undecided {
             self.undecided = self.undecided.max(ended);
         }
-        self.schedule(id);
-        self.say_gap(id, ended, next, GapReason::RingFull, missing, facts);
+        schedule(&mut self.schedule, id, entry);
+        say_gap(entry, ended, (next, GapReason::RingFull, missing), facts);
         // An answer that came before its request is told with it: then, not at its own time, for the merge.
         raise(facts, before, ended);
         new
-    }
-
-    fn say_gap(
-        &mut self,
-        id: ConnectionId,
-        time: Nanos,
-        offset: u64,
-        reason: GapReason,
-        bytes: u64,
-        facts: &mut Vec<Fact>,
-    ) {
-        let Some(entry) = self.connections.get_mut(&id) else {
-            return;
-        };
-        if bytes > 0 && entry.connection.role == Role::Client {
-            let full = entry.gaps.len() >= GAPS_MOST;
-            match entry.gaps.last_mut() {
-                Some(last) if full => last.2 = last.2.saturating_add(bytes),
-                _ => entry.gaps.push((offset, reason, bytes)),
-            }
-        }
-        if entry.connection.role == Role::Ignored {
-            entry.gaps = Vec::new();
-        } else if entry.connection.proven {
-            for (offset, reason, bytes) in entry.gaps.drain(..) {
-                let says = Says::Gap { reason, bytes };
-                entry.connection.emit(time, offset, says, facts);
-            }
-        }
     }
 
     fn close(
@@ -376,18 +324,6 @@ impl StreamStage {
                     verdicts,
                 },
             );
-        }
-    }
-
-    fn schedule(&mut self, id: ConnectionId) {
-        let Some(entry) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let idle = entry.connection.last_event.saturating_add(IDLE);
-        let at = entry.connection.deadline().unwrap_or(idle).min(idle);
-        if at < entry.scheduled {
-            entry.scheduled = at;
-            self.schedule.push(Reverse((at, id)));
         }
     }
 
@@ -419,9 +355,79 @@ impl StreamStage {
                 self.close(id, idle, facts, verdicts);
                 self.shared.losses.add("connection_idle", 1);
             } else {
-                self.schedule(id);
+                schedule(&mut self.schedule, id, entry);
             }
         }
+    }
+}
+
+/// What a connection begins with.
+struct New {
+    pid: Pid,
+    source: Source,
+    /// Where both directions go on, if that is known.
+    next: Option<u64>,
+}
+
+fn entry<'a>(
+    connections: &'a mut HashMap<ConnectionId, Entry>,
+    id: ConnectionId,
+    new: New,
+    shared: &mut Shared,
+) -> Option<&'a mut Entry> {
+    if connections.len() >= CONNECTIONS_MOST && !connections.contains_key(&id) {
+        // The kernel side sends nothing more of these.
+        connections.retain(|_, entry| entry.connection.role != Role::Ignored);
+        if connections.len() >= CONNECTIONS_MOST {
+            shared.losses.add("connection_table_full", 1);
+            return None;
+        }
+    }
+    Some(connections.entry(id).or_insert_with(|| {
+        let position = || Position {
+            next: new.next,
+            ..Position::default()
+        };
+        Entry {
+            connection: Box::new(Connection::new(id, new.pid, new.source, &shared.settings)),
+            written: position(),
+            read: position(),
+            scheduled: Nanos::MAX,
+            gaps: Vec::new(),
+        }
+    }))
+}
+
+/// A gap is told once the connection is proven to be a client's; of no bytes, only those before it are.
+fn say_gap(entry: &mut Entry, time: Nanos, gap: (u64, GapReason, u64), facts: &mut Vec<Fact>) {
+    if gap.2 > 0 && entry.connection.role == Role::Client {
+        let full = entry.gaps.len() >= GAPS_MOST;
+        match entry.gaps.last_mut() {
+            Some(last) if full => last.2 = last.2.saturating_add(gap.2),
+            _ => entry.gaps.push(gap),
+        }
+    }
+    if entry.connection.role == Role::Ignored {
+        entry.gaps = Vec::new();
+    } else if entry.connection.proven {
+        for (offset, reason, bytes) in entry.gaps.drain(..) {
+            let says = Says::Gap { reason, bytes };
+            entry.connection.emit(time, offset, says, facts);
+        }
+    }
+}
+
+/// Sees to it that a connection is looked at again in time.
+fn schedule(
+    schedule: &mut BinaryHeap<Reverse<(Nanos, ConnectionId)>>,
+    id: ConnectionId,
+    entry: &mut Entry,
+) {
+    let idle = entry.connection.last_event.saturating_add(IDLE);
+    let at = entry.connection.deadline().unwrap_or(idle).min(idle);
+    if at < entry.scheduled {
+        entry.scheduled = at;
+        schedule.push(Reverse((at, id)));
     }
 }
 
