@@ -22,9 +22,9 @@ use crate::telemetry::Telemetry;
 /// Between two looks at a busy ring while a connection waits for its verdict: until then its bytes are copied whole.
 const EAGER: Duration = Duration::from_millis(1);
 /// Between two looks at a busy ring else.
-const STEADY: Duration = Duration::from_millis(10);
+const STEADY: Duration = Duration::from_millis(20);
 /// A ring is quiet after this.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(60);
 /// Longest sleep: deadlines of the analysis go on by it.
 const NAP: Duration = Duration::from_millis(100);
 /// Records of one drain, so that facts and verdicts leave in time under a flood.

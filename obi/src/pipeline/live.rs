@@ -29,6 +29,9 @@ const UNDER_WAY: Nanos = 30_000_000_000;
 const SECOND: Nanos = 1_000_000_000;
 /// A connection without a verdict that says nothing for this long is in no hurry.
 const UNDECIDED: Nanos = 50_000_000;
+/// The model is told this often, or of so many facts: waking it costs more than what it does with a few of them.
+const TELL: Nanos = 50_000_000;
+const FACTS: usize = 64;
 /// Messages that may wait for a model thread that is behind, before facts are dropped.
 const WAITING: usize = 64;
 /// Processes remembered as announced.
@@ -58,6 +61,7 @@ struct State<'a> {
     /// Connections to peers that the user did not choose.
     ignored: HashSet<ConnectionId>,
     waiting: VecDeque<Message>,
+    told: Nanos,
     second: Nanos,
     /// Returns without their entry: all, and those of calls that were under way when hooks came.
     unpaired: (u64, u64),
@@ -76,6 +80,7 @@ impl StreamThread {
             announced: HashSet::new(),
             ignored: HashSet::new(),
             waiting: VecDeque::new(),
+            told: 0,
             second: 0,
             unpaired: (0, 0),
             tee,
@@ -217,8 +222,13 @@ impl StreamThread {
                 protocol: verdict.protocol,
             });
         }
-        self.send(state);
-        if self.stop.requested() {
+        let stopping = self.stop.requested();
+        let due = now.saturating_sub(state.told) >= TELL || state.shard.facts() >= FACTS;
+        if due || stopping || !state.waiting.is_empty() {
+            state.told = now;
+            self.send(state);
+        }
+        if stopping {
             return ControlFlow::Break(());
         }
         let undecided = now.saturating_sub(state.shard.stage().undecided());

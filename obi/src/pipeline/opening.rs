@@ -15,7 +15,7 @@ use super::shard::Message;
 use crate::attach::privileges;
 
 /// Facts that wait for a worker.
-const JOBS: usize = 64;
+const JOBS: usize = 512;
 /// Compressed bytes that wait for a worker.
 const BYTES: usize = 16 << 20;
 /// Messages held back behind one that is being opened.

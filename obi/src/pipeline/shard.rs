@@ -80,6 +80,11 @@ impl Shard {
         self.messages.drain(..)
     }
 
+    /// Facts that are not in a message yet.
+    pub fn facts(&self) -> usize {
+        self.facts.len()
+    }
+
     pub fn stage(&self) -> &StreamStage {
         &self.stage
     }
