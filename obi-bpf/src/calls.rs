@@ -15,7 +15,7 @@ use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskK
 use crate::payload::Work;
 use crate::read::Stamp;
 use crate::stat::{add, count};
-use crate::{read, stream};
+use crate::{process, read, stream};
 
 /// Inner calls on one handle beyond which the outer call is held for lost.
 const NESTED_MAX: u8 = 8;
@@ -95,9 +95,13 @@ pub fn enter(ctx: *mut c_void) {
     count(stat::HITS_CALL);
     let index = read::cookie(ctx) as u8;
     let Some(shape) = shape(index) else { return };
+    let pid_tgid = read::pid_tgid();
+    if shape.role == role::CLIENT {
+        process::follow(pid_tgid);
+        return;
+    }
     let mut place = MaybeUninit::uninit();
     let registers = read::registers(ctx, &mut place);
-    let pid_tgid = read::pid_tgid();
     let handle = read::register(registers, shape.handle);
     if shape.role == role::SET_FD {
         let fd = read::register(registers, shape.length) as i32;

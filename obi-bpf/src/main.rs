@@ -49,9 +49,14 @@ programs! {
     // At the return address: RET has taken it from the stack.
     call_uretprobe "uretprobe.multi" UPROBE |ctx| calls::leave(ctx, 8);
 
+    // The same on a library that serves others than Kafka clients, hooked for all of its processes: who is not followed only passes.
+    shared_entry "uprobe.multi" UPROBE |ctx| if process::is_followed() { calls::enter(ctx) };
+    shared_return "uprobe.multi" UPROBE |ctx| if process::is_followed() { calls::leave(ctx, 0) };
+
     sock_state "tp_btf/inet_sock_set_state" SOCK_STATE process::sock_state;
     sock_destroy "tp_btf/tcp_destroy_sock" SOCK_DESTROY process::sock_destroy;
     exec "tp_btf/sched_process_exec" EXEC |_| process::exec();
+    fork "tp_btf/sched_process_fork" FORK process::fork;
     exit "tp_btf/sched_process_exit" EXIT |_| process::exit();
 
     sys_enter "tp_btf/sys_enter" SYS_ENTER syscall::enter::<true>;

@@ -1,12 +1,12 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS and STATS, writes SHAPES, PIDS, VERDICTS and READER; the rest
+//! again as something new. User space reads RING, EVENTS and STATS, writes SHAPES, PIDS, PEERS, VERDICTS and READER; the rest
 //! is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use obi_abi::CallShape;
+use obi_abi::{CallShape, Peer};
 
 /// Stream data and the beginnings and ends of connections. Drained every millisecond under traffic.
 #[btf_map]
@@ -30,6 +30,10 @@ pub static VERDICTS: LruHashMap<u64, u8, 32768> = LruHashMap::new();
 /// Thread group id to `obi_abi::pid_flag`.
 #[btf_map]
 pub static PIDS: HashMap<u32, u8, 16384> = HashMap::new();
+
+/// Listeners that speak Kafka in the clear; the value means nothing.
+#[btf_map]
+pub static PEERS: LruHashMap<Peer, u8, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub static STATS: PerCpuArray<u64, { obi_abi::stat::COUNT as usize }> = PerCpuArray::new();

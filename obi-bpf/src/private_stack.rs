@@ -12,7 +12,7 @@ macro_rules! arrays {
     ($($name:ident)*) => { $( #[btf_map] pub static $name: ProgramArray<1> = ProgramArray::new(); )* };
 }
 
-arrays!(UPROBE SOCK_STATE SOCK_DESTROY EXEC EXIT);
+arrays!(UPROBE SOCK_STATE SOCK_DESTROY EXEC EXIT FORK);
 arrays!(SYS_ENTER SYS_EXIT RAW KPROBE);
 arrays!(SENDMSG_ENTRY SENDMSG_EXIT RECVMSG_ENTRY RECVMSG_EXIT);
 arrays!(SPLICE_ENTRY SPLICE_EXIT SPLICE_DIRECT_ENTRY SPLICE_DIRECT_EXIT SPLICE_READ_ENTRY SPLICE_READ_EXIT);

@@ -8,12 +8,12 @@ use obi_abi::{Socket, copy, kind, pid_flag, source, stat};
 
 use crate::config::{offset, settings};
 use crate::maps::{
-    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, PIDS, SOCKS, Sock, VERDICTS,
+    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, SOCKS, Sock, VERDICTS,
 };
 use crate::payload::Work;
 use crate::read::Stamp;
 use crate::stat::count;
-use crate::{calls, read, ring, socket};
+use crate::{calls, process, read, ring, socket};
 
 const ANY: u64 = 0;
 const NOEXIST: u64 = 1;
@@ -139,17 +139,7 @@ pub fn carries_tls(address: u64) -> bool {
 /// Marks the process, so that its socket calls are looked at while a TLS call is under way.
 #[inline(always)]
 pub fn want_socket(pid_tgid: u64) {
-    let pid = (pid_tgid >> 32) as u32;
-    match read::value(PIDS.get_ptr_mut(pid)) {
-        // The kernel side only ever sets this bit, and nothing else.
-        Some(flags) if *flags & pid_flag::BIND == 0 => *flags |= pid_flag::BIND,
-        Some(_) => {}
-        None => {
-            if PIDS.insert(pid, pid_flag::BIND, ANY).is_err() {
-                count(stat::LOST_TABLE);
-            }
-        }
-    }
+    process::mark((pid_tgid >> 32) as u32, pid_flag::BIND);
 }
 
 #[inline(always)]

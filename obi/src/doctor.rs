@@ -238,7 +238,7 @@ fn look(
         return None;
     }
     let info = enrich::process_info(root, pid)?;
-    let hooked = files.iter().any(|(_, _, plan)| !plan.hooks.is_empty());
+    let hooked = files.iter().any(|(_, _, plan)| plan.shows_tls());
     if !hooked && state.as_deref() != Some("kafka") {
         findings.push(Finding {
             pid: Some(pid),

@@ -154,6 +154,7 @@ fn control_line(
     telemetry: &Telemetry,
     stop: &Stop,
 ) {
+    control.look_at_installed();
     control.scan();
     let answers = control.answers();
     let second = tick(Duration::from_secs(1));

@@ -9,6 +9,7 @@ mod kafka_go;
 mod librdkafka;
 mod sarama;
 
+use crate::Hook;
 use crate::facts::Facts;
 
 type Detect = fn(&Facts<'_>) -> Option<(&'static str, String)>;
@@ -24,6 +25,11 @@ const TABLE: &[Detect] = &[
 
 pub(crate) fn find(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     TABLE.iter().find_map(|detect| detect(facts))
+}
+
+/// Where a client begins, if the file holds one whose beginning is known: the process can be followed from there on.
+pub(crate) fn begins(facts: &Facts<'_>) -> Option<Hook> {
+    librdkafka::begins(facts)
 }
 
 /// A Go module that is part of the program, by one of its import paths; builds without module information (Bazel)

@@ -14,7 +14,7 @@ mod facts;
 mod registers;
 mod tls;
 
-use obi_abi::CallShape;
+use obi_abi::{CallShape, role};
 use symbolizer::Binary;
 
 use facts::Facts;
@@ -28,6 +28,7 @@ pub fn plan(binary: &Binary) -> HookPlan {
     };
     if plan.client.is_some() {
         plan.scope = Scope::File;
+        plan.hooks.extend(client::begins(&facts));
     }
     for library in tls::TABLE {
         library(&facts, &mut plan);
@@ -48,12 +49,29 @@ pub struct HookPlan {
     pub scope: Scope,
 }
 
+impl HookPlan {
+    /// The plan shows what a TLS library moves, not only that a client begins.
+    pub fn shows_tls(&self) -> bool {
+        self.hooks
+            .iter()
+            .any(|hook| hook.shape.role != role::CLIENT)
+    }
+
+    /// The hooks do no harm in a process of which nothing is known: no uretprobe, which some processes do not survive.
+    pub fn is_safe_for_all(&self) -> bool {
+        self.hooks
+            .iter()
+            .all(|hook| !matches!(hook.returns, Returns::Uretprobe { .. }))
+    }
+}
+
 /// Who is hooked when a plan is carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// The file holds a Kafka client: all of its processes.
     File,
-    /// A general-purpose file (libssl.so, node, python): process by process.
+    /// A general-purpose file (libssl.so, node, python): process by process, or for all of them while Kafka clients use it, and then only
+    /// processes that are followed are copied.
     #[default]
     Process,
 }

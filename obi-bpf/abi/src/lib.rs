@@ -148,6 +148,8 @@ pub mod role {
     pub const SET_FD: u8 = 3;
     /// Ends the stream of the handle.
     pub const FREE: u8 = 4;
+    /// A Kafka client begins in this process: it is followed from here on. No argument is read.
+    pub const CLIENT: u8 = 5;
 }
 
 /// Where the number of moved bytes is found when the call returns.
@@ -215,11 +217,27 @@ pub const UNDECIDED_LIMIT: u64 = 4096;
 
 /// Value of the map `PIDS`, keyed by thread group id: a set of bits.
 pub mod pid_flag {
-    /// The plaintext of this process's TCP sockets is captured.
+    /// The process is followed: the plaintext of its TCP sockets is captured, and its calls into libraries that are hooked for all of
+    /// their processes. Set by user space; by the kernel side when the process forks from a followed one, when a Kafka client begins
+    /// in it ([`super::role::CLIENT`]), and when it connects to one of `PEERS`. An exec clears it.
     pub const SOCKETS: u8 = 1;
     /// Set by the kernel side: the process holds a TLS handle whose socket is not known, so that its socket calls are
     /// looked at while a TLS call is under way.
     pub const BIND: u8 = 2;
+}
+
+/// Key of the map `PEERS`: a listener that speaks Kafka in the clear. Who connects to it is followed before its first byte.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Peer {
+    /// An IPv4 address stands in the first four bytes, network order, as the socket's own family has it.
+    pub address: [u8; 16],
+    /// AF_INET (2) or AF_INET6 (10): the family of the connecting socket.
+    pub family: u16,
+    /// Host byte order.
+    pub port: u16,
 }
 
 /// Element 0 of the map `READER`: what the reader of `RING` is doing. User space writes it.

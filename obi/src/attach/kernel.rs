@@ -3,6 +3,7 @@
 //! Only this folder and `capture::live` know the loader. Dropping the value detaches and unloads everything.
 
 use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use kafka_analyzer::capture::Pid;
@@ -11,7 +12,7 @@ use libbpf_rs::{
     ProgramMut,
 };
 use obi_abi::pid_flag;
-use tls_hooks::{Hook, HookPlan};
+use tls_hooks::{Hook, HookPlan, Scope};
 use zerocopy::IntoBytes;
 
 use super::error::Error;
@@ -22,6 +23,9 @@ use super::shapes::Shapes;
 use super::{kernel_offsets, log};
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
 
 /// Rebuilt by `make bpf`; the build refuses one that does not match its sources.
 const OBJECT: &[u8] = include_bytes!("../../../obi-bpf/prebuilt/obi.bpf.o");
@@ -196,10 +200,15 @@ impl Kernel {
             .find(|program| program.name() == OsStr::new(name))
     }
 
-    fn hook_programs(&self) -> Option<Programs<'_>> {
+    fn hook_programs(&self, shared: bool) -> Option<Programs<'_>> {
+        let [entry, site] = if shared {
+            ["shared_entry", "shared_return"]
+        } else {
+            ["call_entry", "call_return"]
+        };
         Some(Programs {
-            entry: self.program("call_entry")?,
-            site: self.program("call_return")?,
+            entry: self.program(entry)?,
+            site: self.program(site)?,
             uretprobe: self.program("call_uretprobe")?,
             kind: self.kind,
         })
@@ -208,7 +217,7 @@ impl Kernel {
     /// A real attach to the agent's own entry point, which has long been passed.
     fn try_probe(&self) -> Result<(), String> {
         let programs = self
-            .hook_programs()
+            .hook_programs(false)
             .ok_or("the object has no hook programs")?;
         let own = Path::new("/proc/self/exe");
         let entry = super::entry_point(own)
@@ -218,7 +227,8 @@ impl Kernel {
             .map_err(|error| log::explain(&error))
     }
 
-    /// Carries out a plan on the file behind `path`, for all of its processes or one.
+    /// Carries out a plan on the file behind `path`, for all of its processes or one. A general-purpose file that is hooked for all shows
+    /// those processes that are followed.
     pub fn attach(
         &mut self,
         path: &Path,
@@ -238,7 +248,8 @@ impl Kernel {
             }
         }
         log::capture();
-        let mut attached = match self.hook_programs() {
+        let shared = pid.is_none() && plan.scope == Scope::Process;
+        let mut attached = match self.hook_programs(shared) {
             Some(programs) => attach(&programs, path, pid, &hooks, safety),
             None => Attached::nothing(),
         };
@@ -284,7 +295,19 @@ impl Kernel {
         })
     }
 
-    /// Captures the plaintext of a process's sockets, or stops it.
+    /// Whoever connects to this listener is followed before its first byte.
+    pub fn know_peer(&self, peer: SocketAddr) {
+        let Some(peers) = self.map("PEERS") else {
+            return;
+        };
+        for key in peer_keys(peer) {
+            if let Err(error) = peers.update(key.as_bytes(), &[1], MapFlags::ANY) {
+                tracing::warn!(%peer, %error, "a Kafka listener could not be remembered");
+            }
+        }
+    }
+
+    /// Captures the plaintext of a process's sockets and its calls into shared libraries, or stops it.
     pub fn watch_sockets(&self, pid: Pid, on: bool) {
         let Some(pids) = self.map("PIDS") else { return };
         let key = pid.to_ne_bytes();
@@ -337,6 +360,30 @@ impl Kernel {
 
     pub fn socket_path(&self) -> Option<SocketPath> {
         self.sockets
+    }
+}
+
+/// As an IPv4 socket sees the listener, and as an IPv6 socket does.
+fn peer_keys(peer: SocketAddr) -> Vec<obi_abi::Peer> {
+    let port = peer.port();
+    let key = |family: u16, bytes: &[u8]| {
+        let mut address = [0; 16];
+        address
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, byte)| *to = *byte);
+        obi_abi::Peer {
+            address,
+            family,
+            port,
+        }
+    };
+    match peer.ip() {
+        IpAddr::V4(v4) => vec![
+            key(AF_INET, &v4.octets()),
+            key(AF_INET6, &v4.to_ipv6_mapped().octets()),
+        ],
+        IpAddr::V6(v6) => vec![key(AF_INET6, &v6.octets())],
     }
 }
 

@@ -4,7 +4,7 @@
 //! One thread owns it. Rare by nature: nothing here is on the way of a byte. Rules are in `targets`; this file reads `/proc`, calls the kernel,
 //! and records what became of it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +18,7 @@ use super::connections::Connections;
 use super::events::ProcessEvent;
 use super::files::{Files, KnownFile, Look, Looked, Urgency};
 use super::filter::Filter;
+use super::installed;
 use super::process::{self, FileId, Mapping};
 use super::targets::{Action, Targets};
 use crate::attach::Kernel;
@@ -73,6 +74,8 @@ pub struct Control {
     announce: Sender<Announcement>,
     telemetry: Arc<Telemetry>,
     proc_root: PathBuf,
+    /// Files of installed client libraries and what they need.
+    installed: HashSet<FileId>,
     began: Instant,
 }
 
@@ -98,6 +101,7 @@ impl Control {
             announce,
             telemetry,
             proc_root,
+            installed: HashSet::new(),
             began: Instant::now(),
         })
     }
@@ -109,6 +113,18 @@ impl Control {
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Client libraries that are installed, before their first process: on the node, as its first process sees files, and beside the agent,
+    /// because a sandbox may hide the node's.
+    pub fn look_at_installed(&mut self) {
+        for root in [self.proc_root.join("1/root"), PathBuf::from("/")] {
+            for path in installed::libraries(&root) {
+                let known = self.files.ask_installed(&root, &path);
+                tracing::debug!(path = %path.display(), found = known.is_some(), "installed");
+                self.installed.extend(known);
+            }
+        }
     }
 
     /// All processes there are. Finds what began before the agent, what events missed, and new connections.
@@ -135,7 +151,10 @@ impl Control {
         match event {
             ProcessEvent::Exec { pid } => {
                 tracing::debug!(pid, "exec");
-                self.gone(*pid);
+                self.forget(*pid);
+                let mut actions = Vec::new();
+                self.targets.executed(*pid, self.now(), &mut actions);
+                self.carry_out(actions);
             }
             ProcessEvent::Mapped { pid, mapping } => {
                 if self.is_chosen(*pid) {
@@ -185,7 +204,12 @@ impl Control {
             Notice::Verdict {
                 connection,
                 protocol,
-            } => self.targets.verdict(connection, protocol),
+            } => {
+                let mut actions = Vec::new();
+                self.targets
+                    .verdict(connection, protocol, now, &mut actions);
+                self.carry_out(actions);
+            }
             Notice::Closed { connection } => self.targets.closed(connection),
         }
     }
@@ -203,7 +227,10 @@ impl Control {
                 .files(pid)
                 .iter()
                 .any(|known| known.id == file.id);
-            if still && process::exe(&self.proc_root, pid).is_some() {
+            if still
+                && !self.targets.is_shared(file.id)
+                && process::exe(&self.proc_root, pid).is_some()
+            {
                 self.attach(&file, Some(pid), Some(pid));
                 break;
             }
@@ -246,7 +273,11 @@ impl Control {
         };
         // The first process may have ended meanwhile; the next one of this file is still seen from its first byte.
         let mut actions = Vec::new();
-        self.targets.file(&file, &mut actions);
+        if self.installed.contains(&file.id) {
+            self.targets.installed(&file, self.now(), &mut actions);
+        } else {
+            self.targets.file(&file, &mut actions);
+        }
         self.carry_out(actions);
         for pid in pids {
             self.maps(pid, &file);
@@ -291,12 +322,16 @@ impl Control {
     }
 
     fn gone(&mut self, pid: Pid) {
+        self.forget(pid);
+        let mut actions = Vec::new();
+        self.targets.gone(pid, self.now(), &mut actions);
+        self.carry_out(actions);
+    }
+
+    fn forget(&mut self, pid: Pid) {
         self.chosen.remove(&pid);
         self.files.forget(pid);
         self.connections.forget(pid);
-        let mut actions = Vec::new();
-        self.targets.gone(pid, &mut actions);
-        self.carry_out(actions);
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {
@@ -305,7 +340,14 @@ impl Control {
         }
         for action in actions {
             match action {
-                Action::AttachFile(file) => self.attach(&file, None, None),
+                Action::AttachFile(file) => {
+                    self.attach(&file, None, None);
+                    self.attached
+                        .retain(|(id, owner), _| *id != file.id || owner.is_none());
+                }
+                Action::DetachFile(id) => {
+                    self.attached.remove(&(id, None));
+                }
                 Action::AttachProcess(file, pid) if self.targets.is_client(pid) => {
                     self.attach(&file, Some(pid), Some(pid));
                 }
@@ -317,8 +359,13 @@ impl Control {
                 }
                 Action::WatchSockets(pid, on) => {
                     tracing::debug!(pid, on, "sockets");
+                    // A call that is under way in a shared library returns without an entry.
+                    self.telemetry
+                        .attached
+                        .store(monotonic(), Ordering::Relaxed);
                     self.kernel.watch_sockets(pid, on);
                 }
+                Action::KnowPeer(peer) => self.kernel.know_peer(peer),
             }
         }
         self.choose_socket_calls();

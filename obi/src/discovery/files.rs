@@ -5,7 +5,7 @@
 //! `/proc/self/fd` reaches the very file that was read, whatever its name points to by now.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
@@ -191,6 +191,39 @@ impl Files {
         // The workers live as long as this value.
         let _ = queue.send(job);
         None
+    }
+
+    /// Looks into a file that no process is known to map. `None`: it is not there, or too many wait.
+    pub fn ask_installed(&mut self, root: &Path, path: &Path) -> Option<FileId> {
+        let name = path.strip_prefix("/").unwrap_or(path);
+        let file = File::open(root.join(name)).ok()?;
+        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+        let id = FileId::of(&metadata);
+        if self.looks.contains(&id) || self.waiting.contains_key(&id) {
+            return Some(id);
+        }
+        if self.waiting.len() >= WAITING {
+            return None;
+        }
+        let waiting = Waiting {
+            pids: Vec::new(),
+            urgent: true,
+        };
+        self.waiting.insert(id, waiting);
+        let mapping = Mapping {
+            start: 0,
+            end: 0,
+            path: path.to_owned(),
+        };
+        let job = Job {
+            pid: 0,
+            mapping,
+            id,
+            file: Some(file),
+        };
+        // The worker lives as long as this value.
+        let _ = self.urgent.send(job);
+        Some(id)
     }
 
     /// Takes an answer: the processes that waited for it.

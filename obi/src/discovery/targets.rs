@@ -1,8 +1,9 @@
 //! Who is watched, and why. In: what processes map, fork, connect to, and what their connections proved to speak; out: [`Action`]s.
 //!
 //! Pure: no `/proc`, no kernel, no clock (milliseconds come in), so that every rule is tested by itself. A file that holds a Kafka
-//! client is hooked as a whole. A general-purpose library is hooked process by process, and a process whose connections prove not
-//! to be Kafka is let go, to be taken up again when it connects to somewhere new. Every table has a cap.
+//! client is hooked as a whole. A general-purpose library is hooked process by process; while Kafka clients use it, or one that is installed
+//! needs it, it is shared: hooked as a whole, and only followed processes are copied. A process whose connections prove not to be Kafka is
+//! let go, to be taken up again when it connects to somewhere new. Every table has a cap.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -26,17 +27,24 @@ const PATIENCE_MS: u64 = 30_000;
 const RETRIES: u32 = 5;
 /// A new client or connection is given this long to show what it speaks over plain sockets.
 const SOCKET_WINDOW_MS: u64 = 10_000;
+/// A client that lived no longer than this was a short one: the next may be over before hooks could be attached.
+const SHORT_MS: u64 = 60_000;
+/// So long after such a client, or after the last that used a library, its successor finds the hooks in place.
+const EXPECTED_MS: u64 = 600_000;
 
 /// What the caller has to do, in order.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Hook a file for all of its processes, now and later.
+    /// Hook a file for all of its processes, now and later; this replaces hooks of it that belong to single processes.
     AttachFile(Arc<KnownFile>),
+    DetachFile(FileId),
     AttachProcess(Arc<KnownFile>, Pid),
     /// Drop all hooks that belong to this process alone.
     DetachProcess(Pid),
-    /// Capture the sockets of a process, or stop it.
+    /// Capture the sockets of a process and its calls into shared libraries, or stop it.
     WatchSockets(Pid, bool),
+    /// Whoever connects there is followed from its first byte.
+    KnowPeer(SocketAddr),
 }
 
 /// What a process is to us: `obi_processes{state}`.
@@ -98,6 +106,14 @@ pub struct Targets {
     connections: HashMap<ConnectionId, Connection>,
     /// Files hooked as a whole.
     whole: HashSet<FileId>,
+    /// General-purpose files hooked as a whole, and when a client last used each.
+    shared: HashMap<FileId, u64>,
+    /// Those among them that an installed client library needs.
+    installed: HashSet<FileId>,
+    /// A client library is installed: its first process may come at any time.
+    client_installed: bool,
+    /// Until when plaintext clients are expected.
+    expected: u64,
     kafka_peers: HashSet<SocketAddr>,
     /// The user chose processes: nothing is hooked for all processes of a file.
     one_by_one: bool,
@@ -148,6 +164,37 @@ impl Targets {
         }
     }
 
+    /// A file of an installed client library, or one that such a library needs: it waits hooked for the first process.
+    pub fn installed(&mut self, file: &Arc<KnownFile>, now: u64, actions: &mut Vec<Action>) {
+        if self.one_by_one {
+            return;
+        }
+        self.client_installed |= file.plan.client.is_some();
+        if file.plan.scope == Scope::File {
+            self.file(file, actions);
+        } else if file.plan.shows_tls() && file.plan.is_safe_for_all() {
+            self.installed.insert(file.id);
+            self.share(file, now, actions);
+        }
+    }
+
+    /// Hooks a general-purpose file as a whole. Processes that were hooked one by one are followed from now on.
+    fn share(&mut self, file: &Arc<KnownFile>, now: u64, actions: &mut Vec<Action>) {
+        if self.shared.insert(file.id, now).is_some() {
+            return;
+        }
+        actions.push(Action::AttachFile(Arc::clone(file)));
+        for (pid, process) in &mut self.processes {
+            if process.hooked.remove(&file.id) {
+                process.follow(*pid, actions);
+            }
+        }
+    }
+
+    pub fn is_shared(&self, id: FileId) -> bool {
+        self.shared.contains_key(&id)
+    }
+
     /// A process was seen to hold a connection.
     pub fn connected(&mut self, pid: Pid, peer: SocketAddr, now: u64, actions: &mut Vec<Action>) {
         let kafka_peer = self.kafka_peers.contains(&peer);
@@ -163,42 +210,51 @@ impl Targets {
             process.retries += 1;
             process.since = now;
         }
-        let process_watched = process.watched;
-        if !process.let_go && !process_watched {
-            process.watched = true;
-            actions.push(Action::WatchSockets(pid, true));
+        if !process.let_go {
+            process.follow(pid, actions);
         }
         self.take_up(pid, now, actions);
     }
 
     /// Hooks what the process maps and is not hooked yet.
-    fn take_up(&mut self, pid: Pid, _now: u64, actions: &mut Vec<Action>) {
-        let one_by_one = self.one_by_one;
+    fn take_up(&mut self, pid: Pid, now: u64, actions: &mut Vec<Action>) {
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
         };
         if process.let_go {
             return;
         }
-        if process.client && !process.watched {
-            process.watched = true;
-            actions.push(Action::WatchSockets(pid, true));
+        if process.client {
+            process.follow(pid, actions);
         }
-        for file in &process.files {
+        let client = process.client;
+        for file in process.files.clone() {
             if file.plan.hooks.is_empty() {
                 continue;
             }
-            if file.plan.scope == Scope::File && !one_by_one {
-                if self.whole.insert(file.id) {
-                    actions.push(Action::AttachFile(Arc::clone(file)));
+            if file.plan.scope == Scope::File && !self.one_by_one {
+                self.file(&file, actions);
+                continue;
+            }
+            if client && !self.one_by_one && file.plan.is_safe_for_all() {
+                self.share(&file, now, actions);
+            }
+            let shared = self.shared.get_mut(&file.id);
+            let Some(process) = self.processes.get_mut(&pid) else {
+                return;
+            };
+            if let Some(used) = shared {
+                process.follow(pid, actions);
+                if client {
+                    *used = now;
                 }
             } else if process.hooked.insert(file.id) {
-                actions.push(Action::AttachProcess(Arc::clone(file), pid));
+                actions.push(Action::AttachProcess(file, pid));
             }
         }
     }
 
-    /// The child runs the parent's program with its own memory.
+    /// The child runs the parent's program with its own memory. The kernel side followed it before its first instruction.
     pub fn forked(&mut self, parent: Pid, child: Pid, now: u64, actions: &mut Vec<Action>) {
         let Some(process) = self.processes.get(&parent) else {
             return;
@@ -215,26 +271,32 @@ impl Targets {
             watched: process.watched,
             ..Process::default()
         };
-        if inherited.watched {
-            actions.push(Action::WatchSockets(child, true));
-        }
         self.processes.insert(child, inherited);
         self.take_up(child, now, actions);
     }
 
-    /// The process ended, or runs another program now.
-    pub fn gone(&mut self, pid: Pid, actions: &mut Vec<Action>) {
+    /// The process ended.
+    pub fn gone(&mut self, pid: Pid, now: u64, actions: &mut Vec<Action>) {
+        if self.executed(pid, now, actions) {
+            actions.push(Action::WatchSockets(pid, false));
+        }
+    }
+
+    /// The process runs another program now. The kernel side let go of it at that moment, and may follow the new program already: its mark
+    /// is not touched. True: the old program was followed.
+    pub fn executed(&mut self, pid: Pid, now: u64, actions: &mut Vec<Action>) -> bool {
         let Some(process) = self.processes.remove(&pid) else {
-            return;
+            return false;
         };
         if !process.hooked.is_empty() {
             actions.push(Action::DetachProcess(pid));
         }
-        if process.watched {
-            actions.push(Action::WatchSockets(pid, false));
+        if process.client && now.saturating_sub(process.since) < SHORT_MS {
+            self.expected = now + EXPECTED_MS;
         }
         self.connections
             .retain(|_, connection| connection.pid != pid);
+        process.watched
     }
 
     /// The kernel side saw a connection, or learnt its peer.
@@ -266,10 +328,22 @@ impl Targets {
         if let Some(process) = self.process(pid, now) {
             process.open += 1;
             process.stirred = now;
+            // The kernel side may have taken it up by itself.
+            if source == Source::Socket && !process.watched {
+                process.watched = true;
+                process.let_go = false;
+                process.since = now;
+            }
         }
     }
 
-    pub fn verdict(&mut self, id: ConnectionId, protocol: Protocol) {
+    pub fn verdict(
+        &mut self,
+        id: ConnectionId,
+        protocol: Protocol,
+        now: u64,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -280,7 +354,10 @@ impl Targets {
             && let Some(peer) = connection.peer
             && self.kafka_peers.len() < CONNECTIONS
         {
-            self.kafka_peers.insert(peer);
+            let new = self.kafka_peers.insert(peer);
+            if new && connection.source == Source::Socket && !self.one_by_one {
+                actions.push(Action::KnowPeer(peer));
+            }
         }
         let Some(process) = self.processes.get_mut(&connection.pid) else {
             return;
@@ -288,7 +365,10 @@ impl Targets {
         match protocol {
             Protocol::Kafka => {
                 process.kafka = true;
-                process.plaintext_kafka += u32::from(connection.source == Source::Socket);
+                if connection.source == Source::Socket {
+                    process.plaintext_kafka += 1;
+                    self.expected = now + EXPECTED_MS;
+                }
             }
             // Ciphertext on a socket says nothing about what it hides.
             Protocol::Tls => {}
@@ -309,9 +389,13 @@ impl Targets {
         }
     }
 
-    /// Lets go what proved not to be Kafka.
+    /// Lets go what proved not to be Kafka, and what no client has used for long.
     pub fn tick(&mut self, now: u64, actions: &mut Vec<Action>) {
+        self.unshare(now, actions);
         for (pid, process) in &mut self.processes {
+            if process.plaintext_kafka > 0 {
+                self.expected = now + EXPECTED_MS;
+            }
             let patient = now.saturating_sub(process.since) < PATIENCE_MS
                 || now.saturating_sub(process.stirred) < SOCKET_WINDOW_MS;
             if process.let_go || process.kafka || process.client || process.other == 0 || patient {
@@ -328,11 +412,48 @@ impl Targets {
         }
     }
 
-    /// Whether the hooks on system calls are worth their cost now: a plaintext client lives, something watched may still turn out to be one, or a
-    /// TLS stream waits for its socket.
+    /// Files that clients shared go back to single processes.
+    fn unshare(&mut self, now: u64, actions: &mut Vec<Action>) {
+        for process in self.processes.values().filter(|process| process.client) {
+            for file in &process.files {
+                if let Some(used) = self.shared.get_mut(&file.id) {
+                    *used = now;
+                }
+            }
+        }
+        let unused = |id: &FileId, used: u64| {
+            !self.installed.contains(id) && now.saturating_sub(used) >= EXPECTED_MS
+        };
+        let unused: Vec<FileId> = self
+            .shared
+            .iter()
+            .filter(|(id, used)| unused(id, **used))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in unused {
+            self.shared.remove(&id);
+            actions.push(Action::DetachFile(id));
+            let maps = |process: &Process| process.files.iter().any(|file| file.id == id);
+            let users = self.processes.iter().filter(|(_, process)| maps(process));
+            let users: Vec<Pid> = users.map(|(pid, _)| *pid).collect();
+            for pid in users {
+                self.take_up(pid, now, actions);
+            }
+        }
+    }
+
+    /// Whether the hooks on system calls are worth their cost now: a client is expected whose first bytes are at stake, a plaintext client
+    /// lives, something watched may still turn out to be one, or a TLS stream waits for its socket.
     pub fn needs_syscalls(&self, now: u64) -> bool {
+        if self.client_installed || now < self.expected {
+            return true;
+        }
         let young = |time: u64| now.saturating_sub(time) < SOCKET_WINDOW_MS;
-        let sockets = self.processes.values().filter(|process| process.watched);
+        // A process that only maps a shared library is followed too, but says nothing of sockets before it has one.
+        let on_sockets = |process: &&Process| {
+            process.watched && (process.client || process.open > 0 || !process.peers.is_empty())
+        };
+        let sockets = self.processes.values().filter(on_sockets);
         let mut sockets =
             sockets.filter(|process| process.plaintext_kafka > 0 || young(process.stirred));
         let unbound = |connection: &Connection| {
@@ -374,10 +495,17 @@ impl Targets {
 }
 
 impl Process {
+    fn follow(&mut self, pid: Pid, actions: &mut Vec<Action>) {
+        if !self.watched {
+            self.watched = true;
+            actions.push(Action::WatchSockets(pid, true));
+        }
+    }
+
     fn state(&self) -> State {
         let refused = || {
             self.files.iter().any(|file| !file.plan.refused.is_empty())
-                && self.files.iter().all(|file| file.plan.hooks.is_empty())
+                && !self.files.iter().any(|file| file.plan.shows_tls())
         };
         match () {
             () if self.kafka => State::Kafka,

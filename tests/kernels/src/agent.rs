@@ -12,7 +12,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
-use obi_abi::{CallShape, RESULT_AT_SHIFT, RecordHeader, Settings};
+use obi_abi::{CallShape, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -88,6 +88,15 @@ impl Agent {
 
     pub fn set_pid(&self, pid: u32, flags: u8) -> Result<()> {
         self.update("PIDS", &pid.to_ne_bytes(), &[flags])
+    }
+
+    pub fn forget_pid(&self, pid: u32) -> Result<()> {
+        let map = self.object.maps().find(|m| m.name() == "PIDS");
+        Ok(map.context("no map PIDS")?.delete(&pid.to_ne_bytes())?)
+    }
+
+    pub fn know_peer(&self, peer: &Peer) -> Result<()> {
+        self.update("PEERS", peer.as_bytes(), &[1])
     }
 
     pub fn set_verdict(&self, conn: u64, copy: u8) -> Result<()> {

@@ -66,6 +66,8 @@ fn said(actions: &mut Vec<Action>) -> Vec<String> {
             Action::AttachProcess(file, pid) => format!("file {} in {pid}", file.id.ino),
             Action::DetachProcess(pid) => format!("detach {pid}"),
             Action::WatchSockets(pid, on) => format!("sockets of {pid} {on}"),
+            Action::DetachFile(id) => format!("no file {}", id.ino),
+            Action::KnowPeer(peer) => format!("peer {peer}"),
         })
         .collect()
 }
@@ -84,7 +86,7 @@ fn a_file_with_a_client_is_hooked_once_for_all() {
     targets.mapped(8, &client, 0, &mut actions);
     targets.mapped(8, &client, 0, &mut actions);
     assert_eq!(said(&mut actions), ["sockets of 8 true"]);
-    targets.gone(7, &mut actions);
+    targets.gone(7, 0, &mut actions);
     assert_eq!(said(&mut actions), ["sockets of 7 false"]);
 }
 
@@ -104,7 +106,7 @@ fn a_process_that_is_not_kafka_is_let_go_and_taken_up_at_a_new_peer() {
     targets.connected(7, address(443), 0, &mut actions);
     assert_eq!(said(&mut actions), ["file 1 in 7", "sockets of 7 true"]);
     targets.opened(ConnectionId(1), 7, Source::Openssl, None, 1);
-    targets.verdict(ConnectionId(1), Protocol::Unknown);
+    targets.verdict(ConnectionId(1), Protocol::Unknown, 0, &mut actions);
     targets.tick(PATIENCE_MS - 1, &mut actions);
     assert_eq!(said(&mut actions), [""; 0]);
     targets.tick(PATIENCE_MS, &mut actions);
@@ -124,7 +126,7 @@ fn a_process_that_is_not_kafka_is_let_go_and_taken_up_at_a_new_peer() {
         );
         assert_eq!(said(&mut actions), ["sockets of 7 true", "file 1 in 7"]);
         targets.opened(id, 7, Source::Openssl, None, now);
-        targets.verdict(id, Protocol::Unknown);
+        targets.verdict(id, Protocol::Unknown, now, &mut actions);
         targets.tick(now + PATIENCE_MS, &mut actions);
         assert_eq!(said(&mut actions), ["detach 7", "sockets of 7 false"]);
     }
@@ -137,7 +139,7 @@ fn a_peer_that_speaks_kafka_brings_a_process_back() {
     let mut targets = Targets::default();
     let mut actions = Vec::new();
     targets.opened(ConnectionId(1), 1, Source::Socket, Some(address(9092)), 0);
-    targets.verdict(ConnectionId(1), Protocol::Kafka);
+    targets.verdict(ConnectionId(1), Protocol::Kafka, 0, &mut actions);
     assert_eq!(targets.state(1), Some(State::Kafka));
     targets.connected(7, address(443), 0, &mut actions);
     targets.processes.get_mut(&7).unwrap().retries = RETRIES;
@@ -155,11 +157,11 @@ fn kafka_clients_and_ciphertext_are_never_let_go() {
     targets.mapped(7, &file(1, Scope::Process, false, true), 0, &mut actions);
     for (id, protocol) in [(1, Protocol::Unknown), (2, Protocol::Kafka)] {
         targets.opened(ConnectionId(id), 7, Source::Openssl, None, 0);
-        targets.verdict(ConnectionId(id), protocol);
+        targets.verdict(ConnectionId(id), protocol, 0, &mut actions);
     }
     targets.connected(8, address(9093), 0, &mut actions);
     targets.opened(ConnectionId(3), 8, Source::Socket, None, 0);
-    targets.verdict(ConnectionId(3), Protocol::Tls);
+    targets.verdict(ConnectionId(3), Protocol::Tls, 0, &mut actions);
     said(&mut actions);
     targets.tick(10 * PATIENCE_MS, &mut actions);
     assert_eq!(said(&mut actions), [""; 0]);
@@ -171,11 +173,19 @@ fn a_fork_is_hooked_as_its_parent() {
     let mut actions = Vec::new();
     targets.mapped(7, &file(1, Scope::Process, false, true), 0, &mut actions);
     targets.mapped(7, &file(2, Scope::Process, true, false), 0, &mut actions);
-    assert_eq!(said(&mut actions), ["file 1 in 7", "sockets of 7 true"]);
+    assert_eq!(
+        said(&mut actions),
+        ["file 1 in 7", "sockets of 7 true", "file 1"],
+        "all processes of a library that a client uses are hooked at once"
+    );
     targets.forked(7, 8, 0, &mut actions);
-    assert_eq!(said(&mut actions), ["sockets of 8 true", "file 1 in 8"]);
-    targets.gone(8, &mut actions);
-    assert_eq!(said(&mut actions), ["detach 8", "sockets of 8 false"]);
+    assert_eq!(
+        said(&mut actions),
+        [""; 0],
+        "the kernel side follows it, and the library is shared"
+    );
+    targets.gone(8, 0, &mut actions);
+    assert_eq!(said(&mut actions), ["sockets of 8 false"]);
 }
 
 #[test]
@@ -187,16 +197,19 @@ fn system_calls_are_hooked_only_while_someone_gains() {
     assert!(targets.needs_syscalls(SOCKET_WINDOW_MS - 1));
     assert!(!targets.needs_syscalls(SOCKET_WINDOW_MS));
     targets.opened(ConnectionId(1), 7, Source::Socket, None, 20_000);
-    targets.verdict(ConnectionId(1), Protocol::Kafka);
+    targets.verdict(ConnectionId(1), Protocol::Kafka, 20_000, &mut actions);
+    targets.tick(1_000_000, &mut actions);
     assert!(
         targets.needs_syscalls(1_000_000),
         "a plaintext client lives"
     );
     targets.closed(ConnectionId(1));
-    assert!(!targets.needs_syscalls(1_000_000));
-    targets.opened(ConnectionId(2), 9, Source::GoTls, None, 1_000_000);
+    let over = 1_000_000 + EXPECTED_MS;
+    assert!(targets.needs_syscalls(over - 1), "another may come");
+    assert!(!targets.needs_syscalls(over));
+    targets.opened(ConnectionId(2), 9, Source::GoTls, None, over);
     assert!(
-        targets.needs_syscalls(1_000_001),
+        targets.needs_syscalls(over + 1),
         "a TLS stream waits for its socket"
     );
     targets.opened(
@@ -204,9 +217,129 @@ fn system_calls_are_hooked_only_while_someone_gains() {
         9,
         Source::GoTls,
         Some(address(9093)),
-        1_000_002,
+        over + 2,
     );
-    assert!(!targets.needs_syscalls(1_000_003));
+    assert!(!targets.needs_syscalls(over + 3));
+}
+
+#[test]
+fn the_successor_of_a_short_client_finds_the_hooks_in_place() {
+    let mut targets = Targets::default();
+    let mut actions = Vec::new();
+    let (client, library) = (
+        file(1, Scope::File, true, true),
+        file(2, Scope::Process, false, true),
+    );
+    targets.mapped(7, &client, 0, &mut actions);
+    targets.mapped(7, &library, 0, &mut actions);
+    assert_eq!(
+        said(&mut actions),
+        ["sockets of 7 true", "file 1", "file 2"]
+    );
+    targets.gone(7, 20, &mut actions);
+    assert_eq!(said(&mut actions), ["sockets of 7 false"]);
+    assert!(targets.needs_syscalls(EXPECTED_MS), "its successor");
+    targets.mapped(8, &library, 30, &mut actions);
+    assert_eq!(
+        said(&mut actions),
+        ["sockets of 8 true"],
+        "one that is no client is only followed"
+    );
+    assert!(targets.is_shared(library.id));
+    assert!(!targets.needs_syscalls(20 + EXPECTED_MS));
+    targets.tick(EXPECTED_MS, &mut actions);
+    assert_eq!(said(&mut actions), ["no file 2", "file 2 in 8"]);
+    assert!(!targets.is_shared(library.id));
+    let mut long = Targets::default();
+    long.mapped(7, &client, 0, &mut actions);
+    long.gone(7, SHORT_MS, &mut actions);
+    assert!(
+        !long.needs_syscalls(SHORT_MS + 1),
+        "a service has no successor"
+    );
+}
+
+#[test]
+fn what_an_installed_client_needs_waits_for_its_first_process() {
+    let mut targets = Targets::default();
+    let mut actions = Vec::new();
+    let (client, library) = (
+        file(1, Scope::File, true, true),
+        file(2, Scope::Process, false, true),
+    );
+    targets.installed(&client, 0, &mut actions);
+    targets.installed(&library, 0, &mut actions);
+    assert_eq!(said(&mut actions), ["file 1", "file 2"]);
+    targets.tick(u64::MAX / 2, &mut actions);
+    assert_eq!(said(&mut actions), [""; 0], "for ever");
+    assert!(targets.needs_syscalls(u64::MAX / 2));
+    targets.mapped(7, &library, 0, &mut actions);
+    targets.mapped(7, &client, 0, &mut actions);
+    assert_eq!(said(&mut actions), ["sockets of 7 true"]);
+
+    let mut chosen = Targets::new(true);
+    chosen.installed(&client, 0, &mut actions);
+    chosen.installed(&library, 0, &mut actions);
+    assert_eq!(said(&mut actions), [""; 0], "the user chose processes");
+    assert!(!chosen.needs_syscalls(0));
+}
+
+#[test]
+fn a_library_with_a_uretprobe_is_hooked_process_by_process() {
+    let mut targets = Targets::default();
+    let mut actions = Vec::new();
+    let plain = file(2, Scope::Process, false, true);
+    let mut plan = plain.plan.clone();
+    plan.hooks.first_mut().unwrap().returns = Returns::Uretprobe {
+        function: 64,
+        sites: Vec::new(),
+    };
+    let risky = KnownFile::new(
+        plain.id,
+        &plain.path,
+        plan,
+        File::open("/dev/null").unwrap(),
+    );
+    let risky = Arc::new(risky);
+    targets.installed(&risky, 0, &mut actions);
+    assert_eq!(said(&mut actions), [""; 0]);
+    targets.mapped(7, &file(1, Scope::File, true, true), 0, &mut actions);
+    targets.mapped(7, &risky, 0, &mut actions);
+    assert_eq!(
+        said(&mut actions),
+        ["sockets of 7 true", "file 1", "file 2 in 7"]
+    );
+}
+
+#[test]
+fn a_plaintext_listener_is_known_to_the_kernel_side() {
+    let mut targets = Targets::default();
+    let mut actions = Vec::new();
+    for (id, source) in [
+        (1, Source::Openssl),
+        (2, Source::Socket),
+        (3, Source::Socket),
+    ] {
+        let peer = address(if id == 1 { 9093 } else { 9092 });
+        targets.opened(ConnectionId(id), 7, source, Some(peer), 0);
+        targets.verdict(ConnectionId(id), Protocol::Kafka, 0, &mut actions);
+    }
+    assert_eq!(said(&mut actions), ["peer 10.0.0.1:9092"], "once");
+    let mut chosen = Targets::new(true);
+    chosen.opened(ConnectionId(1), 7, Source::Socket, Some(address(9092)), 0);
+    chosen.verdict(ConnectionId(1), Protocol::Kafka, 0, &mut actions);
+    assert_eq!(said(&mut actions), [""; 0], "the user chose processes");
+}
+
+#[test]
+fn an_exec_leaves_the_mark_to_the_kernel_side() {
+    let mut targets = Targets::default();
+    let mut actions = Vec::new();
+    targets.connected(7, address(443), 0, &mut actions);
+    said(&mut actions);
+    assert!(targets.executed(7, 0, &mut actions));
+    assert_eq!(said(&mut actions), [""; 0]);
+    assert_eq!(targets.state(7), None);
 }
 
 #[test]

@@ -49,4 +49,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("rings: threads", rings::threads),
     ("processes: exec and exit", processes::exec_and_exit),
     ("processes: threads end", processes::threads_end),
+    ("processes: followed children", processes::followed_children),
+    ("processes: clients begin", processes::clients_begin),
+    ("processes: connects", processes::connects),
 ];
