@@ -46,6 +46,8 @@ struct Entry {
     written: Position,
     read: Position,
     scheduled: Nanos,
+    /// More than one process moved its bytes (fork): the end of one is not the end of the connection, of which the socket tells.
+    inherited: bool,
     /// Gaps of what looks like a client's stream, until it is proven to be one: only then something was lost.
     gaps: Vec<(u64, GapReason, u64)>,
 }
@@ -176,7 +178,7 @@ impl StreamStage {
                 let mut gone: Vec<ConnectionId> = self
                     .connections
                     .iter()
-                    .filter(|(_, entry)| entry.connection.pid == pid)
+                    .filter(|(_, entry)| entry.connection.pid == pid && !entry.inherited)
                     .map(|(id, _)| *id)
                     .collect();
                 gone.sort_unstable();
@@ -257,6 +259,7 @@ impl StreamStage {
         let Some(entry) = entry(&mut self.connections, id, new, &mut self.shared) else {
             return 0;
         };
+        entry.inherited |= entry.connection.pid != pid;
         entry.connection.pid = pid;
         entry.connection.last_event = ended;
         let position = match direction {
@@ -389,6 +392,7 @@ fn entry<'a>(
             ..Position::default()
         };
         Entry {
+            inherited: false,
             connection: Box::new(Connection::new(id, new.pid, new.source, &shared.settings)),
             written: position(),
             read: position(),

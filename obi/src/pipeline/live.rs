@@ -61,6 +61,9 @@ struct State<'a> {
     /// Connections to peers that the user did not choose.
     ignored: HashSet<ConnectionId>,
     waiting: VecDeque<Message>,
+    /// Ended processes: announced during this round, and before it began.
+    exited: Vec<Pid>,
+    drained: Vec<Pid>,
     told: Nanos,
     second: Nanos,
     /// Returns without their entry: all, and those of calls that were under way when hooks came.
@@ -80,6 +83,8 @@ impl StreamThread {
             announced: HashSet::new(),
             ignored: HashSet::new(),
             waiting: VecDeque::new(),
+            exited: Vec::new(),
+            drained: Vec::new(),
             told: 0,
             second: 0,
             unpaired: (0, 0),
@@ -182,14 +187,20 @@ impl StreamThread {
         for announcement in self.announcements.try_iter() {
             match announcement {
                 Announcement::Process(info) => state.process(info),
-                Announcement::Exited(pid) => {
-                    state.announced.remove(&pid);
-                    state.pass(&CaptureEvent::Exited {
-                        pid,
-                        time: monotonic(),
-                    });
-                }
+                // What it moved last may still be in the ring.
+                Announcement::Exited(pid) => state.exited.push(pid),
             }
+        }
+    }
+
+    /// Processes whose end was announced before the ring was drained: all that they moved was seen.
+    fn end_processes(state: &mut State<'_>) {
+        for pid in std::mem::take(&mut state.drained) {
+            state.announced.remove(&pid);
+            state.pass(&CaptureEvent::Exited {
+                pid,
+                time: monotonic(),
+            });
         }
     }
 
@@ -208,7 +219,9 @@ impl StreamThread {
     }
 
     fn between(&self, state: &mut State<'_>) -> ControlFlow<(), Pace> {
+        Self::end_processes(state);
         self.take_announcements(state);
+        state.drained = std::mem::take(&mut state.exited);
         let now = monotonic();
         if now.saturating_sub(state.second) >= SECOND {
             state.second = now;
