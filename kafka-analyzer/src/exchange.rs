@@ -18,6 +18,9 @@ use crate::names::Names;
 use crate::produce::ProduceRequest;
 use crate::records::Keeping;
 
+/// Topics taken from one Metadata answer.
+const TOPICS_MOST: usize = 32_768;
+
 /// A request that was seen, wholly or as far as it came.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -213,10 +216,15 @@ impl Answer {
     }
 
     fn message(&mut self, message: &Message<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
-        self.error = message.first_error().and_then(error_name);
-        self.throttle_ms = message
-            .throttle_time_ms()
-            .and_then(|ms| u32::try_from(ms).ok());
+        // A large Metadata answer comes as several messages: the first has the throttle time, any may have an error.
+        self.error = self
+            .error
+            .or_else(|| message.first_error().and_then(error_name));
+        self.throttle_ms = self.throttle_ms.or_else(|| {
+            message
+                .throttle_time_ms()
+                .and_then(|ms| u32::try_from(ms).ok())
+        });
         match (message, &mut self.request.body) {
             (Message::ProduceResponse(answer), RequestBody::Produce(produce)) => {
                 let held = |produce: &ProduceRequest| {
@@ -235,18 +243,27 @@ impl Answer {
                     .saturating_sub(before.saturating_sub(held(produce)));
                 self.acknowledged = true;
             }
-            (Message::MetadataResponse(answer), _) => self.metadata(answer, names),
+            (Message::MetadataResponse(answer), _) => self.metadata(answer, names, keeping),
             _ => {}
         }
     }
 
-    fn metadata(&mut self, answer: &MetadataResponse<'_>, names: &mut Names) {
+    fn metadata(
+        &mut self,
+        answer: &MetadataResponse<'_>,
+        names: &mut Names,
+        keeping: &mut Keeping<'_>,
+    ) {
         for topic in &answer.topics {
             if let Some(name) = topic.name
                 && topic.topic_id != Uuid::ZERO
                 && topic.error_code == 0
             {
-                self.topics.push((topic.topic_id, names.get(name)));
+                if self.topics.len() < TOPICS_MOST {
+                    self.topics.push((topic.topic_id, names.get(name)));
+                } else {
+                    keeping.losses.add("topic_table_full", 1);
+                }
             }
         }
         if let Some(id) = answer.cluster_id.filter(|id| !id.is_empty()) {

@@ -2,7 +2,10 @@
 
 mod conversation;
 
-use conversation::messages::{Answered, Named, fetch_request, fetch_response, produce_request};
+use conversation::messages::{
+    Answered, Named, fetch_request, fetch_response, metadata_request, metadata_response,
+    produce_request,
+};
 use conversation::*;
 use kafka_analyzer::capture::{CaptureEvent, ConnectionId, Direction, Nanos, Source};
 use kafka_analyzer::fact::Says;
@@ -118,6 +121,46 @@ fn a_hundred_mebibytes_in_16_kib_reads() {
         );
         assert_eq!((reader.stage.buffered(), reader.stage.kept()), (0, 0));
     }
+}
+
+/// A cluster of 20,000 topics asked for all of them.
+#[test]
+fn a_metadata_answer_of_megabytes_is_read_topic_by_topic() {
+    let names: Vec<String> = (0..20_000)
+        .map(|n| format!("{}-{n}", "name".repeat(20)))
+        .collect();
+    let topics: Vec<(&str, u128)> = names.iter().map(String::as_str).zip(1..).collect();
+    let answer = response(12, 3, &metadata_response(&topics));
+    assert!(answer.len() > 2 * MIB);
+    let mut reader = Reader {
+        stage: StreamStage::new(&Settings::default()),
+        facts: Vec::new(),
+        read: 0,
+        clock: 0,
+        most: 0,
+    };
+    let asked = request(3, 12, 3, Some("app"), &metadata_request());
+    reader.data(Direction::Write, 0, &asked);
+    for piece in answer.chunks(16 * 1024) {
+        reader.read(piece);
+    }
+    assert!(reader.most <= 256 * 1024, "{} bytes", reader.most);
+    let (mut learnt, mut cluster) = (Vec::new(), None);
+    for fact in &reader.facts {
+        match &fact.says {
+            Says::Topics(topics) => {
+                learnt.extend(topics.iter().map(|(id, name)| (name.to_string(), id.0)))
+            }
+            Says::Cluster { id, .. } => cluster = Some(id.to_string()),
+            Says::Exchange(exchange) => {
+                assert_eq!((exchange.decoded, exchange.error), (true, None))
+            }
+            _ => {}
+        }
+    }
+    let want = names.into_iter().zip((1u128..).map(u128::to_be_bytes));
+    assert_eq!(learnt, want.collect::<Vec<_>>());
+    assert_eq!(cluster.as_deref(), Some(conversation::CLUSTER));
 }
 
 #[test]

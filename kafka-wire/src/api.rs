@@ -3,7 +3,7 @@
 //! A new API is one file `api/nNN_name.rs` with a function from a [`Reader`] to a [`Message`], and its line in [`APIS`]. What has no decoder is
 //! framed, named and counted all the same; a key or version that is not in the table is never read as something else.
 
-use crate::body::Side;
+use crate::body::{Side, parts};
 use crate::reader::{Read, Reader};
 
 mod message;
@@ -30,6 +30,10 @@ pub const SASL_AUTHENTICATE: i16 = 36;
 
 pub(crate) type Decode = for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>;
 
+/// Decodes one part, and says which one comes next.
+pub(crate) type DecodePart =
+    for<'a> fn(&mut Reader<'a>, i16, parts::At) -> Read<(Message<'a>, parts::At)>;
+
 /// How a body is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
@@ -37,6 +41,8 @@ pub(crate) enum Shape {
     Framed,
     /// Gathered, then decoded at once.
     Whole(Decode),
+    /// Whole while it is small enough to be gathered, else part by part.
+    Parts(Decode, DecodePart),
     ProduceRequest,
     FetchResponse,
 }
@@ -114,7 +120,7 @@ static APIS: [Api; 95] = [
     framed(0, "Produce", 13, 9).request(Shape::ProduceRequest).response(Shape::Whole(n00_produce::response)),
     framed(1, "Fetch", 18, 12).request(Shape::Whole(n01_fetch::request)).response(Shape::FetchResponse),
     framed(2, "ListOffsets", 11, 6),
-    framed(3, "Metadata", 13, 9).request(Shape::Whole(n03_metadata::request)).response(Shape::Whole(n03_metadata::response)),
+    framed(3, "Metadata", 13, 9).request(Shape::Whole(n03_metadata::request)).response(Shape::Parts(n03_metadata::response, n03_metadata::response_part)),
     framed(4, "LeaderAndIsr", 7, 4),
     framed(5, "StopReplica", 4, 2),
     framed(6, "UpdateMetadata", 8, 6),

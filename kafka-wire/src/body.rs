@@ -9,9 +9,11 @@ use crate::reader::{Reader, Stop};
 use crate::record_batch::{BatchHeader, Codec, Record};
 use crate::{Segment, TopicRef, api};
 
+pub(crate) mod parts;
 mod records;
 mod stream;
 
+use parts::Parts;
 use stream::{Kind, Stream};
 
 /// Caps on what is kept.
@@ -45,7 +47,7 @@ pub enum Side {
 /// What a body says, in wire order. Borrowed data lives as long as the call.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A body that was decoded whole.
+    /// A body that was decoded whole; of a larger Metadata answer one for its head, one for each topic, and one for its end.
     Message(api::Message<'a>),
     /// Start of a Produce request.
     Produce {
@@ -138,6 +140,7 @@ enum State {
     /// To the body's end.
     Skip,
     Whole(api::Decode),
+    Parts(Parts),
     Stream(Box<Stream>),
 }
 
@@ -183,6 +186,8 @@ impl Decoder {
         let state = match api::shape(side, api_key, api_version) {
             Shape::Framed => State::Skip,
             Shape::Whole(decode) => State::Whole(decode),
+            Shape::Parts(decode, _) if body_len <= limits.whole as u64 => State::Whole(decode),
+            Shape::Parts(_, decode) => State::Parts(Parts::new(decode)),
             Shape::ProduceRequest => stream(Kind::ProduceRequest),
             Shape::FetchResponse => stream(Kind::FetchResponse),
         };
@@ -210,7 +215,7 @@ impl Decoder {
     /// aborted transactions; [`Limits::whole`] for bodies that are gathered.
     pub fn held(&self) -> usize {
         let kept = match &self.state {
-            State::Skip | State::Whole(_) => 0,
+            State::Skip | State::Whole(_) | State::Parts(_) => 0,
             State::Stream(stream) => size_of::<Stream>() + stream.held(),
         };
         self.carry.capacity() + kept
@@ -244,6 +249,7 @@ impl Decoder {
     fn is_whole(&self) -> bool {
         match &self.state {
             State::Skip | State::Whole(_) => true,
+            State::Parts(parts) => parts.is_complete(),
             State::Stream(stream) => stream.is_complete(),
         }
     }
@@ -306,6 +312,15 @@ impl Decoder {
             }),
             State::Skip => Ok(Step::Took(window.len())),
             State::Stream(stream) => stream.step(window, self.pos, emit),
+            State::Parts(parts) => {
+                let left = self.len - self.pos;
+                parts.step(
+                    window,
+                    (self.version, self.flexible),
+                    (left, self.whole),
+                    emit,
+                )
+            }
             State::Whole(decode) => {
                 let len = usize::try_from(self.len)
                     .ok()
@@ -343,7 +358,7 @@ impl Decoder {
         while n > 0 {
             let absorbed = match &mut self.state {
                 State::Skip => Ok(n),
-                State::Whole(_) => Err("gap"),
+                State::Whole(_) | State::Parts(_) => Err("gap"),
                 State::Stream(stream) => stream.gap(self.pos, n),
             };
             match absorbed {

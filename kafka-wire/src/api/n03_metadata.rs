@@ -4,7 +4,8 @@
 
 use super::Message;
 use crate::Uuid;
-use crate::reader::{Read, Reader};
+use crate::body::parts::At;
+use crate::reader::{Read, Reader, Stop};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataRequest<'a> {
@@ -97,6 +98,46 @@ pub struct MetadataResponsePartition {
 }
 
 pub(crate) fn response<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Message<'a>> {
+    let mut answer = head(reader, version)?;
+    answer.topics = reader.elements(|reader| topic(reader, version))?;
+    answer.error_code = tail(reader, version)?;
+    Ok(Message::MetadataResponse(answer))
+}
+
+/// One part of an answer: the head without topics, one topic, or the end. Only the first has `throttle_time_ms`, brokers and ids.
+pub(crate) fn response_part<'a>(
+    reader: &mut Reader<'a>,
+    version: i16,
+    at: At,
+) -> Read<(Message<'a>, At)> {
+    let mut answer = MetadataResponse {
+        throttle_time_ms: 0,
+        brokers: Vec::new(),
+        cluster_id: None,
+        controller_id: -1,
+        topics: Vec::new(),
+        error_code: 0,
+    };
+    let next = match at {
+        At::Head => {
+            answer = head(reader, version)?;
+            let topics = reader.length()?.unwrap_or(0);
+            At::elements(u32::try_from(topics).map_err(|_| Stop::Bad("length"))?)
+        }
+        At::Element { left } => {
+            answer.topics.push(topic(reader, version)?);
+            At::elements(left - 1)
+        }
+        At::Tail | At::Done => {
+            answer.error_code = tail(reader, version)?;
+            At::Done
+        }
+    };
+    Ok((Message::MetadataResponse(answer), next))
+}
+
+/// What stands before the topics.
+fn head<'a>(reader: &mut Reader<'a>, version: i16) -> Read<MetadataResponse<'a>> {
     let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
     let brokers = reader.elements(|reader| {
         let (node_id, host, port) = (reader.i32()?, reader.string()?, reader.i32()?);
@@ -119,20 +160,24 @@ pub(crate) fn response<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Messag
         None
     };
     let controller_id = if version >= 1 { reader.i32()? } else { -1 };
-    let topics = reader.elements(|reader| topic(reader, version))?;
+    Ok(MetadataResponse {
+        throttle_time_ms,
+        brokers,
+        cluster_id,
+        controller_id,
+        topics: Vec::new(),
+        error_code: 0,
+    })
+}
+
+/// What stands behind the topics: the error code.
+fn tail(reader: &mut Reader<'_>, version: i16) -> Read<i16> {
     if (8..=10).contains(&version) {
         reader.i32()?; // cluster_authorized_operations
     }
     let error_code = if version >= 13 { reader.i16()? } else { 0 };
     reader.tags()?;
-    Ok(Message::MetadataResponse(MetadataResponse {
-        throttle_time_ms,
-        brokers,
-        cluster_id,
-        controller_id,
-        topics,
-        error_code,
-    }))
+    Ok(error_code)
 }
 
 fn topic<'a>(reader: &mut Reader<'a>, version: i16) -> Read<MetadataResponseTopic<'a>> {

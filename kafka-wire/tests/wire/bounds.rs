@@ -1,7 +1,7 @@
 //! Memory: a body of any size and any content holds a few KiB, and every record of it is seen.
 
 use kafka_wire::Segment;
-use kafka_wire::api::{FETCH, METADATA, PRODUCE};
+use kafka_wire::api::{FETCH, FIND_COORDINATOR, PRODUCE};
 use kafka_wire::body::{Decoder, Event, Limits, Side};
 
 use crate::model::{Record, encode_records, encode_v2, v2_header};
@@ -265,7 +265,7 @@ fn what_must_be_whole_and_is_too_large_is_not_gathered() {
         ..Limits::default()
     };
     let mut seen = Vec::new();
-    let mut decoder = Decoder::new(Side::Response, METADATA, 13, 50 << 20, limits);
+    let mut decoder = Decoder::new(Side::Response, FIND_COORDINATOR, 6, 50 << 20, limits);
     let held = feed(&mut decoder, &[], &[0], 50 << 20, &mut |event| {
         seen.push(format!("{event:?}"))
     });

@@ -54,35 +54,90 @@ fn requests() {
     });
 }
 
+/// An answer of some version with fewer than `topics` topics.
+fn answer(version: i16, topics: u64, random: &mut Random) -> tell::MetadataResponse {
+    let mut answer = tell::MetadataResponse::default();
+    if version >= 3 {
+        answer.throttle_time_ms = random.i32();
+    }
+    answer.brokers = random.many(3, |random| {
+        let mut broker = tell::MetadataResponseBroker::default();
+        (broker.node_id, broker.host, broker.port) =
+            (random.i32().into(), random.text(), random.i32());
+        if version >= 1 {
+            broker.rack = random.maybe();
+        }
+        broker
+    });
+    if version >= 2 {
+        answer.cluster_id = random.maybe();
+    }
+    if version >= 1 {
+        answer.controller_id = random.i32().into();
+    }
+    if (8..=10).contains(&version) {
+        answer.cluster_authorized_operations = random.i32();
+    }
+    if version >= 13 {
+        answer.error_code = random.i16();
+    }
+    answer.topics = random.many(topics, |random| topic(version, random));
+    answer
+}
+
+/// Everything that an answer says, over all of its messages.
+fn said(version: i16, body: &[u8], piece: usize, whole: usize) -> (Vec<String>, usize, usize) {
+    let limits = Limits {
+        whole,
+        ..Limits::default()
+    };
+    let mut decoder = Decoder::new(Side::Response, METADATA, version, body.len() as u64, limits);
+    let (mut said, mut messages, mut held) = (Vec::new(), 0, 0);
+    let mut see = |event: Event<'_>| match event {
+        Event::Message(Message::MetadataResponse(part)) => {
+            messages += 1;
+            said.extend(part.brokers.iter().map(|broker| format!("{broker:?}")));
+            said.extend(part.topics.iter().map(|topic| format!("{topic:?}")));
+            said.extend(part.cluster_id.map(str::to_owned));
+            let numbers = [part.throttle_time_ms, part.error_code.into()];
+            said.extend(numbers.iter().filter(|n| **n != 0).map(i32::to_string));
+        }
+        Event::End { complete: true } => said.push("end".to_owned()),
+        other => panic!("v{version}: {other:?}"),
+    };
+    for piece in body.chunks(piece) {
+        decoder.feed(Segment::Bytes(piece), &mut see);
+        held = held.max(decoder.held());
+    }
+    said.sort();
+    (said, messages, held)
+}
+
+#[test]
+fn large_answers_come_in_parts_that_say_the_same() {
+    each_version(0..=13, |version, random| {
+        let mut answer = answer(version, 4, random);
+        answer.topics = (0..40).map(|_| topic(version, random)).collect();
+        let mut body = Vec::new();
+        answer
+            .encode(&mut body, version)
+            .expect("the oracle encodes");
+        let (want, messages, _) = said(version, &body, body.len(), usize::MAX);
+        assert_eq!(messages, 1);
+        for piece in [1, 97, body.len()] {
+            let most = body.len() - 1;
+            let (parts, messages, held) = said(version, &body, piece, most);
+            assert_eq!((&parts, messages), (&want, 42), "v{version}");
+            // A vector may have room for twice what it holds.
+            assert!(held <= 2 * most, "{held}");
+        }
+    });
+}
+
 #[test]
 fn answers() {
     each_version(0..=13, |version, random| {
-        let mut answer = tell::MetadataResponse::default();
-        if version >= 3 {
-            answer.throttle_time_ms = random.i32();
-        }
-        answer.brokers = random.many(3, |random| {
-            let mut broker = tell::MetadataResponseBroker::default();
-            (broker.node_id, broker.host, broker.port) =
-                (random.i32().into(), random.text(), random.i32());
-            if version >= 1 {
-                broker.rack = random.maybe();
-            }
-            broker
-        });
-        if version >= 2 {
-            answer.cluster_id = random.maybe();
-        }
-        if version >= 1 {
-            answer.controller_id = random.i32().into();
-        }
-        if (8..=10).contains(&version) {
-            answer.cluster_authorized_operations = random.i32();
-        }
-        if version >= 13 {
-            answer.error_code = random.i16();
-        }
-        answer.topics = random.many(4, |random| topic(version, random));
+        let answer = answer(version, 4, random);
         message(Side::Response, METADATA, version, &answer, |message| {
             let Message::MetadataResponse(seen) = message else {
                 panic!("{message:?}")
