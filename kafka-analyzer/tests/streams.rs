@@ -552,3 +552,31 @@ fn a_late_peer_and_a_closed_connection_are_told() {
     assert_eq!(told.last(), Some(&(broker.clone(), true)));
     assert!(told.contains(&(broker, false)));
 }
+
+/// A fork: the child writes on the parent's connection and ends first.
+#[test]
+fn the_end_of_one_of_two_processes_is_not_the_end_of_their_connection() {
+    let mut talk = Talk::new(1);
+    produce(&mut talk, 1, 1);
+    for (child, ends) in [(100, true), (200, false)] {
+        let mut stage = StreamStage::new(&Settings::default());
+        let (mut facts, mut verdicts) = (Vec::new(), Vec::new());
+        let last = talk.events.len() - 1;
+        for (at, captured) in talk.events.iter().enumerate() {
+            let mut event = captured.event();
+            if let CaptureEvent::Data { pid, .. } = &mut event
+                && at == last
+            {
+                *pid = child;
+            }
+            stage.event(&event, &mut facts, &mut verdicts);
+        }
+        facts.clear();
+        let exited = CaptureEvent::Exited {
+            pid: child,
+            time: talk.clock + 1,
+        };
+        stage.event(&exited, &mut facts, &mut verdicts);
+        assert_eq!(!facts.is_empty(), ends, "{child}: {facts:?}");
+    }
+}
