@@ -8,7 +8,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use obi_abi::{CallShape, Peer};
 
-/// Stream data and the beginnings and ends of connections. Drained every millisecond under traffic.
+/// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
 #[btf_map]
 pub static RING: RingBuf<(), { 8 << 20 }> = RingBuf::new();
 

@@ -1,6 +1,6 @@
 //! Records into the ring buffers. A record is reserved with a constant size, filled in place and submitted.
 //!
-//! Under traffic the reader drains every millisecond, and is woken only when a quarter of the ring is unread. When it
+//! Under traffic the reader drains every few milliseconds, and is woken only when a quarter of the ring is unread. When it
 //! sleeps it says so in READER, and the next record wakes it. A full ring is counted; the stream's offset has moved on by then, so that the reader sees the hole.
 
 use core::ffi::c_void;

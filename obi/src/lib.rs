@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod doctor;
 pub mod enrich;
 pub mod export;
+pub mod memory;
 pub mod pipeline;
 pub mod serve;
 pub mod stop;

@@ -9,8 +9,11 @@ mod kafka_go;
 mod librdkafka;
 mod sarama;
 
-use crate::Hook;
+use obi_abi::{CallShape, NO_REG, abi, count, role, source};
+use symbolizer::Function;
+
 use crate::facts::Facts;
+use crate::{Hook, Returns};
 
 type Detect = fn(&Facts<'_>) -> Option<(&'static str, String)>;
 
@@ -27,9 +30,44 @@ pub(crate) fn find(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     TABLE.iter().find_map(|detect| detect(facts))
 }
 
-/// Where a client begins, if the file holds one whose beginning is known: the process can be followed from there on.
-pub(crate) fn begins(facts: &Facts<'_>) -> Option<Hook> {
+/// Where clients of the file begin, as far as that is known: the process can be followed from there on.
+pub(crate) fn begins(facts: &Facts<'_>) -> impl Iterator<Item = Hook> {
     librdkafka::begins(facts)
+        .into_iter()
+        .chain(go_program(facts))
+}
+
+/// A Go program holds its client itself, and connects to nothing before its main function.
+fn go_program(facts: &Facts<'_>) -> Option<Hook> {
+    const MAIN: &str = "main.main";
+    let found = facts.go.as_ref()?.functions(&[MAIN]);
+    beginning(facts, MAIN, found.first()?.as_ref()?)
+}
+
+/// A hook on a function's first instruction. It is called once or so a process: an expensive place costs nothing.
+fn beginning(facts: &Facts<'_>, name: &'static str, function: &Function) -> Option<Hook> {
+    let shape = CallShape {
+        role: role::CLIENT,
+        source: source::SOCKET,
+        abi: abi::C,
+        handle: NO_REG,
+        buffer: NO_REG,
+        length: NO_REG,
+        count: count::RETURN,
+        count_arg: NO_REG,
+        result: NO_REG,
+        task: NO_REG,
+        fd_steps: 0,
+        reserved: 0,
+        fd_path: [0; 4],
+        itab: 0,
+    };
+    Some(Hook {
+        name,
+        shape,
+        entry: facts.binary.file_offset(function.address)?,
+        returns: Returns::None,
+    })
 }
 
 /// A Go module that is part of the program, by one of its import paths; builds without module information (Bazel)

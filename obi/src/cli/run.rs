@@ -12,11 +12,11 @@ use super::{logging, signals};
 use crate::config::{Config, env_vars, unbuilt};
 use crate::export::Sinks;
 use crate::export::otlp::target;
-use crate::pipeline;
 use crate::serve::{control, http};
 use crate::stop::Stop;
 use crate::store::stats::Agent;
 use crate::telemetry::Telemetry;
+use crate::{memory, pipeline};
 
 /// Flags win over environment variables, which win over the file.
 #[derive(Debug, Default, clap::Args)]
@@ -85,6 +85,7 @@ impl Args {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let config = args.resolve(|name| std::env::var(name).ok())?;
     logging::start(&config.log_level)?;
+    memory::give_back_early();
     for warning in unbuilt::warnings(&config) {
         tracing::warn!("{warning}");
     }

@@ -3,10 +3,8 @@
 //! Found by its functions; without symbols by a name in its assertions. Its version is the number that `rd_kafka_version`
 //! returns: `mov eax, imm32; ret`.
 
-use obi_abi::{CallShape, NO_REG, abi, count, role, source};
-
+use crate::Hook;
 use crate::facts::Facts;
-use crate::{Hook, Returns};
 
 const NAME: &str = "librdkafka";
 
@@ -30,32 +28,11 @@ pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     Some((NAME, number.map(text).unwrap_or_default()))
 }
 
-/// Every client begins with a call of it, before it connects. One call a client: an expensive place costs nothing.
+/// Every client begins with a call of it, before it connects.
 pub(super) fn begins(facts: &Facts<'_>) -> Option<Hook> {
     let found = facts.binary.functions(&["rd_kafka_new"]);
     let function = found.into_iter().next().flatten()?;
-    let shape = CallShape {
-        role: role::CLIENT,
-        source: source::SOCKET,
-        abi: abi::C,
-        handle: NO_REG,
-        buffer: NO_REG,
-        length: NO_REG,
-        count: count::RETURN,
-        count_arg: NO_REG,
-        result: NO_REG,
-        task: NO_REG,
-        fd_steps: 0,
-        reserved: 0,
-        fd_path: [0; 4],
-        itab: 0,
-    };
-    Some(Hook {
-        name: "rd_kafka_new",
-        shape,
-        entry: facts.binary.file_offset(function.address)?,
-        returns: Returns::None,
-    })
+    super::beginning(facts, "rd_kafka_new", &function)
 }
 
 /// RD_KAFKA_VERSION: 0xMMmmrrpp, pp = 0xff for a release.
