@@ -81,7 +81,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = String::from(
             "# End-to-end tests\n\nWritten by `make test-full`. Every test compares the agent with the broker's own end offsets and with \
-             what the clients wrote down; \"exact\" means that no count differed and no loss was counted (compressed batches that were not opened for spans aside).\n\n\
+             what the clients wrote down; \"exact\" means that no count differed and no loss was counted.\n\n\
              | test | result | seconds | seen |\n|---|---|---|---|\n",
         );
         for Entry {
