@@ -169,6 +169,11 @@ fn stripping_a_go_program_changes_nothing() {
             // The itab is found by symbol in one and by its methods in the other.
             for hook in &with.hooks {
                 assert!(hook.shape.itab != 0 && hook.shape.fd_steps == 3, "{name}");
+                // One return site in the deferred unlock; the others are RETs that it does not lead to.
+                if let Returns::Sites(sites) = &hook.returns {
+                    let deferred = sites.iter().filter(|site| site.stack > 0);
+                    assert_eq!((deferred.count(), sites.len()), (1, 4), "{name}");
+                }
             }
             assert_eq!(with, without, "{name}");
         }
