@@ -241,6 +241,9 @@ impl Load {
     }
 }
 
+/// An agent that ended is started again this often.
+const RESTARTS: u32 = 5;
+
 /// Shows what the agent sees until the signal or the end of the time.
 fn watch(
     args: &Args,
@@ -255,15 +258,13 @@ fn watch(
     );
     let began = Instant::now();
     let live = args.seconds.is_none() && std::io::stdout().is_terminal();
-    let mut table = if live {
-        Some(
-            stats(settings, &["--watch"])
-                .spawn()
-                .context("cannot start obi kafka stats")?,
-        )
-    } else {
-        None
+    let show = || {
+        stats(settings, &["--watch"])
+            .spawn()
+            .context("cannot start obi kafka stats")
     };
+    let mut table = live.then(show).transpose()?;
+    let mut restarts = 0;
     let outcome = loop {
         std::thread::sleep(Duration::from_millis(100));
         if stop.came()
@@ -273,8 +274,20 @@ fn watch(
         {
             break Ok(());
         }
-        if let Err(error) = agent.check().and_then(|()| services.check()) {
+        if let Err(error) = services.check() {
             break Err(error);
+        }
+        if let Err(error) = agent.check() {
+            // A node agent may die under the services at any time, and its supervisor starts it again; a measured run ends there.
+            let Some(child) = table.as_mut().filter(|_| restarts < RESTARTS) else {
+                break Err(error);
+            };
+            restarts += 1;
+            child.kill()?;
+            child.wait()?;
+            *agent = settings.start()?;
+            *child = show()?;
+            continue;
         }
         let gone = table
             .as_mut()
