@@ -86,14 +86,9 @@ pub fn render(rate: u32, steady: &[Pair], full: &[Pair]) -> String {
     let resident = agents(steady, |agent, _| agent.resident_bytes as f64 / MIB);
     alone(&mut text, "agent RSS with rings, MiB", &resident, "≤ 40 MB");
     let apart = agents(steady, |agent, _| {
-        agent.resident_bytes.saturating_sub(2 * agent.ring_bytes) as f64 / MIB
+        agent.resident_bytes.saturating_sub(agent.ring_bytes) as f64 / MIB
     });
-    alone(
-        &mut text,
-        "agent RSS without rings (each mapped twice), MiB",
-        &apart,
-        "",
-    );
+    alone(&mut text, "agent RSS without rings, MiB", &apart, "");
     let ratio: Vec<f64> = full
         .iter()
         .map(|pair| (pair.on.rate() / pair.off.rate() - 1.0) * 100.0)
