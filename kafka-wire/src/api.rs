@@ -14,6 +14,11 @@ pub mod n10_find_coordinator;
 pub mod n17_sasl_handshake;
 pub mod n18_api_versions;
 pub mod n22_init_producer_id;
+pub mod n24_add_partitions_to_txn;
+pub mod n25_add_offsets_to_txn;
+pub mod n26_end_txn;
+pub mod n27_write_txn_markers;
+pub mod n28_txn_offset_commit;
 pub mod n36_sasl_authenticate;
 
 pub use message::Message;
@@ -141,11 +146,11 @@ static APIS: [Api; 95] = [
     framed(21, "DeleteRecords", 2, 2),
     framed(22, "InitProducerId", 6, 2).request(Shape::Whole(n22_init_producer_id::request)).response(Shape::Whole(n22_init_producer_id::response)),
     framed(23, "OffsetForLeaderEpoch", 4, 4),
-    framed(24, "AddPartitionsToTxn", 5, 3),
-    framed(25, "AddOffsetsToTxn", 4, 3),
-    framed(26, "EndTxn", 5, 3),
-    framed(27, "WriteTxnMarkers", 2, 1),
-    framed(28, "TxnOffsetCommit", 6, 3),
+    framed(24, "AddPartitionsToTxn", 5, 3).request(Shape::Whole(n24_add_partitions_to_txn::request)).response(Shape::Whole(n24_add_partitions_to_txn::response)),
+    framed(25, "AddOffsetsToTxn", 4, 3).request(Shape::Whole(n25_add_offsets_to_txn::request)).response(Shape::Whole(n25_add_offsets_to_txn::response)),
+    framed(26, "EndTxn", 5, 3).request(Shape::Whole(n26_end_txn::request)).response(Shape::Whole(n26_end_txn::response)),
+    framed(27, "WriteTxnMarkers", 2, 1).request(Shape::Whole(n27_write_txn_markers::request)).response(Shape::Whole(n27_write_txn_markers::response)),
+    framed(28, "TxnOffsetCommit", 6, 3).request(Shape::Whole(n28_txn_offset_commit::request)).response(Shape::Whole(n28_txn_offset_commit::response)),
     framed(29, "DescribeAcls", 3, 2),
     framed(30, "CreateAcls", 3, 2),
     framed(31, "DeleteAcls", 3, 2),

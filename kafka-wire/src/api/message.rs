@@ -19,6 +19,16 @@ pub enum Message<'a> {
     ApiVersionsResponse(n18_api_versions::ApiVersionsResponse<'a>),
     InitProducerIdRequest(n22_init_producer_id::InitProducerIdRequest<'a>),
     InitProducerIdResponse(n22_init_producer_id::InitProducerIdResponse),
+    AddPartitionsToTxnRequest(n24_add_partitions_to_txn::AddPartitionsToTxnRequest<'a>),
+    AddPartitionsToTxnResponse(n24_add_partitions_to_txn::AddPartitionsToTxnResponse<'a>),
+    AddOffsetsToTxnRequest(n25_add_offsets_to_txn::AddOffsetsToTxnRequest<'a>),
+    AddOffsetsToTxnResponse(n25_add_offsets_to_txn::AddOffsetsToTxnResponse),
+    EndTxnRequest(n26_end_txn::EndTxnRequest<'a>),
+    EndTxnResponse(n26_end_txn::EndTxnResponse),
+    WriteTxnMarkersRequest(n27_write_txn_markers::WriteTxnMarkersRequest<'a>),
+    WriteTxnMarkersResponse(n27_write_txn_markers::WriteTxnMarkersResponse<'a>),
+    TxnOffsetCommitRequest(n28_txn_offset_commit::TxnOffsetCommitRequest<'a>),
+    TxnOffsetCommitResponse(n28_txn_offset_commit::TxnOffsetCommitResponse<'a>),
     SaslAuthenticateResponse(n36_sasl_authenticate::SaslAuthenticateResponse<'a>),
 }
 
@@ -48,13 +58,23 @@ impl Message<'_> {
             Message::SaslHandshakeResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ApiVersionsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::InitProducerIdResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::AddPartitionsToTxnResponse(answer) => answer.first_error(),
+            Message::AddOffsetsToTxnResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::EndTxnResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::WriteTxnMarkersResponse(answer) => answer.first_error(),
+            Message::TxnOffsetCommitResponse(answer) => answer.first_error(),
             Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
             Message::FetchRequest(_)
             | Message::MetadataRequest(_)
             | Message::FindCoordinatorRequest(_)
             | Message::SaslHandshakeRequest(_)
             | Message::ApiVersionsRequest(_)
-            | Message::InitProducerIdRequest(_) => None,
+            | Message::InitProducerIdRequest(_)
+            | Message::AddPartitionsToTxnRequest(_)
+            | Message::AddOffsetsToTxnRequest(_)
+            | Message::EndTxnRequest(_)
+            | Message::WriteTxnMarkersRequest(_)
+            | Message::TxnOffsetCommitRequest(_) => None,
         }
     }
 
@@ -66,6 +86,10 @@ impl Message<'_> {
             Message::FindCoordinatorResponse(answer) => Some(answer.throttle_time_ms),
             Message::ApiVersionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::InitProducerIdResponse(answer) => Some(answer.throttle_time_ms),
+            Message::AddPartitionsToTxnResponse(answer) => Some(answer.throttle_time_ms),
+            Message::AddOffsetsToTxnResponse(answer) => Some(answer.throttle_time_ms),
+            Message::EndTxnResponse(answer) => Some(answer.throttle_time_ms),
+            Message::TxnOffsetCommitResponse(answer) => Some(answer.throttle_time_ms),
             _ => None,
         }
     }

@@ -5,8 +5,10 @@
 mod bounds;
 mod codecs;
 mod corrupt;
+mod exact;
 mod gaps;
 mod golden;
+mod golden_transactions;
 mod hostile;
 mod model;
 mod oracle;

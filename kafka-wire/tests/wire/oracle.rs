@@ -6,11 +6,17 @@ mod fetch;
 mod metadata;
 mod produce;
 mod small;
+mod transactions;
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use kafka_wire::api::Message;
 use kafka_wire::body::{Decoder, Event, Limits, Side};
 use kafka_wire::{Segment, TopicRef, Uuid};
+
+use crate::exact::exact;
 
 /// Messages of each version.
 const ROUNDS: u64 = 30;
@@ -60,6 +66,16 @@ impl Random {
     fn many<T>(&mut self, most: u64, mut make: impl FnMut(&mut Random) -> T) -> Vec<T> {
         (0..self.below(most + 1)).map(|_| make(self)).collect()
     }
+    /// 0 half the time.
+    fn error(&mut self) -> i16 {
+        if self.bool() { 0 } else { self.i16() }
+    }
+    /// Unknown tags, where the version has them.
+    fn tags(&mut self, flexible: bool) -> BTreeMap<i32, Bytes> {
+        let most = if flexible { 2 } else { 0 };
+        let tag = |random: &mut Random| (100 + random.below(9) as i32, random.bytes(5).into());
+        self.many(most, tag).into_iter().collect()
+    }
     fn bytes(&mut self, most: u64) -> Vec<u8> {
         self.many(most, |random| random.next() as u8)
     }
@@ -108,6 +124,23 @@ fn message(
         other => panic!("v{version}: {other:?}"),
     });
     assert!(check.is_none() && ended, "v{version}");
+}
+
+/// Encodes with the oracle; ours must make exactly `expected` of it.
+fn exactly(side: Side, key: i16, version: i16, body: &impl Encodable, expected: &Message<'_>) {
+    let mut bytes = Vec::new();
+    body.encode(&mut bytes, version)
+        .expect("the oracle encodes");
+    exact(side, key, version, &bytes, expected);
+}
+
+/// What every answer is asked: how long the client was held back, and the first of these error codes that is one.
+fn answers(answer: &Message<'_>, throttle_time_ms: Option<i32>, codes: &[i16]) {
+    assert_eq!(answer.throttle_time_ms(), throttle_time_ms);
+    assert_eq!(
+        answer.first_error(),
+        codes.iter().copied().find(|code| *code != 0)
+    );
 }
 
 fn topic_matches(topic: TopicRef<'_>, name: &str, id: uuid::Uuid, version: i16) {
