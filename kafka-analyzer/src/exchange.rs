@@ -164,6 +164,12 @@ impl Request {
             replica: false,
             decoded: self.undecodable.is_none(),
             acks_all: matches!(&self.body, RequestBody::Produce(produce) if produce.acks == Some(-1)),
+            transactional_id: match &self.body {
+                RequestBody::Produce(produce) => produce.transactional_id.clone(),
+                _ => None,
+            },
+            read_committed: false,
+            detail: None,
         }
     }
 }
@@ -294,7 +300,9 @@ impl Answer {
         if let Some(fetch) = self.fetch.take() {
             exchange.error = exchange.error.or(fetch.error);
             exchange.throttle_ms = fetch.throttle_ms.and_then(|ms| u32::try_from(ms).ok());
-            (exchange.fetched, exchange.replica) = fetch.finish(keeping);
+            let asked;
+            (exchange.fetched, asked) = fetch.finish(keeping);
+            (exchange.replica, exchange.read_committed) = (asked.replica, asked.read_committed);
         }
         let mut claimed_cluster = None;
         match self.request.body {

@@ -12,6 +12,11 @@ use kafka_wire::record_batch::BatchHeader;
 use crate::capture::{GapReason, Nanos, Pid};
 use crate::observation::{Batches, Origin};
 
+pub mod detail;
+pub mod group;
+
+pub use detail::Detail;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
     /// Event time at which it could be told: the sort key of the merge, with connection and offset. Facts that one connection makes at
@@ -29,6 +34,8 @@ pub enum Says {
     Client(Client),
     /// From a Metadata answer.
     Topics(Vec<(Uuid, Arc<str>)>),
+    /// From a Metadata answer: how many partitions a topic has.
+    PartitionCounts(Vec<(Arc<str>, u32)>),
     /// From a Metadata, ApiVersions or DescribeCluster answer: these addresses belong to this cluster, and so does this client.
     Cluster {
         id: Arc<str>,
@@ -86,6 +93,12 @@ pub struct Exchange {
     pub decoded: bool,
     /// Produce: `acks` of the request was −1, so an acknowledged record is below the high watermark.
     pub acks_all: bool,
+    /// Produce: of the request.
+    pub transactional_id: Option<Arc<str>>,
+    /// Fetch: only committed records are given to the application.
+    pub read_committed: bool,
+    /// Of APIs about groups, offsets and transactions.
+    pub detail: Option<Box<Detail>>,
 }
 
 /// One partition of a Produce exchange or of a Fetch answer.
@@ -102,12 +115,26 @@ pub struct Partition {
     /// Fetch: where the next fetch goes on, if the answer had a batch.
     pub next_offset: Option<i64>,
     pub high_watermark: Option<i64>,
+    /// Fetch: end of what read_committed may see.
+    pub last_stable_offset: Option<i64>,
     pub log_start_offset: Option<i64>,
+    /// Producer id, epoch and first sequence of the first batch with an id; Fetch: None.
+    pub sequence: Option<Sequence>,
+    /// (offset, timestamp in ms) of the first record of batches, in order; Produce: the offset counts from the partition's first record.
+    pub marks: Vec<(i64, i64)>,
     /// Records that count (see [`crate::observation::FetchedPartition::records`]; Produce: all).
     pub records: u64,
     pub batches: Batches,
     /// Batches whose records were kept for spans, or wait to be opened.
     pub samples: Vec<Sample>,
+}
+
+/// Who wrote a batch (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    pub producer: detail::Producer,
+    pub base: i32,
+    pub transactional: bool,
 }
 
 /// A batch that was looked into, or will be.

@@ -72,6 +72,7 @@ impl FetchAnswer {
                     error,
                     fetch_offset,
                     high_watermark: known(partition.high_watermark),
+                    last_stable_offset: known(partition.last_stable_offset),
                     log_start_offset: known(partition.log_start_offset),
                     ..Partition::new(key.0, partition.index)
                 };
@@ -105,9 +106,9 @@ impl FetchAnswer {
         *keeping.kept = keeping.kept.saturating_sub(held);
     }
 
-    /// (partitions, made by a replica).
-    pub fn finish(mut self, keeping: &mut Keeping<'_>) -> (Vec<Partition>, bool) {
+    /// The partitions, and what they were asked with.
+    pub fn finish(mut self, keeping: &mut Keeping<'_>) -> (Vec<Partition>, FetchAsked) {
         self.end_partition(keeping);
-        (self.partitions, self.asked.replica)
+        (self.partitions, self.asked)
     }
 }

@@ -126,6 +126,8 @@ impl Model {
                 self.retry(out);
                 self.resolve_or_wait(fact, out);
             }
+            // Nobody asks for them yet.
+            Says::PartitionCounts(_) => {}
             Says::Exchange(_) => self.resolve_or_wait(fact, out),
             Says::Unsupported {
                 api_key,

@@ -11,6 +11,15 @@ use serde::Serialize;
 
 use crate::capture::{ConnectionId, GapReason, Nanos, Pid};
 
+mod groups;
+mod transactions;
+
+pub use groups::{
+    Basis, Commit, CommittedOffset, Event, EventKind, Group, GroupKind, GroupMember, Lag, LagBasis,
+    Reason, Rebalance,
+};
+pub use transactions::{Producer, Transaction, TransactionState};
+
 /// Upper bounds in bytes of `SizeCounts`, 64 × 4ⁿ to 16 MiB.
 pub const SIZE_BOUNDS: [u64; 10] = [
     64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
@@ -24,8 +33,36 @@ pub enum Observation {
     Client(Client),
     PartitionProgress(PartitionProgress),
     Lag(Lag),
+    CommittedOffset(CommittedOffset),
+    Commit(Commit),
+    Rebalance(Rebalance),
+    Group(Group),
+    Transaction(Transaction),
+    Producer(Producer),
+    Event(Event),
     Unsupported(Unsupported),
     CaptureGap(CaptureGap),
+}
+
+impl Observation {
+    pub fn origin(&self) -> Origin {
+        match self {
+            Observation::Exchange(x) => x.origin,
+            Observation::Span(x) => x.origin,
+            Observation::Client(x) => x.origin,
+            Observation::PartitionProgress(x) => x.origin,
+            Observation::Lag(x) => x.origin,
+            Observation::CommittedOffset(x) => x.origin,
+            Observation::Commit(x) => x.origin,
+            Observation::Rebalance(x) => x.origin,
+            Observation::Group(x) => x.origin,
+            Observation::Transaction(x) => x.origin,
+            Observation::Producer(x) => x.origin,
+            Observation::Event(x) => x.origin,
+            Observation::Unsupported(x) => x.origin,
+            Observation::CaptureGap(x) => x.origin,
+        }
+    }
 }
 
 /// Where in the capture an observation comes from; the sort key of a replay.
@@ -61,6 +98,7 @@ pub struct Exchange {
     pub response_bytes: Option<u64>,
     /// First error met: Kafka's name, `TIMEOUT` or `CONNECTION_CLOSED`.
     pub error: Option<&'static str>,
+    /// How long the broker held the client back.
     pub throttle_ms: Option<u32>,
     pub server: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -145,6 +183,10 @@ pub enum SpanKind {
     Create,
     /// `poll T`: CLIENT.
     Poll,
+    /// `commit T`: CLIENT.
+    Commit,
+    /// `transaction <transactional.id>`: INTERNAL.
+    Transaction,
 }
 
 /// A span, ready to be encoded; ids as in the OpenTelemetry trace model.
@@ -183,6 +225,9 @@ pub struct Span {
     pub timestamp_ms: Option<i64>,
     pub client_id: Arc<str>,
     pub group: Arc<str>,
+    /// "" outside a transaction.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub transactional_id: Arc<str>,
     pub cluster: Arc<str>,
     pub server: Option<SocketAddr>,
     /// Secret-looking names are masked already.
@@ -230,27 +275,6 @@ pub struct PartitionProgress {
     pub partition: i32,
     pub high_watermark: Option<i64>,
     pub log_start_offset: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LagBasis {
-    Committed,
-    /// High watermark − next fetch offset.
-    Position,
-    Delivered,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Lag {
-    pub origin: Origin,
-    pub cluster: Arc<str>,
-    pub group: Arc<str>,
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub basis: LagBasis,
-    /// Never negative.
-    pub messages: u64,
 }
 
 /// A frame that was timed and counted but not understood.

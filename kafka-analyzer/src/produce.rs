@@ -1,6 +1,7 @@
 //! A Produce request while it comes in, and its answer. In: body events; out: what was produced where, and what became of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kafka_wire::api::n00_produce::ProduceResponse;
 use kafka_wire::body::Event;
@@ -18,6 +19,7 @@ const PARTITIONS_MOST: usize = 65_536;
 pub(crate) struct ProduceRequest {
     /// None: hidden by a gap, or not there yet.
     pub acks: Option<i16>,
+    pub transactional_id: Option<Arc<str>>,
     topic: Option<Topic>,
     reading: Option<Reading>,
     pub partitions: Vec<Partition>,
@@ -26,7 +28,14 @@ pub(crate) struct ProduceRequest {
 impl ProduceRequest {
     pub fn event(&mut self, event: &Event<'_>, names: &mut Names, keeping: &mut Keeping<'_>) {
         match event {
-            Event::Produce { acks, .. } => self.acks = Some(*acks),
+            Event::Produce {
+                acks,
+                transactional_id,
+                ..
+            } => {
+                self.acks = Some(*acks);
+                self.transactional_id = transactional_id.map(|id| names.get(id));
+            }
             Event::Topic(topic) => {
                 self.end_partition(keeping);
                 self.topic = Some(names.topic(*topic));
@@ -114,7 +123,10 @@ impl Partition {
             fetch_offset: None,
             next_offset: None,
             high_watermark: None,
+            last_stable_offset: None,
             log_start_offset: None,
+            sequence: None,
+            marks: Vec::new(),
             records: 0,
             batches: Batches::default(),
             samples: Vec::new(),

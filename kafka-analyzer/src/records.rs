@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use kafka_wire::record_batch::{BatchHeader, Codec, Record};
 
 use crate::capture::Nanos;
-use crate::fact::{Content, KeptRecord, Partition, Sample};
+use crate::fact::detail::Producer;
+use crate::fact::{Content, KeptRecord, Partition, Sample, Sequence};
 use crate::losses::Losses;
 use crate::passing::{Allowance, Passing};
 use crate::trace::address::place;
@@ -21,6 +22,9 @@ pub(crate) const KEPT_MOST: usize = 8 << 20;
 const BODY_MOST: u32 = 4 << 20;
 /// A record takes at least 7 bytes: length, attributes, two deltas, key, value and headers of one byte each.
 const RECORD_LEAST: u64 = 7;
+
+/// Marks (offset, timestamp) kept of one partition of a message.
+const MARKS_MOST: usize = 32;
 
 /// What batches are collected with.
 pub(crate) struct Keeping<'a> {
@@ -121,7 +125,17 @@ impl Reading {
             .saturating_add(i64::from(header.last_offset_delta.max(0)));
         if self.is_fetch {
             self.partition.next_offset = Some(last_offset.saturating_add(1));
+        } else if self.partition.sequence.is_none() && header.producer_id >= 0 {
+            self.partition.sequence = Some(Sequence {
+                producer: Producer {
+                    id: header.producer_id,
+                    epoch: header.producer_epoch,
+                },
+                base: header.base_sequence,
+                transactional: header.is_transactional(),
+            });
         }
+        self.mark(header);
         let hidden = self.is_fetch
             && (self
                 .aborted
@@ -150,6 +164,27 @@ impl Reading {
             self.choose(&mut batch, keeping);
         }
         self.batch = Some(batch);
+    }
+
+    /// Remembers when the batch's first record was made; of a message with many batches only the first ones.
+    fn mark(&mut self, header: &BatchHeader) {
+        if header.is_control()
+            || header.base_timestamp < 0
+            || self.partition.marks.len() >= MARKS_MOST
+        {
+            return;
+        }
+        let offset = if self.is_fetch {
+            header.base_offset
+        } else {
+            i64::try_from(self.records_before).unwrap_or(i64::MAX)
+        };
+        let timestamp = if header.is_log_append_time() {
+            header.max_timestamp
+        } else {
+            header.base_timestamp
+        };
+        self.partition.marks.push((offset, timestamp));
     }
 
     /// Decides whether the batch is looked into.

@@ -88,6 +88,10 @@ impl Progress {
                     topic: Arc::clone(topic),
                     partition: partition.index,
                     basis: LagBasis::Position,
+                    offset: position,
+                    high_watermark,
+                    oldest_timestamp_ms: None,
+                    observed: labels.origin.time,
                     messages: u64::try_from(high_watermark.saturating_sub(position)).unwrap_or(0),
                 }));
             }

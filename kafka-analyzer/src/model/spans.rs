@@ -388,6 +388,7 @@ fn empty_span(
         timestamp_ms: None,
         client_id: Arc::clone(&labels.client_id),
         group: "".into(),
+        transactional_id: exchange.transactional_id.clone().unwrap_or_default(),
         cluster: Arc::clone(&labels.cluster),
         server: labels.server,
         headers: Vec::new(),

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_analyzer::capture::{
     CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Source, Verdict,
 };
-use kafka_analyzer::observation::{Exchange, Observation, Origin, Span, SpanKind};
+use kafka_analyzer::observation::{Exchange, Observation, Span, SpanKind};
 use kafka_analyzer::{Fact, Merge, Model, Settings, StreamStage};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
@@ -395,24 +395,12 @@ pub fn run_with(
         model.fact(fact, &mut observations);
     }
     model.finish(&mut observations);
-    observations.sort_by_key(origin);
+    observations.sort_by_key(Observation::origin);
     (observations, verdicts)
 }
 
 pub fn run(events: &[Captured]) -> Vec<Observation> {
     run_with(&Settings::default(), events, 1).0
-}
-
-pub fn origin(observation: &Observation) -> Origin {
-    match observation {
-        Observation::Exchange(exchange) => exchange.origin,
-        Observation::Span(span) => span.origin,
-        Observation::Client(client) => client.origin,
-        Observation::PartitionProgress(progress) => progress.origin,
-        Observation::Lag(lag) => lag.origin,
-        Observation::Unsupported(unsupported) => unsupported.origin,
-        Observation::CaptureGap(gap) => gap.origin,
-    }
 }
 
 pub fn exchanges(observations: &[Observation]) -> Vec<&Exchange> {

@@ -27,7 +27,7 @@ impl Lines {
             schema: SCHEMA,
             observation,
         })?;
-        self.0.push((origin(observation), line));
+        self.0.push((observation.origin(), line));
         Ok(())
     }
 
@@ -38,18 +38,6 @@ impl Lines {
             writeln!(out, "{line}")?;
         }
         out.flush()
-    }
-}
-
-fn origin(observation: &Observation) -> Origin {
-    match observation {
-        Observation::Exchange(x) => x.origin,
-        Observation::Span(x) => x.origin,
-        Observation::Client(x) => x.origin,
-        Observation::PartitionProgress(x) => x.origin,
-        Observation::Lag(x) => x.origin,
-        Observation::Unsupported(x) => x.origin,
-        Observation::CaptureGap(x) => x.origin,
     }
 }
 
@@ -153,6 +141,10 @@ mod tests {
                 topic: topic.into(),
                 partition: 0,
                 basis: LagBasis::Position,
+                offset: 60,
+                high_watermark: 63,
+                oldest_timestamp_ms: None,
+                observed: 0,
                 messages: 3,
             }),
             Observation::Unsupported(Unsupported {

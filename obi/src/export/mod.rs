@@ -92,40 +92,42 @@ impl Sinks {
     pub fn observe(&self, observation: &Observation) {
         let measure = &self.0.measure;
         let store = &self.0.store;
-        let time = match observation {
+        match observation {
             Observation::Exchange(x) => {
                 measure.exchange(x, &self.0.processes.get(x.pid).service);
                 store.exchange(x, &measure.topics);
-                x.origin.time
             }
             Observation::PartitionProgress(p) => {
                 measure.progress(p);
                 if measure.topics.lets(&p.topic) {
                     store.progress(p);
                 }
-                p.origin.time
             }
             Observation::Lag(lag) => {
                 measure.lag(lag);
-                lag.origin.time
             }
             Observation::Unsupported(u) => {
                 measure.unsupported(u);
-                u.origin.time
             }
             Observation::CaptureGap(gap) => {
                 measure.gap(gap);
-                gap.origin.time
             }
             Observation::Span(span) => {
                 self.span(span);
-                span.origin.time
             }
             Observation::Client(client) => {
                 store.client(client);
-                client.origin.time
             }
-        };
+            // Not shown yet.
+            Observation::CommittedOffset(_)
+            | Observation::Commit(_)
+            | Observation::Rebalance(_)
+            | Observation::Group(_)
+            | Observation::Transaction(_)
+            | Observation::Producer(_)
+            | Observation::Event(_) => {}
+        }
+        let time = observation.origin().time;
         self.0.newest.fetch_max(time, Ordering::Relaxed);
     }
 

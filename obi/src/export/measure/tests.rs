@@ -314,6 +314,10 @@ fn gauges_gaps_and_frames_not_understood() {
         topic: "orders".into(),
         partition: 3,
         basis,
+        offset: 60,
+        high_watermark: 72,
+        oldest_timestamp_ms: None,
+        observed: 0,
         messages: 12,
     };
     measure.lag(&lag(LagBasis::Position));

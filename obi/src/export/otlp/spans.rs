@@ -80,6 +80,8 @@ fn encode(span: Span, wall_offset: i64) -> otlp::Span {
         SpanKind::SendBatch => ("send", otlp::span::SpanKind::Client),
         SpanKind::Create => ("create", otlp::span::SpanKind::Producer),
         SpanKind::Poll => ("poll", otlp::span::SpanKind::Client),
+        SpanKind::Commit => ("commit", otlp::span::SpanKind::Client),
+        SpanKind::Transaction => ("transaction", otlp::span::SpanKind::Internal),
     };
     let status = span.error.map(|error| otlp::Status {
         message: error.to_owned(),

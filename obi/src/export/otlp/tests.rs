@@ -181,6 +181,7 @@ pub(crate) fn span(pid: u32, kind: SpanKind) -> Span {
         timestamp_ms: Some(1_700_000_000_000),
         client_id: "id".into(),
         group: "".into(),
+        transactional_id: "".into(),
         cluster: "c1".into(),
         server: Some("[::ffff:10.0.0.9]:9093".parse().unwrap()),
         headers: vec![

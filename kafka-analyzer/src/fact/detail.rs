@@ -1,0 +1,144 @@
+//! What an exchange of a group, offset or transaction API says. In: nothing; out: the closed enum that rides on [`super::Exchange`].
+//!
+//! Made from the request; the answer completes it. What an answer would say is None, empty or an error while there is none.
+
+use std::sync::Arc;
+
+use super::Topic;
+use super::group::{Described, GroupHeartbeat, Join, Leaver, Member, Sync};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detail {
+    /// FindCoordinator.
+    Coordinator {
+        kind: KeyKind,
+        keys: Vec<Arc<str>>,
+    },
+    /// OffsetCommit and TxnOffsetCommit.
+    Commit(Commit),
+    /// OffsetFetch: what is committed.
+    CommittedRead(Vec<GroupOffsets>),
+    /// ListOffsets.
+    LogEnds(Vec<LogEnd>),
+    Join(Box<Join>),
+    Sync(Box<Sync>),
+    /// Heartbeat of the classic protocol.
+    Heartbeat(Member),
+    Leave {
+        group: Arc<str>,
+        members: Vec<Leaver>,
+    },
+    GroupHeartbeat(Box<GroupHeartbeat>),
+    Described(Vec<Described>),
+    /// DeleteGroups, without error.
+    GroupsDeleted(Vec<Arc<str>>),
+    /// OffsetDelete, without error.
+    OffsetsDeleted {
+        group: Arc<str>,
+        partitions: Vec<(Topic, i32)>,
+    },
+    /// InitProducerId: the producer id that was given, if any.
+    ProducerId {
+        transactional_id: Option<Arc<str>>,
+        timeout_ms: i32,
+        given: Option<Producer>,
+    },
+    /// AddPartitionsToTxn (protocol v1 of transactions), by a client.
+    TransactionPartitions {
+        transaction: TransactionRef,
+        partitions: Vec<(Topic, i32, Option<&'static str>)>,
+    },
+    /// AddOffsetsToTxn.
+    TransactionOffsets {
+        transaction: TransactionRef,
+        group: Arc<str>,
+    },
+    /// EndTxn.
+    TransactionEnd {
+        transaction: TransactionRef,
+        committed: bool,
+        /// v5 and later: how the producer goes on.
+        next: Option<Producer>,
+    },
+    /// ShareFetch and ShareAcknowledge: who asks, and what became of records delivered before.
+    Share {
+        member: Member,
+        acknowledged: Vec<Acknowledged>,
+    },
+}
+
+/// What FindCoordinator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    Group,
+    Transaction,
+    Share,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Producer {
+    pub id: i64,
+    pub epoch: i16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionRef {
+    pub transactional_id: Arc<str>,
+    pub producer: Producer,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    pub member: Member,
+    /// TxnOffsetCommit: the offsets hold once this is committed.
+    pub transaction: Option<TransactionRef>,
+    pub offsets: Vec<CommittedOffset>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommittedOffset {
+    pub topic: Topic,
+    pub partition: i32,
+    /// The next offset to read.
+    pub offset: i64,
+    /// Of this partition; meaningless while there is no answer.
+    pub error: Option<&'static str>,
+}
+
+/// What OffsetFetch told of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupOffsets {
+    pub group: Arc<str>,
+    /// None: nothing is committed.
+    pub offsets: Vec<(Topic, i32, Option<i64>)>,
+}
+
+/// What ListOffsets told of one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEnd {
+    pub topic: Topic,
+    pub partition: i32,
+    pub which: LogEndKind,
+    pub offset: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogEndKind {
+    /// Latest, read_uncommitted.
+    HighWatermark,
+    /// Latest, read_committed.
+    LastStable,
+    /// Earliest.
+    Start,
+}
+
+/// Acknowledgements of a share group's member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acknowledged {
+    pub topic: Topic,
+    pub partition: i32,
+    /// First and last offset.
+    pub offsets: (i64, i64),
+    /// 0 gap, 1 accept, 2 release, 3 reject, 4 renew (KIP-932, KIP-1222).
+    pub kind: i8,
+}
