@@ -9,8 +9,15 @@ use crate::reader::{Read, Reader};
 mod message;
 pub mod n00_produce;
 pub mod n01_fetch;
+pub mod n02_list_offsets;
 pub mod n03_metadata;
+pub mod n08_offset_commit;
+pub mod n09_offset_fetch;
 pub mod n10_find_coordinator;
+pub mod n11_join_group;
+pub mod n12_heartbeat;
+pub mod n13_leave_group;
+pub mod n14_sync_group;
 pub mod n17_sasl_handshake;
 pub mod n18_api_versions;
 pub mod n22_init_producer_id;
@@ -25,9 +32,16 @@ pub use message::Message;
 
 pub const PRODUCE: i16 = 0;
 pub const FETCH: i16 = 1;
+pub const LIST_OFFSETS: i16 = 2;
 pub const METADATA: i16 = 3;
 pub const CONTROLLED_SHUTDOWN: i16 = 7;
+pub const OFFSET_COMMIT: i16 = 8;
+pub const OFFSET_FETCH: i16 = 9;
 pub const FIND_COORDINATOR: i16 = 10;
+pub const JOIN_GROUP: i16 = 11;
+pub const HEARTBEAT: i16 = 12;
+pub const LEAVE_GROUP: i16 = 13;
+pub const SYNC_GROUP: i16 = 14;
 pub const SASL_HANDSHAKE: i16 = 17;
 pub const API_VERSIONS: i16 = 18;
 pub const INIT_PRODUCER_ID: i16 = 22;
@@ -124,19 +138,19 @@ impl Api {
 static APIS: [Api; 95] = [
     framed(0, "Produce", 13, 9).request(Shape::ProduceRequest).response(Shape::Whole(n00_produce::response)),
     framed(1, "Fetch", 18, 12).request(Shape::Whole(n01_fetch::request)).response(Shape::FetchResponse),
-    framed(2, "ListOffsets", 11, 6),
+    framed(2, "ListOffsets", 11, 6).request(Shape::Whole(n02_list_offsets::request)).response(Shape::Whole(n02_list_offsets::response)),
     framed(3, "Metadata", 13, 9).request(Shape::Whole(n03_metadata::request)).response(Shape::Parts(n03_metadata::response, n03_metadata::response_part)),
     framed(4, "LeaderAndIsr", 7, 4),
     framed(5, "StopReplica", 4, 2),
     framed(6, "UpdateMetadata", 8, 6),
     framed(7, "ControlledShutdown", 3, 3),
-    framed(8, "OffsetCommit", 10, 8),
-    framed(9, "OffsetFetch", 10, 6),
+    framed(8, "OffsetCommit", 10, 8).request(Shape::Whole(n08_offset_commit::request)).response(Shape::Whole(n08_offset_commit::response)),
+    framed(9, "OffsetFetch", 10, 6).request(Shape::Whole(n09_offset_fetch::request)).response(Shape::Whole(n09_offset_fetch::response)),
     framed(10, "FindCoordinator", 6, 3).request(Shape::Whole(n10_find_coordinator::request)).response(Shape::Whole(n10_find_coordinator::response)),
-    framed(11, "JoinGroup", 9, 6),
-    framed(12, "Heartbeat", 4, 4),
-    framed(13, "LeaveGroup", 5, 4),
-    framed(14, "SyncGroup", 5, 4),
+    framed(11, "JoinGroup", 9, 6).request(Shape::Whole(n11_join_group::request)).response(Shape::Whole(n11_join_group::response)),
+    framed(12, "Heartbeat", 4, 4).request(Shape::Whole(n12_heartbeat::request)).response(Shape::Whole(n12_heartbeat::response)),
+    framed(13, "LeaveGroup", 5, 4).request(Shape::Whole(n13_leave_group::request)).response(Shape::Whole(n13_leave_group::response)),
+    framed(14, "SyncGroup", 5, 4).request(Shape::Whole(n14_sync_group::request)).response(Shape::Whole(n14_sync_group::response)),
     framed(15, "DescribeGroups", 6, 5),
     framed(16, "ListGroups", 5, 3),
     framed(17, "SaslHandshake", 1, NEVER).request(Shape::Whole(n17_sasl_handshake::request)).response(Shape::Whole(n17_sasl_handshake::response)),

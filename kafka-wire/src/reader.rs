@@ -3,7 +3,7 @@
 //! The same cursor serves whole messages and the streaming decoders: when bytes are missing it says how many would be needed, so
 //! that a caller with more to come can wait for exactly that many. It never reads past its slice, allocates or panics.
 
-use crate::Uuid;
+use crate::{TopicRef, Uuid};
 
 /// Why a read stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +240,24 @@ impl<'a> Reader<'a> {
         };
         self.take(length)?;
         Ok(Some(length))
+    }
+
+    /// A byte field; null is empty.
+    pub fn bytes(&mut self) -> Read<&'a [u8]> {
+        let length = self.length()?.unwrap_or(0);
+        if length > self.longest {
+            return Err(Stop::Bad("bytes_too_long"));
+        }
+        self.take(length)
+    }
+
+    /// A topic: its id in versions that have ids, else its name.
+    pub fn topic(&mut self, ids: bool) -> Read<TopicRef<'a>> {
+        if ids {
+            self.uuid().map(TopicRef::Id)
+        } else {
+            self.string().map(TopicRef::Name)
+        }
     }
 
     /// Reads an array, each element with `element`; null is None. Every element must take at least a byte: the array grows with the bytes at

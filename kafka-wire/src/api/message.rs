@@ -9,10 +9,24 @@ use super::*;
 pub enum Message<'a> {
     ProduceResponse(n00_produce::ProduceResponse<'a>),
     FetchRequest(n01_fetch::FetchRequest<'a>),
+    ListOffsetsRequest(n02_list_offsets::ListOffsetsRequest<'a>),
+    ListOffsetsResponse(n02_list_offsets::ListOffsetsResponse<'a>),
     MetadataRequest(n03_metadata::MetadataRequest<'a>),
     MetadataResponse(n03_metadata::MetadataResponse<'a>),
+    OffsetCommitRequest(n08_offset_commit::OffsetCommitRequest<'a>),
+    OffsetCommitResponse(n08_offset_commit::OffsetCommitResponse<'a>),
+    OffsetFetchRequest(n09_offset_fetch::OffsetFetchRequest<'a>),
+    OffsetFetchResponse(n09_offset_fetch::OffsetFetchResponse<'a>),
     FindCoordinatorRequest(n10_find_coordinator::FindCoordinatorRequest<'a>),
     FindCoordinatorResponse(n10_find_coordinator::FindCoordinatorResponse<'a>),
+    JoinGroupRequest(n11_join_group::JoinGroupRequest<'a>),
+    JoinGroupResponse(n11_join_group::JoinGroupResponse<'a>),
+    HeartbeatRequest(n12_heartbeat::HeartbeatRequest<'a>),
+    HeartbeatResponse(n12_heartbeat::HeartbeatResponse),
+    LeaveGroupRequest(n13_leave_group::LeaveGroupRequest<'a>),
+    LeaveGroupResponse(n13_leave_group::LeaveGroupResponse<'a>),
+    SyncGroupRequest(n14_sync_group::SyncGroupRequest<'a>),
+    SyncGroupResponse(n14_sync_group::SyncGroupResponse<'a>),
     SaslHandshakeRequest(n17_sasl_handshake::SaslHandshakeRequest<'a>),
     SaslHandshakeResponse(n17_sasl_handshake::SaslHandshakeResponse<'a>),
     ApiVersionsRequest(n18_api_versions::ApiVersionsRequest<'a>),
@@ -46,15 +60,22 @@ impl Message<'_> {
                     .map(|partition| partition.error_code)
                     .find(failed)
             }
+            Message::ListOffsetsResponse(answer) => answer.first_error(),
             Message::MetadataResponse(answer) => {
                 let topics = answer.topics.iter().map(|topic| topic.error_code);
                 topics.chain([answer.error_code]).find(failed)
             }
+            Message::OffsetCommitResponse(answer) => answer.first_error(),
+            Message::OffsetFetchResponse(answer) => answer.first_error(),
             Message::FindCoordinatorResponse(answer) => answer
                 .coordinators
                 .iter()
                 .map(|coordinator| coordinator.error_code)
                 .find(failed),
+            Message::JoinGroupResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::HeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::LeaveGroupResponse(answer) => answer.first_error(),
+            Message::SyncGroupResponse(answer) => Some(answer.error_code).filter(failed),
             Message::SaslHandshakeResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ApiVersionsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::InitProducerIdResponse(answer) => Some(answer.error_code).filter(failed),
@@ -65,8 +86,15 @@ impl Message<'_> {
             Message::TxnOffsetCommitResponse(answer) => answer.first_error(),
             Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
             Message::FetchRequest(_)
+            | Message::ListOffsetsRequest(_)
             | Message::MetadataRequest(_)
+            | Message::OffsetCommitRequest(_)
+            | Message::OffsetFetchRequest(_)
             | Message::FindCoordinatorRequest(_)
+            | Message::JoinGroupRequest(_)
+            | Message::HeartbeatRequest(_)
+            | Message::LeaveGroupRequest(_)
+            | Message::SyncGroupRequest(_)
             | Message::SaslHandshakeRequest(_)
             | Message::ApiVersionsRequest(_)
             | Message::InitProducerIdRequest(_)
@@ -82,8 +110,15 @@ impl Message<'_> {
     pub fn throttle_time_ms(&self) -> Option<i32> {
         match self {
             Message::ProduceResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ListOffsetsResponse(answer) => Some(answer.throttle_time_ms),
             Message::MetadataResponse(answer) => Some(answer.throttle_time_ms),
+            Message::OffsetCommitResponse(answer) => Some(answer.throttle_time_ms),
+            Message::OffsetFetchResponse(answer) => Some(answer.throttle_time_ms),
             Message::FindCoordinatorResponse(answer) => Some(answer.throttle_time_ms),
+            Message::JoinGroupResponse(answer) => Some(answer.throttle_time_ms),
+            Message::HeartbeatResponse(answer) => Some(answer.throttle_time_ms),
+            Message::LeaveGroupResponse(answer) => Some(answer.throttle_time_ms),
+            Message::SyncGroupResponse(answer) => Some(answer.throttle_time_ms),
             Message::ApiVersionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::InitProducerIdResponse(answer) => Some(answer.throttle_time_ms),
             Message::AddPartitionsToTxnResponse(answer) => Some(answer.throttle_time_ms),

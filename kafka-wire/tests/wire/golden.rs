@@ -10,7 +10,7 @@ use kafka_wire::{Segment, TopicRef, Uuid};
 use crate::seen::{Seen, SeenPartition, SeenRecord, whole};
 
 /// Bytes of hexadecimal text; blanks and line ends do not matter, and text between quotes stands for itself.
-fn bytes(text: &str) -> Vec<u8> {
+pub fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for (i, part) in text.split('"').enumerate() {
         if i % 2 == 1 {

@@ -3,7 +3,9 @@
 //! It is only trusted to encode: its decoder aborts on hostile lengths.
 
 mod fetch;
+mod groups;
 mod metadata;
+mod offsets;
 mod produce;
 mod small;
 mod transactions;
