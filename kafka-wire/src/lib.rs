@@ -17,6 +17,7 @@
 pub mod api;
 pub mod body;
 pub mod compression;
+pub mod consumer_protocol;
 pub mod control_record;
 pub mod error_code;
 pub mod header;

@@ -405,6 +405,21 @@ mod tests {
     }
 
     #[test]
+    fn byte_fields_are_borrowed_and_null_is_empty() {
+        for (bytes, flexible, expected) in [
+            (&b"\x00\x00\x00\x02abc"[..], false, Ok(&b"ab"[..])),
+            (b"\x03abc", true, Ok(b"ab")),
+            (b"\xff\xff\xff\xff", false, Ok(b"")),
+            (b"\x00", true, Ok(b"")),
+            (b"\x04ab", true, Err(Stop::Need(4))),
+            (b"\x0aab", true, Err(Stop::Bad("bytes_too_long"))),
+        ] {
+            let mut reader = Reader::new(bytes, flexible).with_longest(8);
+            assert_eq!(reader.bytes(), expected, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
     fn a_tag_cannot_read_past_its_size() {
         let tags = [1, 0, 2, 0xaa, 0xbb, 0xcc];
         let mut reader = Reader::new(&tags, true);

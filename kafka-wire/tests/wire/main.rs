@@ -8,6 +8,7 @@ mod corrupt;
 mod exact;
 mod gaps;
 mod golden;
+mod golden_consumer_protocol;
 mod golden_offsets;
 mod golden_transactions;
 mod hostile;

@@ -2,6 +2,7 @@
 //!
 //! It is only trusted to encode: its decoder aborts on hostile lengths.
 
+mod consumer_protocol;
 mod fetch;
 mod groups;
 mod metadata;
