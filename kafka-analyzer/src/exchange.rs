@@ -11,7 +11,8 @@ use kafka_wire::body::Event;
 use kafka_wire::{Uuid, error_code};
 
 use crate::capture::Nanos;
-use crate::fact::{self, Says};
+use crate::detail;
+use crate::fact::{self, Detail, Says};
 use crate::fetch::FetchAnswer;
 use crate::fetch_session::{FetchAsked, FetchSession};
 use crate::names::Names;
@@ -50,6 +51,8 @@ pub(crate) enum RequestBody {
         software: Option<(String, String)>,
         cluster: Option<String>,
     },
+    /// An API about groups, offsets or transactions.
+    Detail(Box<Detail>),
     /// A SASL token without a Kafka header (after SaslHandshake v0).
     Token,
 }
@@ -109,6 +112,11 @@ impl Request {
                 }
                 *cluster = request.cluster_id.map(str::to_owned);
             }
+            (body @ RequestBody::Other, Event::Message(message)) => {
+                if let Some(detail) = detail::asked(message, names) {
+                    *body = RequestBody::Detail(Box::new(detail));
+                }
+            }
             _ => {}
         }
     }
@@ -137,11 +145,15 @@ impl Request {
     ) -> Says {
         let mut exchange = self.exchange(ended, server);
         exchange.error = error;
-        if let RequestBody::Produce(mut produce) = self.body {
-            if let Some(error) = error {
-                produce.failed(error);
+        match self.body {
+            RequestBody::Produce(mut produce) => {
+                if let Some(error) = error {
+                    produce.failed(error);
+                }
+                exchange.produced = produce.partitions;
             }
-            exchange.produced = produce.partitions;
+            RequestBody::Detail(detail) => exchange.detail = Some(detail),
+            _ => {}
         }
         Says::Exchange(Box::new(exchange))
     }
@@ -186,6 +198,7 @@ pub(crate) struct Answer {
     /// The Produce answer was read.
     acknowledged: bool,
     topics: Vec<(Uuid, Arc<str>)>,
+    counts: Vec<(Arc<str>, u32)>,
     cluster: Option<(Arc<str>, Vec<SocketAddr>)>,
     undecodable: Option<&'static str>,
 }
@@ -204,6 +217,7 @@ impl Answer {
             throttle_ms: None,
             acknowledged: false,
             topics: Vec::new(),
+            counts: Vec::new(),
             cluster: None,
             undecodable: None,
         }
@@ -250,6 +264,7 @@ impl Answer {
                 self.acknowledged = true;
             }
             (Message::MetadataResponse(answer), _) => self.metadata(answer, names, keeping),
+            (message, RequestBody::Detail(detail)) => detail::answered(detail, message, names),
             _ => {}
         }
     }
@@ -261,16 +276,19 @@ impl Answer {
         keeping: &mut Keeping<'_>,
     ) {
         for topic in &answer.topics {
-            if let Some(name) = topic.name
-                && topic.topic_id != Uuid::ZERO
-                && topic.error_code == 0
-            {
-                if self.topics.len() < TOPICS_MOST {
-                    self.topics.push((topic.topic_id, names.get(name)));
-                } else {
-                    keeping.losses.add("topic_table_full", 1);
-                }
+            let Some(name) = topic.name.filter(|_| topic.error_code == 0) else {
+                continue;
+            };
+            if self.counts.len() >= TOPICS_MOST {
+                keeping.losses.add("topic_table_full", 1);
+                continue;
             }
+            let name = names.get(name);
+            if topic.topic_id != Uuid::ZERO {
+                self.topics.push((topic.topic_id, Arc::clone(&name)));
+            }
+            let count = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+            self.counts.push((name, count));
         }
         if let Some(id) = answer.cluster_id.filter(|id| !id.is_empty()) {
             let brokers = answer
@@ -318,10 +336,18 @@ impl Answer {
             RequestBody::ApiVersions { cluster, .. } if exchange.error.is_none() => {
                 claimed_cluster = cluster
             }
+            RequestBody::Detail(detail) => exchange.detail = Some(detail),
             _ => {}
         }
         if !self.topics.is_empty() {
             says.push(Says::Topics(std::mem::take(&mut self.topics)));
+        }
+        if !self.counts.is_empty() {
+            says.push(Says::PartitionCounts {
+                client_id: Arc::clone(&exchange.client_id),
+                server,
+                topics: std::mem::take(&mut self.counts),
+            });
         }
         let claimed = claimed_cluster
             .filter(|id| !id.is_empty())

@@ -35,7 +35,11 @@ pub enum Says {
     /// From a Metadata answer.
     Topics(Vec<(Uuid, Arc<str>)>),
     /// From a Metadata answer: how many partitions a topic has.
-    PartitionCounts(Vec<(Arc<str>, u32)>),
+    PartitionCounts {
+        client_id: Arc<str>,
+        server: Option<SocketAddr>,
+        topics: Vec<(Arc<str>, u32)>,
+    },
     /// From a Metadata, ApiVersions or DescribeCluster answer: these addresses belong to this cluster, and so does this client.
     Cluster {
         id: Arc<str>,
@@ -59,6 +63,12 @@ pub enum Says {
 pub enum Topic {
     Name(Arc<str>),
     Id(Uuid),
+}
+
+impl From<Arc<str>> for Topic {
+    fn from(name: Arc<str>) -> Topic {
+        Topic::Name(name)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +109,17 @@ pub struct Exchange {
     pub read_committed: bool,
     /// Of APIs about groups, offsets and transactions.
     pub detail: Option<Box<Detail>>,
+}
+
+impl Exchange {
+    /// Calls `see` with each topic that it names.
+    pub(crate) fn each_topic<'a>(&'a self, see: &mut dyn FnMut(&'a Topic)) {
+        let partitions = self.produced.iter().chain(&self.fetched);
+        partitions.for_each(|partition| see(&partition.topic));
+        if let Some(detail) = &self.detail {
+            detail.each_topic(see);
+        }
+    }
 }
 
 /// One partition of a Produce exchange or of a Fetch answer.

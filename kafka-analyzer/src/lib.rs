@@ -8,6 +8,7 @@ mod answers;
 pub mod capture;
 mod classify;
 mod connection;
+mod detail;
 mod exchange;
 pub mod fact;
 mod fetch;

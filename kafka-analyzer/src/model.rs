@@ -34,6 +34,8 @@ const PATIENCE: Nanos = 5_000_000_000;
 /// Facts that wait, and memory of the records kept in them.
 const WAITING_MOST: usize = 8192;
 const WAITING_BYTES_MOST: usize = 16 << 20;
+/// Of an element of a `Detail`, about.
+const DETAIL_BYTES: usize = 64;
 /// Connections whose socket is remembered.
 const CONNECTIONS_MOST: usize = 65_536;
 
@@ -127,7 +129,7 @@ impl Model {
                 self.resolve_or_wait(fact, out);
             }
             // Nobody asks for them yet.
-            Says::PartitionCounts(_) => {}
+            Says::PartitionCounts { .. } => {}
             Says::Exchange(_) => self.resolve_or_wait(fact, out),
             Says::Unsupported {
                 api_key,
@@ -220,11 +222,9 @@ impl Model {
             return;
         }
         if let Says::Exchange(exchange) = &fact.says {
-            for partition in exchange.produced.iter().chain(&exchange.fetched) {
-                self.topics.want(&partition.topic);
-            }
+            exchange.each_topic(&mut |topic| self.topics.want(topic));
         }
-        self.waiting_bytes += fact.says.held();
+        self.waiting_bytes += held(&fact);
         self.waiting.push_back(fact);
         while self.waiting.len() > WAITING_MOST || self.waiting_bytes > WAITING_BYTES_MOST {
             self.losses.add("label_table_full", 1);
@@ -236,7 +236,7 @@ impl Model {
     fn retry(&mut self, out: &mut Vec<Observation>) {
         for fact in std::mem::take(&mut self.waiting) {
             if self.is_resolved(&fact) {
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(fact.says.held());
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(held(&fact));
                 self.observe(fact, out);
             } else {
                 self.waiting.push_back(fact);
@@ -247,7 +247,7 @@ impl Model {
     /// The first one goes with the labels there are.
     fn release(&mut self, out: &mut Vec<Observation>) {
         if let Some(fact) = self.waiting.pop_front() {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(fact.says.held());
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(held(&fact));
             self.give_up(&fact);
             self.observe(fact, out);
         }
@@ -257,9 +257,7 @@ impl Model {
     fn give_up(&mut self, fact: &Fact) {
         let (client_id, server) = match &fact.says {
             Says::Exchange(exchange) => {
-                for partition in exchange.produced.iter().chain(&exchange.fetched) {
-                    self.topics.give_up(&partition.topic);
-                }
+                exchange.each_topic(&mut |topic| self.topics.give_up(topic));
                 (&exchange.client_id, exchange.server)
             }
             Says::Client(client) => (&client.client_id, client.server),
@@ -278,8 +276,9 @@ impl Model {
     fn is_resolved(&self, fact: &Fact) -> bool {
         let (client_id, server) = match &fact.says {
             Says::Exchange(exchange) => {
-                let mut partitions = exchange.produced.iter().chain(&exchange.fetched);
-                if !partitions.all(|partition| self.topics.is_settled(&partition.topic)) {
+                let mut settled = true;
+                exchange.each_topic(&mut |topic| settled &= self.topics.is_settled(topic));
+                if !settled {
                     return false;
                 }
                 (&exchange.client_id, exchange.server)
@@ -412,6 +411,15 @@ impl Model {
             .filter(|(topic, _)| self.settings.internal_topics || !topic.starts_with("__"))
             .collect()
     }
+}
+
+/// Memory of what waits with a fact, about.
+fn held(fact: &Fact) -> usize {
+    let detail = match &fact.says {
+        Says::Exchange(exchange) => exchange.detail.as_ref().map_or(0, |detail| detail.weight()),
+        _ => 0,
+    };
+    fact.says.held() + detail * DETAIL_BYTES
 }
 
 /// Takes the batches: nobody needs them after it.

@@ -67,12 +67,10 @@ impl Says {
     /// Memory that keys, headers and compressed bodies take.
     pub fn held(&self) -> usize {
         match self {
-            Says::Exchange(exchange) => exchange
-                .produced
-                .iter()
-                .chain(&exchange.fetched)
-                .map(Partition::held)
-                .sum(),
+            Says::Exchange(exchange) => {
+                let partitions = exchange.produced.iter().chain(&exchange.fetched);
+                partitions.map(Partition::held).sum()
+            }
             _ => 0,
         }
     }

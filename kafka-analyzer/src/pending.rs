@@ -52,6 +52,7 @@ impl Pending {
 fn weight(request: &Request) -> usize {
     match &request.body {
         RequestBody::Produce(produce) => 1 + produce.partitions.len(),
+        RequestBody::Detail(detail) => 1 + detail.weight(),
         _ => 1,
     }
 }

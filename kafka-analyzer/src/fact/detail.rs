@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Topic;
-use super::group::{Described, GroupHeartbeat, Join, Leaver, Member, Sync};
+use super::group::{Assignment, Described, GroupHeartbeat, Join, Leaver, Member, Sync};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
@@ -65,6 +65,75 @@ pub enum Detail {
         member: Member,
         acknowledged: Vec<Acknowledged>,
     },
+}
+
+impl Detail {
+    /// Calls `see` with each topic that it names.
+    pub(crate) fn each_topic<'a>(&'a self, see: &mut dyn FnMut(&'a Topic)) {
+        let assignments: &mut dyn FnMut(&'a Assignment) =
+            &mut |assignment| assignment.iter().for_each(|(topic, _)| see(topic));
+        match self {
+            Detail::Sync(sync) => {
+                let others = sync.assignments.iter().map(|(_, assignment)| assignment);
+                others.chain(&sync.own).for_each(assignments);
+            }
+            Detail::GroupHeartbeat(heartbeat) => {
+                let answer = heartbeat.answer.iter();
+                answer
+                    .filter_map(|answer| answer.assignment.as_ref())
+                    .for_each(assignments);
+            }
+            Detail::Described(groups) => groups
+                .iter()
+                .flat_map(|group| &group.members)
+                .filter_map(|member| member.assignment.as_ref())
+                .for_each(assignments),
+            Detail::Commit(commit) => commit.offsets.iter().for_each(|offset| see(&offset.topic)),
+            Detail::CommittedRead(groups) => groups
+                .iter()
+                .flat_map(|group| &group.offsets)
+                .for_each(|(topic, ..)| see(topic)),
+            Detail::LogEnds(ends) => ends.iter().for_each(|end| see(&end.topic)),
+            Detail::OffsetsDeleted { partitions, .. } => {
+                partitions.iter().for_each(|(topic, _)| see(topic));
+            }
+            Detail::TransactionPartitions { partitions, .. } => {
+                partitions.iter().for_each(|(topic, ..)| see(topic));
+            }
+            Detail::Share { acknowledged, .. } => {
+                acknowledged.iter().for_each(|range| see(&range.topic));
+            }
+            Detail::Coordinator { .. }
+            | Detail::Join(_)
+            | Detail::Heartbeat(_)
+            | Detail::Leave { .. }
+            | Detail::GroupsDeleted(_)
+            | Detail::ProducerId { .. }
+            | Detail::TransactionOffsets { .. }
+            | Detail::TransactionEnd { .. } => {}
+        }
+    }
+
+    /// About how many elements it holds: what it weighs in a bounded table.
+    pub(crate) fn weight(&self) -> usize {
+        let mut topics = 0;
+        self.each_topic(&mut |_| topics += 1);
+        topics
+            + match self {
+                Detail::Coordinator { keys, .. } => keys.len(),
+                Detail::Join(join) => {
+                    let members = join.joined.iter().flat_map(|joined| &joined.members);
+                    let theirs =
+                        members.map(|member| 1 + member.topics.as_ref().map_or(0, Vec::len));
+                    join.protocols.len()
+                        + join.topics.as_ref().map_or(0, Vec::len)
+                        + theirs.sum::<usize>()
+                }
+                Detail::Leave { members, .. } => members.len(),
+                Detail::GroupHeartbeat(heartbeat) => heartbeat.topics.as_ref().map_or(0, Vec::len),
+                _ => 0,
+            }
+    }
 }
 
 /// What FindCoordinator asks for.
