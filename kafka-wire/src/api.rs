@@ -27,6 +27,9 @@ pub mod n26_end_txn;
 pub mod n27_write_txn_markers;
 pub mod n28_txn_offset_commit;
 pub mod n36_sasl_authenticate;
+pub mod n76_share_group_heartbeat;
+pub mod n78_share_fetch;
+pub mod n79_share_acknowledge;
 
 pub use message::Message;
 
@@ -46,6 +49,7 @@ pub const SASL_HANDSHAKE: i16 = 17;
 pub const API_VERSIONS: i16 = 18;
 pub const INIT_PRODUCER_ID: i16 = 22;
 pub const SASL_AUTHENTICATE: i16 = 36;
+pub const SHARE_FETCH: i16 = 78;
 
 pub(crate) type Decode = for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>;
 
@@ -64,6 +68,7 @@ pub(crate) enum Shape {
     Parts(Decode, DecodePart),
     ProduceRequest,
     FetchResponse,
+    ShareFetchResponse,
 }
 
 /// A line of the table.
@@ -212,10 +217,10 @@ static APIS: [Api; 95] = [
     framed(73, "AssignReplicasToDirs", 0, 0),
     framed(74, "ListConfigResources", 1, 0),
     framed(75, "DescribeTopicPartitions", 0, 0),
-    framed(76, "ShareGroupHeartbeat", 1, 0),
+    framed(76, "ShareGroupHeartbeat", 1, 0).request(Shape::Whole(n76_share_group_heartbeat::request)).response(Shape::Whole(n76_share_group_heartbeat::response)),
     framed(77, "ShareGroupDescribe", 1, 0),
-    framed(78, "ShareFetch", 2, 0),
-    framed(79, "ShareAcknowledge", 2, 0),
+    framed(78, "ShareFetch", 2, 0).request(Shape::Whole(n78_share_fetch::request)).response(Shape::ShareFetchResponse),
+    framed(79, "ShareAcknowledge", 2, 0).request(Shape::Whole(n79_share_acknowledge::request)).response(Shape::Whole(n79_share_acknowledge::response)),
     framed(80, "AddRaftVoter", 1, 0),
     framed(81, "RemoveRaftVoter", 0, 0),
     framed(82, "UpdateRaftVoter", 0, 0),

@@ -61,9 +61,16 @@ pub enum Event<'a> {
         error_code: i16,
         session_id: i32,
     },
+    /// Start of a ShareFetch answer (KIP-932).
+    ShareFetch {
+        throttle_ms: i32,
+        error_code: i16,
+        /// How long what is acquired stays so; 0 before v1.
+        acquisition_lock_timeout_ms: i32,
+    },
     /// Partitions that follow belong to this topic.
     Topic(TopicRef<'a>),
-    /// A partition of a Produce request (only `index` and `records_len` are set) or of a Fetch answer.
+    /// A partition of a Produce request (only `index` and `records_len` are set), or of a Fetch or ShareFetch answer.
     Partition(Partition<'a>),
     /// A record batch, or a message set of magic 0 or 1 (one event per outer message).
     Batch(BatchHeader),
@@ -76,10 +83,22 @@ pub enum Event<'a> {
     BatchEnd { complete: bool },
     /// The record field of the partition ended. `complete` = all its batch headers were delivered. Not sent when the records are null.
     PartitionEnd { complete: bool },
+    /// Offsets that a share consumer was given of the partition before it, one event each run, after its records.
+    Acquired(AcquiredRecords),
     /// The rest of this body says nothing; the frame goes on to its end. Sent at most once; only `End` follows.
     Undecodable { reason: &'static str },
     /// The body ended. `complete` = every structural byte was seen: all topics, partitions and batch headers were delivered.
     End { complete: bool },
+}
+
+/// See [`Event::Acquired`]. The answer may carry records of other offsets too: they are not for this consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcquiredRecords {
+    pub first_offset: i64,
+    /// The last one, itself in the run.
+    pub last_offset: i64,
+    /// 1: never delivered before.
+    pub delivery_count: i16,
 }
 
 /// See [`Event::Partition`].
@@ -87,7 +106,9 @@ pub enum Event<'a> {
 pub struct Partition<'a> {
     pub index: i32,
     pub error_code: i16,
-    /// −1 = unknown, as on the wire.
+    /// What became of the acknowledgements in the request (ShareFetch); else 0.
+    pub acknowledge_error_code: i16,
+    /// −1 = unknown, as on the wire; always in a ShareFetch answer, as all that follow but `records_len`.
     pub high_watermark: i64,
     /// −1 before v4.
     pub last_stable_offset: i64,
@@ -113,6 +134,7 @@ impl Partition<'static> {
     const UNKNOWN: Partition<'static> = Partition {
         index: -1,
         error_code: 0,
+        acknowledge_error_code: 0,
         high_watermark: -1,
         last_stable_offset: -1,
         log_start_offset: -1,
@@ -190,6 +212,7 @@ impl Decoder {
             Shape::Parts(_, decode) => State::Parts(Parts::new(decode)),
             Shape::ProduceRequest => stream(Kind::ProduceRequest),
             Shape::FetchResponse => stream(Kind::FetchResponse),
+            Shape::ShareFetchResponse => stream(Kind::ShareFetchResponse),
         };
         Decoder {
             state,

@@ -1,7 +1,7 @@
 //! Kafka's wire format: bytes to typed messages. Cannot fail: what is not understood is a value.
 //!
 //! Two ways in, both through [`body::Decoder`], which is fed any split of a body as [`Segment`]s. Small messages are gathered and come
-//! out as one [`api::Message`]. Produce requests and Fetch answers, which may be 100 MiB, are decoded as they pass: at most a few KiB are
+//! out as one [`api::Message`]. Produce requests, Fetch and ShareFetch answers, which may be 100 MiB, are decoded as they pass: at most a few KiB are
 //! kept, and what was elided is stepped over. No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
 #![forbid(unsafe_code)]
 #![cfg_attr(

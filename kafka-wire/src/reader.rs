@@ -281,6 +281,17 @@ impl<'a> Reader<'a> {
         self.nullable_array(element).map(Option::unwrap_or_default)
     }
 
+    /// A struct that may be null: a byte below 0 for null, else the struct follows.
+    pub fn nullable_struct<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Read<T>,
+    ) -> Read<Option<T>> {
+        if self.i8()? < 0 {
+            return Ok(None);
+        }
+        read(self).map(Some)
+    }
+
     /// Steps over an array of elements of `size` bytes each; returns their number (null: 0).
     pub fn skip_array(&mut self, size: usize) -> Read<usize> {
         let count = self.length()?.unwrap_or(0);

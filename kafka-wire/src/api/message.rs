@@ -44,6 +44,11 @@ pub enum Message<'a> {
     TxnOffsetCommitRequest(n28_txn_offset_commit::TxnOffsetCommitRequest<'a>),
     TxnOffsetCommitResponse(n28_txn_offset_commit::TxnOffsetCommitResponse<'a>),
     SaslAuthenticateResponse(n36_sasl_authenticate::SaslAuthenticateResponse<'a>),
+    ShareGroupHeartbeatRequest(n76_share_group_heartbeat::ShareGroupHeartbeatRequest<'a>),
+    ShareGroupHeartbeatResponse(n76_share_group_heartbeat::ShareGroupHeartbeatResponse<'a>),
+    ShareFetchRequest(n78_share_fetch::ShareFetchRequest<'a>),
+    ShareAcknowledgeRequest(n79_share_acknowledge::ShareAcknowledgeRequest<'a>),
+    ShareAcknowledgeResponse(n79_share_acknowledge::ShareAcknowledgeResponse<'a>),
 }
 
 impl Message<'_> {
@@ -85,6 +90,8 @@ impl Message<'_> {
             Message::WriteTxnMarkersResponse(answer) => answer.first_error(),
             Message::TxnOffsetCommitResponse(answer) => answer.first_error(),
             Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::ShareGroupHeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::ShareAcknowledgeResponse(answer) => answer.first_error(),
             Message::FetchRequest(_)
             | Message::ListOffsetsRequest(_)
             | Message::MetadataRequest(_)
@@ -102,7 +109,10 @@ impl Message<'_> {
             | Message::AddOffsetsToTxnRequest(_)
             | Message::EndTxnRequest(_)
             | Message::WriteTxnMarkersRequest(_)
-            | Message::TxnOffsetCommitRequest(_) => None,
+            | Message::TxnOffsetCommitRequest(_)
+            | Message::ShareGroupHeartbeatRequest(_)
+            | Message::ShareFetchRequest(_)
+            | Message::ShareAcknowledgeRequest(_) => None,
         }
     }
 
@@ -125,6 +135,8 @@ impl Message<'_> {
             Message::AddOffsetsToTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::EndTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::TxnOffsetCommitResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ShareGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ShareAcknowledgeResponse(answer) => Some(answer.throttle_time_ms),
             _ => None,
         }
     }

@@ -1,12 +1,14 @@
-//! Produce requests and Fetch answers, read as they pass. In: windows of the body, and gaps; out: topics, partitions, what is in them.
+//! Produce requests, Fetch and ShareFetch answers, read as they pass. In: windows of the body, and gaps; out: topics, partitions, what is in them.
 //!
-//! Both have the same shape: a start, topics, partitions, in each a record field, and after every struct a tag buffer in flexible
+//! All have the same shape: a start, topics, partitions, in each a record field, and after every struct a tag buffer in flexible
 //! versions. A step takes one piece of that shape. Tags (current leader, diverging epoch, node endpoints, ...) are stepped over.
 
 use super::records::Records;
 use super::{Aborted, Event, Limits, Partition, Step};
 use crate::TopicRef;
 use crate::reader::{Read, Reader, Stop};
+
+mod share;
 
 /// Topic names and transactional ids above this are refused: names end at 249 (`Topic.MAX_NAME_LENGTH`), and what is kept must stay small.
 const LONGEST_STRING: usize = 4096;
@@ -17,6 +19,7 @@ const MOST_ABORTED: usize = 4096;
 pub(super) enum Kind {
     ProduceRequest,
     FetchResponse,
+    ShareFetchResponse,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,10 @@ enum At {
     Aborted { left: u32 },
     PartitionRest,
     Records,
+    AcquiredCount,
+    Acquired { left: u32 },
+    NodeCount,
+    Node { left: u32 },
     TagCount(After),
     Tag { left: u32, after: After },
     TagField { end: u64, left: u32, after: After },
@@ -37,8 +44,11 @@ enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Aborted { left: u32 },
+    Leader,
+    Acquired { left: u32 },
     Partition,
     Topic,
+    Node { left: u32 },
     Body,
 }
 
@@ -79,7 +89,7 @@ impl Stream {
             partition: Partition::UNKNOWN,
             aborted: Vec::new(),
             aborted_truncated: false,
-            records: Records::new(limits, kind == Kind::FetchResponse),
+            records: Records::new(limits, kind != Kind::ProduceRequest),
             complete: true,
         }
     }
@@ -107,7 +117,7 @@ impl Stream {
                     let complete = self.records.is_complete();
                     self.complete &= complete;
                     emit(Event::PartitionEnd { complete });
-                    self.after_struct(After::Partition);
+                    self.after_records();
                     Ok(Step::Took(0))
                 }
                 step => Ok(step),
@@ -130,6 +140,14 @@ impl Stream {
             }
             At::Aborted { left: 0 } => {
                 self.at = At::PartitionRest;
+                Ok(Step::Took(0))
+            }
+            At::Acquired { left: 0 } => {
+                self.after_struct(After::Partition);
+                Ok(Step::Took(0))
+            }
+            At::Node { left: 0 } => {
+                self.after_struct(After::Body);
                 Ok(Step::Took(0))
             }
             At::Done => Ok(Step::Finished),
@@ -166,6 +184,10 @@ impl Stream {
                 Ok(())
             }
             At::PartitionRest => self.partition_rest(reader, pos, emit),
+            At::AcquiredCount => self.acquired_count(reader),
+            At::Acquired { left } => self.acquired(reader, left, emit),
+            At::NodeCount => self.node_count(reader),
+            At::Node { left } => self.node(reader, left),
             At::TagCount(after) => {
                 self.at = At::Tag {
                     left: reader.uvarint()?,
@@ -207,6 +229,7 @@ impl Stream {
                 error_code: if self.version >= 7 { reader.i16()? } else { 0 },
                 session_id: if self.version >= 7 { reader.i32()? } else { 0 },
             },
+            Kind::ShareFetchResponse => share::start(reader, self.version)?,
         };
         self.topics_left = count(reader)?;
         self.next_topic();
@@ -215,7 +238,7 @@ impl Stream {
     }
 
     fn topic(&mut self, reader: &mut Reader<'_>, emit: &mut impl FnMut(Event<'_>)) -> Read<()> {
-        let topic = if self.version >= 13 {
+        let topic = if self.version >= 13 || self.kind == Kind::ShareFetchResponse {
             TopicRef::Id(reader.uuid()?)
         } else {
             TopicRef::Name(reader.string()?)
@@ -233,6 +256,9 @@ impl Stream {
         pos: u64,
         emit: &mut impl FnMut(Event<'_>),
     ) -> Read<()> {
+        if self.kind == Kind::ShareFetchResponse {
+            return self.share_partition(reader);
+        }
         let mut partition = Partition {
             index: reader.i32()?,
             ..Partition::UNKNOWN
@@ -263,7 +289,7 @@ impl Stream {
         emit: &mut impl FnMut(Event<'_>),
     ) -> Read<()> {
         let mut partition = self.partition;
-        if self.version >= 11 {
+        if self.version >= 11 && self.kind == Kind::FetchResponse {
             partition.preferred_read_replica = reader.i32()?;
         }
         self.record_field(reader, pos, partition, emit)
@@ -288,7 +314,7 @@ impl Stream {
                 self.records.begin(end);
                 self.at = At::Records;
             }
-            None => self.after_struct(After::Partition),
+            None => self.after_records(),
         }
         let aborted = Aborted {
             pairs: &self.aborted,
@@ -302,6 +328,14 @@ impl Stream {
         Ok(())
     }
 
+    fn after_records(&mut self) {
+        if self.kind == Kind::ShareFetchResponse {
+            self.at = At::AcquiredCount;
+        } else {
+            self.after_struct(After::Partition);
+        }
+    }
+
     fn after_struct(&mut self, after: After) {
         if self.flexible {
             self.at = At::TagCount(after);
@@ -313,8 +347,11 @@ impl Stream {
     fn go_on(&mut self, after: After) {
         match after {
             After::Aborted { left } => self.at = At::Aborted { left },
+            After::Leader => self.at = At::PartitionRest,
+            After::Acquired { left } => self.at = At::Acquired { left },
             After::Partition => self.next_partition(),
             After::Topic => self.next_topic(),
+            After::Node { left } => self.at = At::Node { left },
             After::Body => self.at = At::Done,
         }
     }
@@ -330,6 +367,8 @@ impl Stream {
     fn next_topic(&mut self) {
         if self.topics_left > 0 {
             self.at = At::Topic;
+        } else if self.kind == Kind::ShareFetchResponse {
+            self.at = At::NodeCount;
         } else {
             self.after_struct(After::Body);
         }

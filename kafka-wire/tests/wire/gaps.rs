@@ -5,7 +5,7 @@ use kafka_wire::api::FETCH;
 use kafka_wire::body::{Limits, Side};
 use proptest::prelude::*;
 
-use crate::model::{Batch, Body, Partition, Record, body};
+use crate::model::{Batch, Body, Partition, Record, Share, body};
 use crate::seen::{Seen, SeenRecord, decode};
 
 /// Decodes with some ranges elided; the ranges are (start, length), any order, clipped.
@@ -84,6 +84,8 @@ fn is_structure(event: &Seen) -> bool {
         event,
         Seen::Produce { .. }
             | Seen::Fetch { .. }
+            | Seen::ShareFetch { .. }
+            | Seen::Acquired(..)
             | Seen::Name(_)
             | Seen::Id(_)
             | Seen::Partition(_)
@@ -149,6 +151,7 @@ fn answer(partitions: Vec<Vec<Batch>>, needle: &[u8]) -> (Vec<u8>, Vec<Seen>, us
             batches: Some(batches),
             cut: Vec::new(),
             tags: Vec::new(),
+            share: Share::default(),
         });
     let body = Body {
         side: Side::Response,
@@ -157,6 +160,7 @@ fn answer(partitions: Vec<Vec<Batch>>, needle: &[u8]) -> (Vec<u8>, Vec<Seen>, us
         head: (0, 0, 0),
         topics: vec![("t".to_owned(), kafka_wire::Uuid::ZERO, partitions.collect())],
         tags: Vec::new(),
+        share: None,
     };
     let (bytes, events) = body.encode();
     let at = bytes
@@ -403,6 +407,7 @@ fn a_gap_inside_tags_costs_nothing() {
         head: (0, 0, 0),
         topics: Vec::new(),
         tags: vec![(0, vec![b'#'; 50])],
+        share: None,
     };
     body.topics
         .push(("t".to_owned(), kafka_wire::Uuid::ZERO, Vec::new()));

@@ -100,6 +100,7 @@ fn partition(index: i32, records_len: Option<u32>) -> SeenPartition {
     SeenPartition {
         index,
         error_code: 0,
+        acknowledge_error_code: 0,
         high_watermark: -1,
         last_stable_offset: -1,
         log_start_offset: -1,

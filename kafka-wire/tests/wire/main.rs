@@ -10,6 +10,7 @@ mod gaps;
 mod golden;
 mod golden_consumer_protocol;
 mod golden_offsets;
+mod golden_share;
 mod golden_transactions;
 mod hostile;
 mod model;

@@ -1,13 +1,17 @@
-//! Produce requests and Fetch answers as models. In: proptest; out: a model, its bytes in any version, and the events it must give.
+//! Produce requests, Fetch and ShareFetch answers as models. In: proptest; out: a model, its bytes in any version, and the events it must give.
 
 use kafka_wire::Uuid;
-use kafka_wire::api::{FETCH, PRODUCE, is_flexible};
+use kafka_wire::api::{FETCH, PRODUCE, SHARE_FETCH, is_flexible};
 use kafka_wire::body::Side;
 use kafka_wire::record_batch::{BatchHeader, Codec};
 use proptest::prelude::*;
 
 use crate::seen::{Seen, SeenPartition, SeenRecord};
 use crate::writer::Writer;
+
+mod share;
+
+pub use share::{Share, share_body};
 
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -56,6 +60,7 @@ pub struct Partition {
     /// Start of a batch that was cut (Fetch only).
     pub cut: Vec<u8>,
     pub tags: Vec<(u32, Vec<u8>)>,
+    pub share: Share,
 }
 
 #[derive(Clone, Debug)]
@@ -66,12 +71,16 @@ pub struct Body {
     pub head: (i16, i32, i32),
     pub topics: Vec<(String, Uuid, Vec<Partition>)>,
     pub tags: Vec<(u32, Vec<u8>)>,
+    /// Of a ShareFetch answer: its node endpoints. Its error message takes the place of the transactional id.
+    pub share: Option<Vec<(i32, String)>>,
 }
 
 impl Body {
     pub fn key(&self) -> i16 {
         if self.side == Side::Request {
             PRODUCE
+        } else if self.share.is_some() {
+            SHARE_FETCH
         } else {
             FETCH
         }
@@ -94,6 +103,8 @@ impl Body {
                 acks: short,
                 timeout_ms: int,
             });
+        } else if self.share.is_some() {
+            seen.push(share::head(self, &mut w));
         } else {
             if version >= 1 {
                 w.i32(int);
@@ -109,7 +120,7 @@ impl Body {
         }
         w.length(Some(self.topics.len()));
         for (name, id, partitions) in &self.topics {
-            if version >= 13 {
+            if version >= 13 || self.share.is_some() {
                 w.raw(&id.0);
                 seen.push(Seen::Id(*id));
             } else {
@@ -122,6 +133,9 @@ impl Body {
             }
             w.tags(&[]);
         }
+        if let Some(nodes) = &self.share {
+            share::nodes(nodes, &mut w);
+        }
         w.tags(&self.tags);
         seen.push(Seen::End(true));
         (w.out, seen)
@@ -132,6 +146,7 @@ impl Body {
         let mut expected = SeenPartition {
             index: partition.index,
             error_code: 0,
+            acknowledge_error_code: 0,
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
@@ -140,7 +155,12 @@ impl Body {
             records_len: None,
         };
         w.i32(partition.index);
-        if self.side == Side::Response {
+        if self.share.is_some() {
+            w.i16(partition.error_code);
+            partition.share.before_records(w);
+            expected.error_code = partition.error_code;
+            expected.acknowledge_error_code = partition.share.acknowledge_error_code;
+        } else if self.side == Side::Response {
             w.i16(partition.error_code).i64(partition.offsets.0);
             expected.error_code = partition.error_code;
             expected.high_watermark = partition.offsets.0;
@@ -176,13 +196,16 @@ impl Body {
         }
         expected.records_len = partition.batches.as_ref().map(|_| field.len() as u32);
         w.length(expected.records_len.map(|n| n as usize))
-            .raw(&field)
-            .tags(&partition.tags);
+            .raw(&field);
         seen.push(Seen::Partition(expected));
         seen.append(&mut inner);
         if partition.batches.is_some() {
             seen.push(Seen::PartitionEnd(true));
         }
+        if self.share.is_some() {
+            partition.share.after_records(w, seen);
+        }
+        w.tags(&partition.tags);
     }
 }
 
@@ -478,12 +501,18 @@ fn partition() -> impl Strategy<Value = Partition> {
             batches,
             cut,
             tags,
+            share: Share::default(),
         },
     )
 }
 
-/// A Produce request of v0–13 or a Fetch answer of v0–18.
+/// A Produce request of v0–13, a Fetch answer of v0–18 or a ShareFetch answer of v0–2.
 pub fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![3 => produce_or_fetch(), 1 => share_body()]
+}
+
+/// A Produce request of v0–13 or a Fetch answer of v0–18.
+pub fn produce_or_fetch() -> impl Strategy<Value = Body> {
     let topics = prop::collection::vec(
         (
             "[a-zA-Z0-9._-]{1,40}",
@@ -508,6 +537,7 @@ pub fn body() -> impl Strategy<Value = Body> {
                 .map(|(name, id, partitions)| (name, Uuid(id), partitions))
                 .collect(),
             tags,
+            share: None,
         },
     )
 }

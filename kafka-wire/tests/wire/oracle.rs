@@ -8,6 +8,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod produce;
+mod share;
 mod small;
 mod transactions;
 
@@ -152,6 +153,10 @@ fn topic_matches(topic: TopicRef<'_>, name: &str, id: uuid::Uuid, version: i16) 
     } else {
         assert_eq!(topic, TopicRef::Name(name));
     }
+}
+
+fn id(id: uuid::Uuid) -> Uuid {
+    Uuid(id.into_bytes())
 }
 
 fn text(text: &Option<StrBytes>) -> Option<&str> {

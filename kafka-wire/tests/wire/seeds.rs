@@ -10,7 +10,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::codecs::{ALL, compress};
-use crate::model::{Body, body, encode_message, encode_records, record};
+use crate::model::{Body, encode_message, encode_records, produce_or_fetch, record, share_body};
 use crate::writer::Writer;
 
 const EACH: usize = 12;
@@ -40,7 +40,10 @@ fn bodies(side: Side) -> Vec<Body> {
     let mut runner = TestRunner::deterministic();
     let mut found = Vec::new();
     while found.len() < EACH {
-        let mut body = body().new_tree(&mut runner).expect("a body").current();
+        let mut body = produce_or_fetch()
+            .new_tree(&mut runner)
+            .expect("a body")
+            .current();
         if body.side == side {
             body.version =
                 (found.len() as i16 * 7 + 1) % if side == Side::Request { 14 } else { 19 };
@@ -53,12 +56,28 @@ fn bodies(side: Side) -> Vec<Body> {
 #[test]
 fn seeds_of_produce_and_fetch() {
     for (target, side) in [("produce", Side::Request), ("fetch", Side::Response)] {
-        let seeds: Vec<_> = bodies(side)
+        let mut seeds: Vec<_> = bodies(side)
             .iter()
             .map(|body| [&[body.version as u8, 7][..], &body.encode().0].concat())
             .collect();
+        if side == Side::Response {
+            seeds.extend(share_answers());
+        }
         check(target, &seeds);
     }
+}
+
+/// ShareFetch answers: to the target they are Fetch answers of the versions after the last.
+fn share_answers() -> impl Iterator<Item = Vec<u8>> {
+    let mut runner = TestRunner::deterministic();
+    (0..6).map(move |i| {
+        let mut body = share_body()
+            .new_tree(&mut runner)
+            .expect("a body")
+            .current();
+        body.version = i % 3;
+        [&[19 + body.version as u8, 7][..], &body.encode().0].concat()
+    })
 }
 
 #[test]

@@ -18,6 +18,11 @@ pub enum Seen {
         error_code: i16,
         session_id: i32,
     },
+    ShareFetch {
+        throttle_ms: i32,
+        error_code: i16,
+        acquisition_lock_timeout_ms: i32,
+    },
     Name(String),
     Id(Uuid),
     Partition(SeenPartition),
@@ -26,6 +31,7 @@ pub enum Seen {
     Compressed(Vec<u8>),
     BatchEnd(bool),
     PartitionEnd(bool),
+    Acquired(i64, i64, i16),
     Undecodable(&'static str),
     End(bool),
 }
@@ -34,6 +40,7 @@ pub enum Seen {
 pub struct SeenPartition {
     pub index: i32,
     pub error_code: i16,
+    pub acknowledge_error_code: i16,
     pub high_watermark: i64,
     pub last_stable_offset: i64,
     pub log_start_offset: i64,
@@ -60,6 +67,7 @@ impl From<&Partition<'_>> for SeenPartition {
         SeenPartition {
             index: partition.index,
             error_code: partition.error_code,
+            acknowledge_error_code: partition.acknowledge_error_code,
             high_watermark: partition.high_watermark,
             last_stable_offset: partition.last_stable_offset,
             log_start_offset: partition.log_start_offset,
@@ -108,6 +116,15 @@ pub fn push(seen: &mut Vec<Seen>, event: Event<'_>) {
             error_code,
             session_id,
         },
+        Event::ShareFetch {
+            throttle_ms,
+            error_code,
+            acquisition_lock_timeout_ms,
+        } => Seen::ShareFetch {
+            throttle_ms,
+            error_code,
+            acquisition_lock_timeout_ms,
+        },
         Event::Topic(TopicRef::Name(name)) => Seen::Name(name.to_owned()),
         Event::Topic(TopicRef::Id(id)) => Seen::Id(id),
         Event::Partition(partition) => Seen::Partition(SeenPartition::from(&partition)),
@@ -122,6 +139,7 @@ pub fn push(seen: &mut Vec<Seen>, event: Event<'_>) {
         }
         Event::BatchEnd { complete } => Seen::BatchEnd(complete),
         Event::PartitionEnd { complete } => Seen::PartitionEnd(complete),
+        Event::Acquired(it) => Seen::Acquired(it.first_offset, it.last_offset, it.delivery_count),
         Event::Undecodable { reason } => Seen::Undecodable(reason),
         Event::End { complete } => Seen::End(complete),
     };

@@ -1,9 +1,9 @@
-//! Fetch answers. In: a byte for the version, one for the size of the pieces, a body.
+//! Fetch answers, and ShareFetch answers as the versions after them. In: a byte for the version, one for the size of the pieces, a body.
 #![no_main]
 
 mod wire_events;
 
-use kafka_wire::api::FETCH;
+use kafka_wire::api::{FETCH, SHARE_FETCH};
 use kafka_wire::body::Side;
 use libfuzzer_sys::fuzz_target;
 
@@ -11,10 +11,13 @@ fuzz_target!(|data: &[u8]| {
     let [version, size, body @ ..] = data else {
         return;
     };
-    let version = i16::from(version % 19);
+    let (key, version) = match i16::from(version % 22) {
+        version @ ..=18 => (FETCH, version),
+        version => (SHARE_FETCH, version - 19),
+    };
     wire_events::check(
         Side::Response,
-        FETCH,
+        key,
         version,
         body,
         usize::from(*size),
@@ -22,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     );
     wire_events::check_gaps(
         Side::Response,
-        FETCH,
+        key,
         version,
         body,
         usize::from(size % 32),

@@ -3,7 +3,7 @@
 
 mod wire_events;
 
-use kafka_wire::api::{FETCH, PRODUCE};
+use kafka_wire::api::{FETCH, PRODUCE, SHARE_FETCH};
 use kafka_wire::body::Side;
 use kafka_wire::header::{Parse, RequestHeader, parse_response, plausible_request};
 use libfuzzer_sys::fuzz_target;
@@ -30,7 +30,7 @@ fuzz_target!(|frame: &[u8]| {
             version,
             &body[taken..],
             7,
-            key == FETCH,
+            key == FETCH || key == SHARE_FETCH,
         );
     }
 });
