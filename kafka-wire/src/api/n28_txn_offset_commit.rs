@@ -51,7 +51,7 @@ pub(crate) fn request<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Message
         },
         topics: reader.elements(|reader| {
             let topic = TxnOffsetCommitRequestTopic {
-                topic: topic_ref(reader, version)?,
+                topic: reader.topic(version >= 6)?,
                 partitions: reader.elements(|reader| partition(reader, version))?,
             };
             reader.tags()?;
@@ -60,14 +60,6 @@ pub(crate) fn request<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Message
     };
     reader.tags()?;
     Ok(Message::TxnOffsetCommitRequest(request))
-}
-
-fn topic_ref<'a>(reader: &mut Reader<'a>, version: i16) -> Read<TopicRef<'a>> {
-    if version >= 6 {
-        reader.uuid().map(TopicRef::Id)
-    } else {
-        reader.string().map(TopicRef::Name)
-    }
 }
 
 fn partition(reader: &mut Reader<'_>, version: i16) -> Read<TxnOffsetCommitRequestPartition> {
@@ -105,7 +97,7 @@ pub(crate) fn response<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Messag
         throttle_time_ms: reader.i32()?,
         topics: reader.elements(|reader| {
             let topic = TxnOffsetCommitResponseTopic {
-                topic: topic_ref(reader, version)?,
+                topic: reader.topic(version >= 6)?,
                 partitions: reader.elements(|reader| {
                     let partition = TxnOffsetCommitResponsePartition {
                         partition_index: reader.i32()?,
