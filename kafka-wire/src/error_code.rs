@@ -12,6 +12,13 @@ pub fn is_retriable(code: i16) -> bool {
     entry(code).is_some_and(|(_, retriable)| *retriable)
 }
 
+/// As [`is_retriable`], by Kafka's name of the error.
+pub fn is_retriable_name(name: &str) -> bool {
+    CODES
+        .iter()
+        .any(|(known, retriable)| *retriable && *known == name)
+}
+
 /// `UNSUPPORTED_VERSION`: an ApiVersions answer with this code has a version 0 body (KIP-511).
 pub const UNSUPPORTED_VERSION: i16 = 35;
 
@@ -192,5 +199,15 @@ mod tests {
         assert!(!is_retriable(29), "TOPIC_AUTHORIZATION_FAILED");
         assert!(!is_retriable(0));
         assert!(!is_retriable(999));
+    }
+
+    #[test]
+    fn names_are_as_retriable_as_their_codes() {
+        for code in -1..137 {
+            let name = name(code).expect("dense");
+            assert_eq!(is_retriable_name(name), is_retriable(code), "{name}");
+        }
+        assert!(is_retriable_name("CONCURRENT_TRANSACTIONS"));
+        assert!(!is_retriable_name("CONNECTION_CLOSED"), "not Kafka's");
     }
 }
