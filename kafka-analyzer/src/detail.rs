@@ -4,6 +4,7 @@
 
 mod groups;
 mod offsets;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -31,13 +32,16 @@ pub(crate) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> 
             keys: keys.collect(),
         });
     }
-    groups::asked(message, names).or_else(|| offsets::asked(message, names))
+    groups::asked(message, names)
+        .or_else(|| offsets::asked(message, names))
+        .or_else(|| transactions::asked(message, names))
 }
 
 /// The answer completes it.
 pub(crate) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut Names) {
     groups::answered(detail, message, names);
     offsets::answered(detail, message, names);
+    transactions::answered(detail, message, names);
 }
 
 /// Free text, cut at a character.
