@@ -18,15 +18,23 @@ pub mod n11_join_group;
 pub mod n12_heartbeat;
 pub mod n13_leave_group;
 pub mod n14_sync_group;
+pub mod n15_describe_groups;
+pub mod n16_list_groups;
 pub mod n17_sasl_handshake;
 pub mod n18_api_versions;
 pub mod n22_init_producer_id;
+pub mod n23_offset_for_leader_epoch;
 pub mod n24_add_partitions_to_txn;
 pub mod n25_add_offsets_to_txn;
 pub mod n26_end_txn;
 pub mod n27_write_txn_markers;
 pub mod n28_txn_offset_commit;
 pub mod n36_sasl_authenticate;
+pub mod n42_delete_groups;
+pub mod n47_offset_delete;
+pub mod n60_describe_cluster;
+pub mod n68_consumer_group_heartbeat;
+pub mod n69_consumer_group_describe;
 pub mod n76_share_group_heartbeat;
 pub mod n78_share_fetch;
 pub mod n79_share_acknowledge;
@@ -45,10 +53,18 @@ pub const JOIN_GROUP: i16 = 11;
 pub const HEARTBEAT: i16 = 12;
 pub const LEAVE_GROUP: i16 = 13;
 pub const SYNC_GROUP: i16 = 14;
+pub const DESCRIBE_GROUPS: i16 = 15;
+pub const LIST_GROUPS: i16 = 16;
 pub const SASL_HANDSHAKE: i16 = 17;
 pub const API_VERSIONS: i16 = 18;
 pub const INIT_PRODUCER_ID: i16 = 22;
+pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 pub const SASL_AUTHENTICATE: i16 = 36;
+pub const DELETE_GROUPS: i16 = 42;
+pub const OFFSET_DELETE: i16 = 47;
+pub const DESCRIBE_CLUSTER: i16 = 60;
+pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
+pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
 pub const SHARE_FETCH: i16 = 78;
 
 pub(crate) type Decode = for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>;
@@ -156,15 +172,15 @@ static APIS: [Api; 95] = [
     framed(12, "Heartbeat", 4, 4).request(Shape::Whole(n12_heartbeat::request)).response(Shape::Whole(n12_heartbeat::response)),
     framed(13, "LeaveGroup", 5, 4).request(Shape::Whole(n13_leave_group::request)).response(Shape::Whole(n13_leave_group::response)),
     framed(14, "SyncGroup", 5, 4).request(Shape::Whole(n14_sync_group::request)).response(Shape::Whole(n14_sync_group::response)),
-    framed(15, "DescribeGroups", 6, 5),
-    framed(16, "ListGroups", 5, 3),
+    framed(15, "DescribeGroups", 6, 5).request(Shape::Whole(n15_describe_groups::request)).response(Shape::Whole(n15_describe_groups::response)),
+    framed(16, "ListGroups", 5, 3).request(Shape::Whole(n16_list_groups::request)).response(Shape::Whole(n16_list_groups::response)),
     framed(17, "SaslHandshake", 1, NEVER).request(Shape::Whole(n17_sasl_handshake::request)).response(Shape::Whole(n17_sasl_handshake::response)),
     framed(18, "ApiVersions", 5, 3).request(Shape::Whole(n18_api_versions::request)).response(Shape::Whole(n18_api_versions::response)),
     framed(19, "CreateTopics", 7, 5),
     framed(20, "DeleteTopics", 6, 4),
     framed(21, "DeleteRecords", 2, 2),
     framed(22, "InitProducerId", 6, 2).request(Shape::Whole(n22_init_producer_id::request)).response(Shape::Whole(n22_init_producer_id::response)),
-    framed(23, "OffsetForLeaderEpoch", 4, 4),
+    framed(23, "OffsetForLeaderEpoch", 4, 4).request(Shape::Whole(n23_offset_for_leader_epoch::request)).response(Shape::Whole(n23_offset_for_leader_epoch::response)),
     framed(24, "AddPartitionsToTxn", 5, 3).request(Shape::Whole(n24_add_partitions_to_txn::request)).response(Shape::Whole(n24_add_partitions_to_txn::response)),
     framed(25, "AddOffsetsToTxn", 4, 3).request(Shape::Whole(n25_add_offsets_to_txn::request)).response(Shape::Whole(n25_add_offsets_to_txn::response)),
     framed(26, "EndTxn", 5, 3).request(Shape::Whole(n26_end_txn::request)).response(Shape::Whole(n26_end_txn::response)),
@@ -183,12 +199,12 @@ static APIS: [Api; 95] = [
     framed(39, "RenewDelegationToken", 2, 2),
     framed(40, "ExpireDelegationToken", 2, 2),
     framed(41, "DescribeDelegationToken", 3, 2),
-    framed(42, "DeleteGroups", 3, 2),
+    framed(42, "DeleteGroups", 3, 2).request(Shape::Whole(n42_delete_groups::request)).response(Shape::Whole(n42_delete_groups::response)),
     framed(43, "ElectLeaders", 2, 2),
     framed(44, "IncrementalAlterConfigs", 1, 1),
     framed(45, "AlterPartitionReassignments", 1, 0),
     framed(46, "ListPartitionReassignments", 0, 0),
-    framed(47, "OffsetDelete", 0, NEVER),
+    framed(47, "OffsetDelete", 0, NEVER).request(Shape::Whole(n47_offset_delete::request)).response(Shape::Whole(n47_offset_delete::response)),
     framed(48, "DescribeClientQuotas", 1, 1),
     framed(49, "AlterClientQuotas", 1, 1),
     framed(50, "DescribeUserScramCredentials", 0, 0),
@@ -201,7 +217,7 @@ static APIS: [Api; 95] = [
     framed(57, "UpdateFeatures", 2, 0),
     framed(58, "Envelope", 0, 0),
     framed(59, "FetchSnapshot", 1, 0),
-    framed(60, "DescribeCluster", 2, 0),
+    framed(60, "DescribeCluster", 2, 0).request(Shape::Whole(n60_describe_cluster::request)).response(Shape::Whole(n60_describe_cluster::response)),
     framed(61, "DescribeProducers", 0, 0),
     framed(62, "BrokerRegistration", 4, 0),
     framed(63, "BrokerHeartbeat", 2, 0),
@@ -209,8 +225,8 @@ static APIS: [Api; 95] = [
     framed(65, "DescribeTransactions", 0, 0),
     framed(66, "ListTransactions", 2, 0),
     framed(67, "AllocateProducerIds", 0, 0),
-    framed(68, "ConsumerGroupHeartbeat", 1, 0),
-    framed(69, "ConsumerGroupDescribe", 1, 0),
+    framed(68, "ConsumerGroupHeartbeat", 1, 0).request(Shape::Whole(n68_consumer_group_heartbeat::request)).response(Shape::Whole(n68_consumer_group_heartbeat::response)),
+    framed(69, "ConsumerGroupDescribe", 1, 0).request(Shape::Whole(n69_consumer_group_describe::request)).response(Shape::Whole(n69_consumer_group_describe::response)),
     framed(70, "ControllerRegistration", 0, 0),
     framed(71, "GetTelemetrySubscriptions", 0, 0),
     framed(72, "PushTelemetry", 0, 0),

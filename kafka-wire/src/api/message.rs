@@ -27,12 +27,18 @@ pub enum Message<'a> {
     LeaveGroupResponse(n13_leave_group::LeaveGroupResponse<'a>),
     SyncGroupRequest(n14_sync_group::SyncGroupRequest<'a>),
     SyncGroupResponse(n14_sync_group::SyncGroupResponse<'a>),
+    DescribeGroupsRequest(n15_describe_groups::DescribeGroupsRequest<'a>),
+    DescribeGroupsResponse(n15_describe_groups::DescribeGroupsResponse<'a>),
+    ListGroupsRequest(n16_list_groups::ListGroupsRequest<'a>),
+    ListGroupsResponse(n16_list_groups::ListGroupsResponse<'a>),
     SaslHandshakeRequest(n17_sasl_handshake::SaslHandshakeRequest<'a>),
     SaslHandshakeResponse(n17_sasl_handshake::SaslHandshakeResponse<'a>),
     ApiVersionsRequest(n18_api_versions::ApiVersionsRequest<'a>),
     ApiVersionsResponse(n18_api_versions::ApiVersionsResponse<'a>),
     InitProducerIdRequest(n22_init_producer_id::InitProducerIdRequest<'a>),
     InitProducerIdResponse(n22_init_producer_id::InitProducerIdResponse),
+    OffsetForLeaderEpochRequest(n23_offset_for_leader_epoch::OffsetForLeaderEpochRequest<'a>),
+    OffsetForLeaderEpochResponse(n23_offset_for_leader_epoch::OffsetForLeaderEpochResponse<'a>),
     AddPartitionsToTxnRequest(n24_add_partitions_to_txn::AddPartitionsToTxnRequest<'a>),
     AddPartitionsToTxnResponse(n24_add_partitions_to_txn::AddPartitionsToTxnResponse<'a>),
     AddOffsetsToTxnRequest(n25_add_offsets_to_txn::AddOffsetsToTxnRequest<'a>),
@@ -44,6 +50,18 @@ pub enum Message<'a> {
     TxnOffsetCommitRequest(n28_txn_offset_commit::TxnOffsetCommitRequest<'a>),
     TxnOffsetCommitResponse(n28_txn_offset_commit::TxnOffsetCommitResponse<'a>),
     SaslAuthenticateResponse(n36_sasl_authenticate::SaslAuthenticateResponse<'a>),
+    DeleteGroupsRequest(n42_delete_groups::DeleteGroupsRequest<'a>),
+    DeleteGroupsResponse(n42_delete_groups::DeleteGroupsResponse<'a>),
+    OffsetDeleteRequest(n47_offset_delete::OffsetDeleteRequest<'a>),
+    OffsetDeleteResponse(n47_offset_delete::OffsetDeleteResponse<'a>),
+    DescribeClusterRequest(n60_describe_cluster::DescribeClusterRequest),
+    DescribeClusterResponse(n60_describe_cluster::DescribeClusterResponse<'a>),
+    ConsumerGroupHeartbeatRequest(n68_consumer_group_heartbeat::ConsumerGroupHeartbeatRequest<'a>),
+    ConsumerGroupHeartbeatResponse(
+        n68_consumer_group_heartbeat::ConsumerGroupHeartbeatResponse<'a>,
+    ),
+    ConsumerGroupDescribeRequest(n69_consumer_group_describe::ConsumerGroupDescribeRequest<'a>),
+    ConsumerGroupDescribeResponse(n69_consumer_group_describe::ConsumerGroupDescribeResponse<'a>),
     ShareGroupHeartbeatRequest(n76_share_group_heartbeat::ShareGroupHeartbeatRequest<'a>),
     ShareGroupHeartbeatResponse(n76_share_group_heartbeat::ShareGroupHeartbeatResponse<'a>),
     ShareFetchRequest(n78_share_fetch::ShareFetchRequest<'a>),
@@ -56,40 +74,35 @@ impl Message<'_> {
     pub fn first_error(&self) -> Option<i16> {
         let failed = |code: &i16| *code != 0;
         match self {
-            Message::ProduceResponse(answer) => {
-                let partitions = answer
-                    .responses
-                    .iter()
-                    .flat_map(|topic| &topic.partition_responses);
-                partitions
-                    .map(|partition| partition.error_code)
-                    .find(failed)
-            }
+            Message::ProduceResponse(answer) => answer.first_error(),
             Message::ListOffsetsResponse(answer) => answer.first_error(),
-            Message::MetadataResponse(answer) => {
-                let topics = answer.topics.iter().map(|topic| topic.error_code);
-                topics.chain([answer.error_code]).find(failed)
-            }
+            Message::MetadataResponse(answer) => answer.first_error(),
             Message::OffsetCommitResponse(answer) => answer.first_error(),
             Message::OffsetFetchResponse(answer) => answer.first_error(),
-            Message::FindCoordinatorResponse(answer) => answer
-                .coordinators
-                .iter()
-                .map(|coordinator| coordinator.error_code)
-                .find(failed),
+            Message::FindCoordinatorResponse(answer) => answer.first_error(),
             Message::JoinGroupResponse(answer) => Some(answer.error_code).filter(failed),
             Message::HeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
             Message::LeaveGroupResponse(answer) => answer.first_error(),
             Message::SyncGroupResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::DescribeGroupsResponse(answer) => answer.first_error(),
+            Message::ListGroupsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::SaslHandshakeResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ApiVersionsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::InitProducerIdResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::OffsetForLeaderEpochResponse(answer) => answer.first_error(),
             Message::AddPartitionsToTxnResponse(answer) => answer.first_error(),
             Message::AddOffsetsToTxnResponse(answer) => Some(answer.error_code).filter(failed),
             Message::EndTxnResponse(answer) => Some(answer.error_code).filter(failed),
             Message::WriteTxnMarkersResponse(answer) => answer.first_error(),
             Message::TxnOffsetCommitResponse(answer) => answer.first_error(),
             Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::DeleteGroupsResponse(answer) => answer.first_error(),
+            Message::OffsetDeleteResponse(answer) => answer.first_error(),
+            Message::DescribeClusterResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::ConsumerGroupHeartbeatResponse(answer) => {
+                Some(answer.error_code).filter(failed)
+            }
+            Message::ConsumerGroupDescribeResponse(answer) => answer.first_error(),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ShareAcknowledgeResponse(answer) => answer.first_error(),
             Message::FetchRequest(_)
@@ -102,14 +115,22 @@ impl Message<'_> {
             | Message::HeartbeatRequest(_)
             | Message::LeaveGroupRequest(_)
             | Message::SyncGroupRequest(_)
+            | Message::DescribeGroupsRequest(_)
+            | Message::ListGroupsRequest(_)
             | Message::SaslHandshakeRequest(_)
             | Message::ApiVersionsRequest(_)
             | Message::InitProducerIdRequest(_)
+            | Message::OffsetForLeaderEpochRequest(_)
             | Message::AddPartitionsToTxnRequest(_)
             | Message::AddOffsetsToTxnRequest(_)
             | Message::EndTxnRequest(_)
             | Message::WriteTxnMarkersRequest(_)
             | Message::TxnOffsetCommitRequest(_)
+            | Message::DeleteGroupsRequest(_)
+            | Message::OffsetDeleteRequest(_)
+            | Message::DescribeClusterRequest(_)
+            | Message::ConsumerGroupHeartbeatRequest(_)
+            | Message::ConsumerGroupDescribeRequest(_)
             | Message::ShareGroupHeartbeatRequest(_)
             | Message::ShareFetchRequest(_)
             | Message::ShareAcknowledgeRequest(_) => None,
@@ -129,12 +150,20 @@ impl Message<'_> {
             Message::HeartbeatResponse(answer) => Some(answer.throttle_time_ms),
             Message::LeaveGroupResponse(answer) => Some(answer.throttle_time_ms),
             Message::SyncGroupResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeGroupsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ListGroupsResponse(answer) => Some(answer.throttle_time_ms),
             Message::ApiVersionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::InitProducerIdResponse(answer) => Some(answer.throttle_time_ms),
+            Message::OffsetForLeaderEpochResponse(answer) => Some(answer.throttle_time_ms),
             Message::AddPartitionsToTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::AddOffsetsToTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::EndTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::TxnOffsetCommitResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DeleteGroupsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::OffsetDeleteResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeClusterResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ConsumerGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ConsumerGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareAcknowledgeResponse(answer) => Some(answer.throttle_time_ms),
             _ => None,

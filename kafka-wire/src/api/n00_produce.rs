@@ -13,6 +13,16 @@ pub struct ProduceResponse<'a> {
     pub throttle_time_ms: i32,
 }
 
+impl ProduceResponse<'_> {
+    pub fn first_error(&self) -> Option<i16> {
+        let topics = self.responses.iter();
+        topics
+            .flat_map(|topic| &topic.partition_responses)
+            .map(|partition| partition.error_code)
+            .find(|code| *code != 0)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicProduceResponse<'a> {
     pub topic: TopicRef<'a>,

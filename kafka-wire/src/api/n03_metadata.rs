@@ -66,6 +66,13 @@ pub struct MetadataResponse<'a> {
     pub error_code: i16,
 }
 
+impl MetadataResponse<'_> {
+    pub fn first_error(&self) -> Option<i16> {
+        let topics = self.topics.iter().map(|topic| topic.error_code);
+        topics.chain([self.error_code]).find(|code| *code != 0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetadataResponseBroker<'a> {
     pub node_id: i32,

@@ -89,13 +89,13 @@ pub struct OffsetFetchResponse<'a> {
 impl OffsetFetchResponse<'_> {
     /// Of a group the partitions' codes come before its own, as on the wire.
     pub fn first_error(&self) -> Option<i16> {
-        let codes = self.groups.iter().flat_map(|group| {
+        let mut codes = self.groups.iter().flat_map(|group| {
             let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
             partitions
                 .map(|partition| partition.error_code)
                 .chain([group.error_code])
         });
-        codes.into_iter().find(|code| *code != 0)
+        codes.find(|code| *code != 0)
     }
 }
 

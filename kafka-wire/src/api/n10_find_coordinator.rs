@@ -35,6 +35,13 @@ pub struct FindCoordinatorResponse<'a> {
     pub coordinators: Vec<Coordinator<'a>>,
 }
 
+impl FindCoordinatorResponse<'_> {
+    pub fn first_error(&self) -> Option<i16> {
+        let mut coordinators = self.coordinators.iter().map(|it| it.error_code);
+        coordinators.find(|code| *code != 0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coordinator<'a> {
     /// None before v4: it is the key of the request.

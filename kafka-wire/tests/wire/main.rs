@@ -9,6 +9,7 @@ mod exact;
 mod gaps;
 mod golden;
 mod golden_consumer_protocol;
+mod golden_groups;
 mod golden_offsets;
 mod golden_share;
 mod golden_transactions;

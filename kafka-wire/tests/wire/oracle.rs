@@ -2,8 +2,11 @@
 //!
 //! It is only trusted to encode: its decoder aborts on hostile lengths.
 
+mod cluster;
+mod consumer_groups;
 mod consumer_protocol;
 mod fetch;
+mod group_admin;
 mod groups;
 mod metadata;
 mod offsets;
