@@ -2,7 +2,9 @@
 //!
 //! One file an area; a message that says nothing of the kind gives None. Text that clients choose is cut at [`TEXT_MOST`] bytes.
 
+mod describe;
 mod groups;
+mod heartbeats;
 mod offsets;
 mod transactions;
 
@@ -35,6 +37,8 @@ pub(crate) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> 
     groups::asked(message, names)
         .or_else(|| offsets::asked(message, names))
         .or_else(|| transactions::asked(message, names))
+        .or_else(|| heartbeats::asked(message, names))
+        .or_else(|| describe::asked(message, names))
 }
 
 /// The answer completes it.
@@ -42,6 +46,8 @@ pub(crate) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut N
     groups::answered(detail, message, names);
     offsets::answered(detail, message, names);
     transactions::answered(detail, message, names);
+    heartbeats::answered(detail, message, names);
+    describe::answered(detail, message, names);
 }
 
 /// Free text, cut at a character.

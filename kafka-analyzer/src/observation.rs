@@ -75,6 +75,17 @@ pub struct Origin {
     pub offset: u64,
 }
 
+impl Origin {
+    /// Of what no single connection showed.
+    pub fn at(time: Nanos) -> Origin {
+        Origin {
+            time,
+            connection: ConnectionId(0),
+            offset: 0,
+        }
+    }
+}
+
 /// One request and its answer, of any API key, seen at the client end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exchange {

@@ -17,7 +17,7 @@ use crate::fact::group::{Assignment, Join, Joined, JoinedMember, Leaver, Member,
 use crate::names::Names;
 
 /// The protocol type of consumers.
-const CONSUMER: &str = "consumer";
+pub(super) const CONSUMER: &str = "consumer";
 
 pub(super) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> {
     match message {
@@ -163,7 +163,7 @@ fn subscription(metadata: &[u8], names: &mut Names) -> Option<Vec<Arc<str>>> {
     Some(read.topics.iter().map(|topic| names.get(topic)).collect())
 }
 
-fn assignment(bytes: &[u8], names: &mut Names) -> Option<Assignment> {
+pub(super) fn assignment(bytes: &[u8], names: &mut Names) -> Option<Assignment> {
     let read = protocol::Assignment::parse(bytes).ok()?;
     let topics = read.assigned_partitions.iter();
     Some(

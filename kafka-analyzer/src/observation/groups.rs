@@ -39,7 +39,7 @@ pub struct Lag {
     pub observed: Nanos,
 }
 
-/// The offset a group committed in a partition; sent when it changes or is confirmed.
+/// The offset a group committed in a partition. Sent when it changes, at most once a second of event time, and each minute again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CommittedOffset {
     pub origin: Origin,
@@ -48,8 +48,6 @@ pub struct CommittedOffset {
     pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
-    /// The process that committed it; None: heard otherwise (OffsetFetch).
-    pub pid: Option<Pid>,
 }
 
 /// An OffsetCommit or TxnOffsetCommit exchange.
