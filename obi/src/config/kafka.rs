@@ -26,7 +26,7 @@ pub struct Kafka {
     pub max_message_size: usize,
     /// Topics that are exported: exact names or globs. Empty: all.
     pub topics: Vec<String>,
-    /// Consumer groups that are exported: exact names or globs. Empty: all.
+    /// Consumer groups that are exported: exact names or globs. Empty: all. What belongs to no group is always exported.
     pub consumer_groups: Vec<String>,
     /// Show topics whose names begin with `__`.
     pub internal_topics: bool,

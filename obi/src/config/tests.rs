@@ -176,7 +176,7 @@ fn keys_without_their_feature_are_answered() {
         Vec::<String>::new()
     );
     let config = file::parse(
-        "instrumentation:\n  kafka:\n    consumer_groups: [a]\n    propagation: { enabled: false, header_format: b3 }\n    schema_registry: { enabled: true }\n",
+        "instrumentation:\n  kafka:\n    propagation: { enabled: false, header_format: b3 }\n    schema_registry: { enabled: true }\n",
         "x",
     )
     .unwrap();
@@ -189,8 +189,7 @@ fn keys_without_their_feature_are_answered() {
         [
             "instrumentation.kafka.schema_registry.enabled",
             "instrumentation.kafka.propagation.enabled",
-            "instrumentation.kafka.propagation.header_format",
-            "instrumentation.kafka.consumer_groups"
+            "instrumentation.kafka.propagation.header_format"
         ]
     );
 }

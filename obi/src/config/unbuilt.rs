@@ -17,8 +17,5 @@ pub fn warnings(config: &Config) -> Vec<String> {
     if kafka.propagation.header_format != HeaderFormat::W3c {
         out.push("instrumentation.kafka.propagation.header_format: trace headers are not written in this version; every format is read".to_owned());
     }
-    if !kafka.consumer_groups.is_empty() {
-        out.push("instrumentation.kafka.consumer_groups: groups are not known in this version, nothing is left out by group".to_owned());
-    }
     out
 }

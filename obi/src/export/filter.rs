@@ -1,30 +1,73 @@
-//! The `topics` filter. In: exact names or globs; out: yes or no for a topic. An empty list lets everything through.
+//! The `topics` and `consumer_groups` filters. In: exact names or globs; out: yes or no for a name. An empty list lets everything
+//! through.
 
 use anyhow::Context;
 use globset::{Glob, GlobSet};
 
-#[derive(Clone, Debug)]
-pub struct TopicFilter(Option<GlobSet>);
+use crate::config::Kafka;
 
-impl TopicFilter {
+/// What is exported.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    topics: Names,
+    groups: Names,
+}
+
+impl Filter {
     /// Errors name the pattern that cannot be read.
-    pub fn new(patterns: &[String]) -> anyhow::Result<TopicFilter> {
+    pub fn new(kafka: &Kafka) -> anyhow::Result<Filter> {
+        Ok(Filter {
+            topics: Names::new("topics", &kafka.topics)?,
+            groups: Names::new("consumer_groups", &kafka.consumer_groups)?,
+        })
+    }
+
+    pub fn topic(&self, topic: &str) -> bool {
+        self.topics.lets(topic)
+    }
+
+    /// What belongs to no group is not left out by group.
+    pub fn group(&self, group: &str) -> bool {
+        group.is_empty() || self.groups.lets(group)
+    }
+
+    /// The topic of a group: both filters.
+    pub fn both(&self, group: &str, topic: &str) -> bool {
+        self.group(group) && self.topic(topic)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Names(Option<GlobSet>);
+
+impl Names {
+    fn new(key: &str, patterns: &[String]) -> anyhow::Result<Names> {
         if patterns.is_empty() {
-            return Ok(TopicFilter(None));
+            return Ok(Names(None));
         }
         let mut set = GlobSet::builder();
         for pattern in patterns {
             set.add(
                 Glob::new(pattern)
-                    .with_context(|| format!("instrumentation.kafka.topics: `{pattern}`"))?,
+                    .with_context(|| format!("instrumentation.kafka.{key}: `{pattern}`"))?,
             );
         }
-        Ok(TopicFilter(Some(set.build()?)))
+        Ok(Names(Some(set.build()?)))
     }
 
-    pub fn lets(&self, topic: &str) -> bool {
-        self.0.as_ref().is_none_or(|set| set.is_match(topic))
+    fn lets(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|set| set.is_match(name))
     }
+}
+
+#[cfg(test)]
+pub(crate) fn of(topics: &[&str], groups: &[&str]) -> anyhow::Result<Filter> {
+    let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+    Filter::new(&Kafka {
+        topics: owned(topics),
+        consumer_groups: owned(groups),
+        ..Kafka::default()
+    })
 }
 
 #[cfg(test)]
@@ -33,10 +76,7 @@ mod tests {
 
     #[test]
     fn exact_names_globs_and_nothing() {
-        let filter = |patterns: &[&str]| {
-            TopicFilter::new(&patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
-        };
-        let lets = |patterns: &[&str], topic: &str| filter(patterns).unwrap().lets(topic);
+        let lets = |patterns: &[&str], topic: &str| of(patterns, &[]).unwrap().topic(topic);
         assert!(lets(&[], "orders"));
         assert!(lets(&["orders"], "orders"));
         assert!(!lets(&["orders"], "orders.dlq"));
@@ -45,8 +85,20 @@ mod tests {
         assert!(lets(&["pay*", "order?"], "orders"));
         assert!(lets(&["{a,b}-events"], "b-events"));
         assert_eq!(
-            format!("{:#}", filter(&["a[", "b"]).unwrap_err()),
+            format!("{:#}", of(&["a[", "b"], &[]).unwrap_err()),
             "instrumentation.kafka.topics: `a[`: error parsing glob 'a[': unclosed character class; missing ']'"
+        );
+    }
+
+    #[test]
+    fn groups_have_their_own_names_and_no_group_is_let_through() {
+        let filter = of(&["orders"], &["mail-*"]).unwrap();
+        assert!(filter.group("mail-eu") && filter.group("") && !filter.group("orders"));
+        assert!(filter.both("mail-eu", "orders"));
+        assert!(!filter.both("mail-eu", "secret") && !filter.both("other", "orders"));
+        assert!(
+            format!("{:#}", of(&[], &["{"]).unwrap_err())
+                .starts_with("instrumentation.kafka.consumer_groups: `{`: ")
         );
     }
 }

@@ -7,14 +7,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kafka_analyzer::observation::{
-    Batches, CaptureGap, Exchange, FetchedPartition, Lag, LagBasis, PartitionProgress,
-    ProducedPartition, SizeCounts, Unsupported,
+    Batches, CaptureGap, Exchange, FetchedPartition, PartitionProgress, ProducedPartition,
+    SizeCounts, Unsupported,
 };
 
 use super::catalogue::{Id, OTEL_SECONDS, RATIO, RECORDS, SECONDS};
-use super::filter::TopicFilter;
+use super::filter::Filter;
 use super::labels::Label;
 use super::registry::Registry;
+
+mod clients;
+mod groups;
+mod transactions;
 
 /// Kafka's API key of Fetch.
 const FETCH: i16 = 1;
@@ -23,9 +27,11 @@ const FETCH: i16 = 1;
 #[derive(Debug)]
 pub struct Measure {
     pub registry: Registry,
-    pub topics: TopicFilter,
+    pub filter: Filter,
     /// Also fill OpenTelemetry's own metrics, which only OTLP shows.
     pub otel: bool,
+    pub assigned: groups::Assigned,
+    pub software: clients::Software,
 }
 
 /// What all updates of one exchange share.
@@ -78,13 +84,18 @@ impl Measure {
             let labels = [
                 of.cluster.clone(),
                 of.service.clone(),
-                api,
+                api.clone(),
                 Label::Word(error),
             ];
             self.registry.add(Id::RequestErrors, &labels, 1, now);
         }
+        if let Some(ms) = x.throttle_ms {
+            let labels = [of.cluster.clone(), of.service.clone(), api];
+            self.registry
+                .add_seconds(Id::Throttle, &labels, f64::from(ms) / 1e3, now);
+        }
         self.produced(&of);
-        if x.api_key == FETCH && x.response_bytes.is_some() {
+        if x.api_key == FETCH && x.response_bytes.is_some() && self.filter.group(&x.group) {
             self.fetched(&of);
         }
     }
@@ -92,13 +103,14 @@ impl Measure {
     fn produced(&self, of: &Of<'_>) {
         let now = of.x.origin.time;
         let mut topics: BTreeMap<&Arc<str>, Topic> = BTreeMap::new();
-        for p in of.x.produced.iter().filter(|p| self.topics.lets(&p.topic)) {
+        for p in of.x.produced.iter().filter(|p| self.filter.topic(&p.topic)) {
             let sum = topics.entry(&p.topic).or_default();
             sum.error = sum.error.or(p.error);
             self.produced_partition(of, p);
         }
         for (topic, sum) in topics {
             let topic = Label::text(topic);
+            self.client_info(of, "producer", Label::Text("".into()), &topic);
             let Some(seconds) = of.seconds else { continue };
             let labels = [
                 of.cluster.clone(),
@@ -195,7 +207,7 @@ impl Measure {
             ]
         };
         let mut topics: BTreeMap<&Arc<str>, Topic> = BTreeMap::new();
-        for p in of.x.fetched.iter().filter(|p| self.topics.lets(&p.topic)) {
+        for p in of.x.fetched.iter().filter(|p| self.filter.topic(&p.topic)) {
             let sum = topics.entry(&p.topic).or_default();
             sum.records += p.records;
             sum.error = sum.error.or(p.error);
@@ -210,6 +222,7 @@ impl Measure {
         }
         for (topic, sum) in topics {
             let topic = Label::text(topic);
+            self.client_info(of, "consumer", of.group.clone(), &topic);
             if sum.records > 0 {
                 self.registry
                     .observe(Id::FetchBatchSize, &labels(topic.clone()), now, |b| {
@@ -331,7 +344,7 @@ impl Measure {
     }
 
     pub fn progress(&self, p: &PartitionProgress) {
-        if let (Some(high_watermark), true) = (p.high_watermark, self.topics.lets(&p.topic)) {
+        if let (Some(high_watermark), true) = (p.high_watermark, self.filter.topic(&p.topic)) {
             let labels = [
                 Label::text(&p.cluster),
                 Label::text(&p.topic),
@@ -342,24 +355,6 @@ impl Measure {
                 &labels,
                 high_watermark as f64,
                 p.origin.time,
-            );
-        }
-    }
-
-    pub fn lag(&self, lag: &Lag) {
-        // The other bases are not measured by this version.
-        if lag.basis == LagBasis::Position && self.topics.lets(&lag.topic) {
-            let labels = [
-                Label::text(&lag.cluster),
-                Label::text(&lag.group),
-                Label::text(&lag.topic),
-                lag.partition.into(),
-            ];
-            self.registry.set(
-                Id::ConsumerPositionLag,
-                &labels,
-                lag.messages as f64,
-                lag.origin.time,
             );
         }
     }

@@ -27,10 +27,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::{Config, Otlp};
 use crate::telemetry::Telemetry;
-use filter::TopicFilter;
+use filter::Filter;
 use measure::Measure;
 use processes::Processes;
-use registry::{Registry, Snapshot};
+use registry::{Clocks, Registry, Snapshot};
 
 use crate::store::Store;
 use crate::store::stats::{Agent, Stats};
@@ -56,7 +56,7 @@ struct Inner {
 }
 
 impl Sinks {
-    /// Fails on a pattern of `topics` that cannot be read.
+    /// Fails on a pattern of `topics` or `consumer_groups` that cannot be read.
     pub fn new(config: &Config, telemetry: Arc<Telemetry>) -> anyhow::Result<Sinks> {
         let prometheus = &config.export.prometheus;
         let expiry = prometheus
@@ -64,8 +64,10 @@ impl Sinks {
             .saturating_mul(1_000_000_000);
         let measure = Measure {
             registry: Registry::new(prometheus.max_series, expiry),
-            topics: TopicFilter::new(&config.instrumentation.kafka.topics)?,
+            filter: Filter::new(&config.instrumentation.kafka)?,
             otel: config.export.otlp.sends(&config.export.otlp.metrics),
+            assigned: Default::default(),
+            software: Default::default(),
         };
         let otlp = &config.export.otlp;
         let (spans, waiting) = match otlp.sends(&otlp.traces) {
@@ -95,16 +97,31 @@ impl Sinks {
         match observation {
             Observation::Exchange(x) => {
                 measure.exchange(x, &self.0.processes.get(x.pid).service);
-                store.exchange(x, &measure.topics);
+                store.exchange(x, &measure.filter);
             }
             Observation::PartitionProgress(p) => {
                 measure.progress(p);
-                if measure.topics.lets(&p.topic) {
+                if measure.filter.topic(&p.topic) {
                     store.progress(p);
                 }
             }
             Observation::Lag(lag) => {
                 measure.lag(lag);
+            }
+            Observation::CommittedOffset(committed) => {
+                measure.committed(committed);
+            }
+            Observation::Commit(commit) => {
+                measure.commit(commit, &self.0.processes);
+            }
+            Observation::Rebalance(rebalance) => {
+                measure.rebalance(rebalance, &self.0.processes);
+            }
+            Observation::Group(group) => {
+                measure.group(group, &self.0.processes);
+            }
+            Observation::Transaction(transaction) => {
+                measure.transaction(transaction, &self.0.processes);
             }
             Observation::Unsupported(u) => {
                 measure.unsupported(u);
@@ -116,16 +133,11 @@ impl Sinks {
                 self.span(span);
             }
             Observation::Client(client) => {
+                measure.client(client);
                 store.client(client);
             }
             // Not shown yet.
-            Observation::CommittedOffset(_)
-            | Observation::Commit(_)
-            | Observation::Rebalance(_)
-            | Observation::Group(_)
-            | Observation::Transaction(_)
-            | Observation::Producer(_)
-            | Observation::Event(_) => {}
+            Observation::Producer(_) | Observation::Event(_) => {}
         }
         let time = observation.origin().time;
         self.0.newest.fetch_max(time, Ordering::Relaxed);
@@ -136,7 +148,7 @@ impl Sinks {
             .0
             .spans
             .as_ref()
-            .filter(|_| self.0.measure.topics.lets(&span.topic))
+            .filter(|_| self.0.measure.filter.both(&span.group, &span.topic))
         else {
             return;
         };
@@ -186,12 +198,18 @@ impl Sinks {
     /// time of its events.
     pub fn snapshot(&self, live: bool) -> Vec<Snapshot> {
         let registry = &self.0.measure.registry;
-        registry.expire(if live {
+        let now = if live {
             monotonic()
         } else {
             self.0.newest.load(Ordering::Relaxed)
+        };
+        registry.expire(now);
+        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
+        let mut snapshots = registry.snapshot(Clocks {
+            event: now,
+            wall: (wall_offset != 0)
+                .then(|| now.wrapping_add_signed(wall_offset) as i64 / 1_000_000),
         });
-        let mut snapshots = registry.snapshot();
         if live {
             snapshots.extend(agent::snapshot(&self.0.telemetry, registry));
         }

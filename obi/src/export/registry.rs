@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Nanos;
 
-use super::catalogue::{CATALOGUE, Id, Kept, Kind, Metric};
+use super::catalogue::{self, CATALOGUE, Id, Kind, Metric, Unit};
 use super::labels::Label;
 
 /// Idle time after which a counter or histogram may be forgotten to make room.
@@ -65,9 +65,43 @@ impl Buckets {
     }
 }
 
+/// Since when a gauge counts seconds; its value is made when it is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Since {
+    /// Monotonic, ns.
+    Event(Nanos),
+    /// Wall clock, ms since the epoch.
+    Wall(i64),
+}
+
+/// The clocks at the moment of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Clocks {
+    /// Monotonic, ns.
+    pub event: Nanos,
+    /// ms since the epoch; None: not known, so that ages by it are not shown.
+    pub wall: Option<i64>,
+}
+
+impl Since {
+    /// Never negative: clocks of other machines may be ahead.
+    pub fn seconds(self, now: Clocks) -> Option<f64> {
+        match self {
+            Since::Event(at) => Some(now.event.saturating_sub(at) as f64 / 1e9),
+            Since::Wall(at) => Some(now.wall?.saturating_sub(at).max(0) as f64 / 1e3),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Held {
+    Value(Value),
+    Since(Since),
+}
+
 #[derive(Debug)]
 struct Series {
-    value: Value,
+    held: Held,
     updated: Nanos,
 }
 
@@ -119,56 +153,97 @@ impl Registry {
         if n == 0 {
             return;
         }
-        self.update(id, labels, now, |value| {
-            if let Value::Counter(total) = value {
+        self.update(id, labels, now, |held| {
+            if let Held::Value(Value::Counter(total)) = held {
                 *total = total.saturating_add(n);
             }
         });
     }
 
-    pub fn set(&self, id: Id, labels: &[Label], to: f64, now: Nanos) {
-        self.update(id, labels, now, |value| *value = Value::Gauge(to));
+    /// Adds to a counter of seconds. Adding 0 makes no series.
+    pub fn add_seconds(&self, id: Id, labels: &[Label], seconds: f64, now: Nanos) {
+        if seconds <= 0.0 {
+            return;
+        }
+        self.update(id, labels, now, |held| {
+            if let Held::Value(Value::CounterF64(total)) = held {
+                *total += seconds;
+            }
+        });
+    }
+
+    /// True when the series was not there before.
+    pub fn set(&self, id: Id, labels: &[Label], to: f64, now: Nanos) -> bool {
+        self.update(id, labels, now, |held| {
+            *held = Held::Value(Value::Gauge(to))
+        })
+    }
+
+    /// Sets a gauge that grows by itself.
+    pub fn set_since(&self, id: Id, labels: &[Label], since: Since, now: Nanos) {
+        self.update(id, labels, now, |held| *held = Held::Since(since));
     }
 
     /// Adds to a histogram.
     pub fn observe(&self, id: Id, labels: &[Label], now: Nanos, add: impl FnOnce(&mut Buckets)) {
-        self.update(id, labels, now, |value| {
-            if let Value::Histogram(buckets) = value {
+        self.update(id, labels, now, |held| {
+            if let Held::Value(Value::Histogram(buckets)) = held {
                 add(buckets);
             }
         });
     }
 
-    fn update(&self, id: Id, labels: &[Label], now: Nanos, apply: impl FnOnce(&mut Value)) {
-        let metric = id.metric();
-        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+    /// Removes a gauge's series that is no longer true.
+    pub fn remove(&self, id: Id, labels: &[Label]) {
         let Some(family) = self.families.get(id as usize) else {
             return;
         };
+        let gone = lock(family).series.remove(labels).is_some();
+        self.series
+            .fetch_sub(usize::from(gone) * id.metric().weight(), Ordering::Relaxed);
+    }
+
+    /// The same of all series of a gauge whose labels are meant. Looks at each: for what is rare.
+    pub fn remove_where(&self, id: Id, meant: impl Fn(&[Label]) -> bool) {
+        let Some(family) = self.families.get(id as usize) else {
+            return;
+        };
+        let mut family = lock(family);
+        let before = family.series.len();
+        family.series.retain(|labels, _| !meant(labels));
+        let gone = before - family.series.len();
+        self.series
+            .fetch_sub(gone * id.metric().weight(), Ordering::Relaxed);
+    }
+
+    /// True when the series was made by this.
+    fn update(&self, id: Id, labels: &[Label], now: Nanos, apply: impl FnOnce(&mut Held)) -> bool {
+        let metric = id.metric();
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        let Some(family) = self.families.get(id as usize) else {
+            return false;
+        };
         if let Some(series) = lock(family).series.get_mut(labels) {
             series.updated = now;
-            apply(&mut series.value);
-            return;
+            apply(&mut series.held);
+            return false;
         }
         if !self.reserve(metric, now) {
             if let Some(dropped) = self.dropped.get(id as usize) {
                 dropped.fetch_add(1, Ordering::Relaxed);
             }
-            return;
+            return false;
         }
-        let mut value = match metric.kind {
-            Kind::Counter => Value::Counter(0),
-            Kind::Gauge => Value::Gauge(0.0),
-            Kind::Histogram(bounds) => Value::Histogram(Buckets::new(bounds)),
-        };
-        apply(&mut value);
-        lock(family).series.insert(
-            labels.into(),
-            Series {
-                value,
-                updated: now,
-            },
-        );
+        let mut held = Held::Value(match (metric.kind, metric.unit) {
+            (Kind::Counter, Unit::Seconds) => Value::CounterF64(0.0),
+            (Kind::Counter, _) => Value::Counter(0),
+            (Kind::Gauge, _) => Value::Gauge(0.0),
+            (Kind::Histogram(bounds), _) => Value::Histogram(Buckets::new(bounds)),
+        });
+        apply(&mut held);
+        let series = Series { held, updated: now };
+        lock(family).series.insert(labels.into(), series);
+        true
     }
 
     /// Takes room for one more series of `metric`. Per-partition series leave the last tenth to the others.
@@ -229,18 +304,24 @@ impl Registry {
     }
 
     /// A copy of every metric kept here, in the order of the catalogue.
-    pub fn snapshot(&self) -> Vec<Snapshot> {
+    pub fn snapshot(&self, now: Clocks) -> Vec<Snapshot> {
         let kept = self
             .families
             .iter()
             .zip(&CATALOGUE)
-            .filter(|(_, metric)| metric.kept == Kept::Table);
+            .filter(|(_, metric)| metric.kept == catalogue::Kept::Table);
         kept.map(|(family, metric)| {
             let family = lock(family);
             let series = family
                 .series
                 .iter()
-                .map(|(labels, s)| (labels.clone(), s.value.clone()))
+                .filter_map(|(labels, s)| {
+                    let value = match &s.held {
+                        Held::Value(value) => value.clone(),
+                        Held::Since(since) => Value::Gauge(since.seconds(now)?),
+                    };
+                    Some((labels.clone(), value))
+                })
                 .collect();
             Snapshot {
                 metric,

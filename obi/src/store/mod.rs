@@ -15,7 +15,7 @@ use kafka_analyzer::capture::{ConnectionId, Nanos, Pid};
 use kafka_analyzer::observation::{Batches, Client, Exchange, PartitionProgress};
 use lru::LruCache;
 
-use crate::export::filter::TopicFilter;
+use crate::export::filter::Filter;
 use crate::export::processes::Processes;
 use flow::Window;
 use latency::Latency;
@@ -182,13 +182,13 @@ impl State {
 }
 
 impl Store {
-    pub fn exchange(&self, x: &Exchange, topics: &TopicFilter) {
+    pub fn exchange(&self, x: &Exchange, filter: &Filter) {
         let now = x.origin.time;
         let duration = x.response_bytes.map(|_| x.ended.saturating_sub(x.began));
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut out, mut inward) = ((0, 0), (0, 0));
         let mut timed = BTreeSet::new();
-        for p in x.produced.iter().filter(|p| topics.lets(&p.topic)) {
+        for p in x.produced.iter().filter(|p| filter.topic(&p.topic)) {
             state.batches(x, &p.topic, &p.batches, p.error);
             if p.error.is_none() {
                 let records = p.batches.records.iter().map(|n| u64::from(*n)).sum();
@@ -206,7 +206,7 @@ impl Store {
                     .add(now, duration);
             }
         }
-        for p in x.fetched.iter().filter(|p| topics.lets(&p.topic)) {
+        for p in x.fetched.iter().filter(|p| filter.both(&x.group, &p.topic)) {
             state.batches(x, &p.topic, &p.batches, p.error);
             let bytes = wire_bytes(&p.batches);
             state

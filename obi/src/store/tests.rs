@@ -10,8 +10,8 @@ use latency::Quantiles;
 
 const SECOND: Nanos = 1_000_000_000;
 
-fn all() -> TopicFilter {
-    TopicFilter::new(&[]).unwrap()
+fn all() -> Filter {
+    Filter::default()
 }
 
 fn processes() -> Processes {
@@ -164,7 +164,7 @@ fn hidden_topics_are_not_shown() {
     let store = Store::default();
     let mut x = exchange(0, "Produce");
     x.produced = vec![produced("secret", 0, None, batches(&[3], "none", 70))];
-    store.exchange(&x, &TopicFilter::new(&["orders".to_owned()]).unwrap());
+    store.exchange(&x, &crate::export::filter::of(&["orders"], &[]).unwrap());
     let stats = store.stats(11 * SECOND, Agent::default(), &processes());
     assert_eq!((stats.topics.len(), stats.partitions.len()), (0, 0));
     assert_eq!(

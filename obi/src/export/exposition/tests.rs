@@ -9,7 +9,7 @@ use super::*;
 use crate::config::Config;
 use crate::export::Sinks;
 use crate::export::catalogue::{Id, SECONDS};
-use crate::export::registry::Registry;
+use crate::export::registry::{Clocks, Registry};
 use crate::telemetry::Telemetry;
 
 fn filled() -> Registry {
@@ -48,12 +48,18 @@ fn filled() -> Registry {
 
 #[test]
 fn openmetrics_text() {
-    insta::assert_snapshot!("openmetrics", openmetrics(filled().snapshot()));
+    insta::assert_snapshot!(
+        "openmetrics",
+        openmetrics(filled().snapshot(Clocks::default()))
+    );
 }
 
 #[test]
 fn plain_text() {
-    insta::assert_snapshot!("plain", plain(&openmetrics(filled().snapshot())));
+    insta::assert_snapshot!(
+        "plain",
+        plain(&openmetrics(filled().snapshot(Clocks::default())))
+    );
 }
 
 /// promtool is part of the prometheus package.
@@ -65,7 +71,7 @@ fn promtool_finds_nothing_to_mend() {
     telemetry.set_processes([("instrumented", 1)].into());
     telemetry.ring_bytes.store(8 << 20, Ordering::Relaxed);
     let sinks = Sinks::new(&Config::default(), telemetry).unwrap();
-    let mut snapshots = filled().snapshot();
+    let mut snapshots = filled().snapshot(Clocks::default());
     snapshots.extend(sinks.snapshot(true));
     let text = plain(&openmetrics(snapshots));
     let mut promtool = Command::new("promtool")

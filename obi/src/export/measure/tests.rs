@@ -4,7 +4,8 @@ use kafka_analyzer::capture::{ConnectionId, GapReason};
 use kafka_analyzer::observation::Origin;
 
 use super::*;
-use crate::export::exposition;
+use crate::export::registry::Clocks;
+use crate::export::{exposition, filter};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -80,29 +81,44 @@ pub(crate) fn fetched(
     }
 }
 
-fn measure(topics: &[&str], otel: bool) -> Measure {
-    let topics: Vec<String> = topics.iter().map(|t| (*t).to_owned()).collect();
+pub(super) fn measure(topics: &[&str], otel: bool) -> Measure {
+    filtered(topics, &[], otel)
+}
+
+pub(super) fn filtered(topics: &[&str], groups: &[&str], otel: bool) -> Measure {
     Measure {
         registry: Registry::new(1000, SECOND),
-        topics: TopicFilter::new(&topics).unwrap(),
+        filter: filter::of(topics, groups).unwrap(),
         otel,
+        assigned: Default::default(),
+        software: Default::default(),
     }
 }
 
 /// Sample lines of `/metrics`, without empty buckets.
-fn samples(measure: &Measure) -> Vec<String> {
-    let text = exposition::openmetrics(measure.registry.snapshot());
+pub(super) fn samples(measure: &Measure) -> Vec<String> {
+    shown_at(measure, Clocks::default())
+}
+
+pub(super) fn shown_at(measure: &Measure, now: Clocks) -> Vec<String> {
+    let text = exposition::openmetrics(measure.registry.snapshot(now));
     text.lines()
         .filter(|l| !l.starts_with('#') && !l.contains("_bucket"))
         .map(str::to_owned)
         .collect()
 }
 
-fn sum(name: &str, labels: &str, sum: &str, count: u64) -> [String; 2] {
+pub(super) fn sum(name: &str, labels: &str, sum: &str, count: u64) -> [String; 2] {
     [
         format!("{name}_sum{{{labels}}} {sum}"),
         format!("{name}_count{{{labels}}} {count}"),
     ]
+}
+
+fn info(service: &str, group: &str, topic: &str, role: &str) -> String {
+    format!(
+        "kafka_client_info{{cluster=\"c1\",service=\"{service}\",client_id=\"id\",group=\"{group}\",topic=\"{topic}\",role=\"{role}\",software=\"\"}} 1.0"
+    )
 }
 
 #[test]
@@ -186,6 +202,8 @@ fn a_produce_over_two_topics_with_one_refused_partition() {
         "2.5",
         1,
     ));
+    want.push(info("shop", "", "audit", "producer"));
+    want.push(info("shop", "", "orders", "producer"));
     want.extend(sum(
         "kafka_request_duration_seconds",
         &format!("{base},api=\"Produce\""),
@@ -219,6 +237,7 @@ fn acks_0_counts_and_has_no_duration() {
         "5.0",
         1,
     ));
+    want.push(info("shop", "", "orders", "producer"));
     assert_eq!(samples(&measure), want);
 }
 
@@ -265,6 +284,8 @@ fn fetches_with_and_without_records() {
         "42.0",
         1,
     ));
+    want.push(info("mail", "g", "idle", "consumer"));
+    want.push(info("mail", "g", "orders", "consumer"));
     want.extend(sum(
         "kafka_request_duration_seconds",
         &format!("{base},api=\"Fetch\""),
@@ -296,7 +317,7 @@ fn the_topic_filter_hides_topics_and_makes_no_empty_answers() {
     });
     let named: Vec<&str> = measure
         .registry
-        .snapshot()
+        .snapshot(Clocks::default())
         .iter()
         .filter(|s| !s.series.is_empty())
         .map(|s| s.metric.name)
@@ -307,21 +328,6 @@ fn the_topic_filter_hides_topics_and_makes_no_empty_answers() {
 #[test]
 fn gauges_gaps_and_frames_not_understood() {
     let measure = measure(&[], false);
-    let lag = |basis| Lag {
-        origin: origin(),
-        cluster: "c1".into(),
-        group: "".into(),
-        topic: "orders".into(),
-        partition: 3,
-        basis,
-        offset: 60,
-        high_watermark: 72,
-        oldest_timestamp_ms: None,
-        observed: 0,
-        messages: 12,
-    };
-    measure.lag(&lag(LagBasis::Position));
-    measure.lag(&lag(LagBasis::Committed));
     let mut progress = PartitionProgress {
         origin: origin(),
         cluster: "c1".into(),
@@ -351,7 +357,6 @@ fn gauges_gaps_and_frames_not_understood() {
     assert_eq!(
         samples(&measure),
         [
-            "kafka_consumer_position_lag{cluster=\"c1\",group=\"\",topic=\"orders\",partition=\"3\"} 12.0",
             "kafka_partition_high_watermark{cluster=\"c1\",topic=\"orders\",partition=\"3\"} 77.0",
             "obi_stream_gaps_total{reason=\"ring_full\"} 2",
             "obi_undecodable_frames_total{api=\"Fetch\",version=\"99\",reason=\"unknown_version\"} 1",
@@ -376,7 +381,7 @@ fn opentelemetry_metrics_have_their_own_labels() {
     let show = |id: Id| -> Vec<(Vec<String>, super::super::registry::Value)> {
         let snapshot = measure
             .registry
-            .snapshot()
+            .snapshot(Clocks::default())
             .into_iter()
             .find(|s| s.metric.id == id)
             .unwrap();

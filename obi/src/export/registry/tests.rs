@@ -17,7 +17,7 @@ fn labels(topic: &str, partition: i32) -> [Label; 5] {
 
 fn only(registry: &Registry, id: Id) -> Vec<(Box<[Label]>, Value)> {
     registry
-        .snapshot()
+        .snapshot(Clocks::default())
         .into_iter()
         .find(|s| s.metric.id == id)
         .map(|s| s.series)
@@ -129,4 +129,79 @@ fn a_full_table_forgets_what_was_idle_for_an_hour() {
         ]
     );
     assert_eq!(registry.dropped(), [("kafka_messages_produced_total", 1)]);
+}
+
+#[test]
+fn an_age_is_made_when_it_is_shown_and_a_removed_series_gives_its_room_back() {
+    let registry = Registry::new(10, SECOND);
+    let gauge = |group: &'static str, n: i32| {
+        let text = Label::Word;
+        [text("c"), text(group), text("t"), Label::from(n)]
+    };
+    registry.set_since(
+        Id::ConsumerLagSeconds,
+        &gauge("g", 0),
+        Since::Wall(5_000),
+        0,
+    );
+    registry.set_since(
+        Id::ConsumerLagObservedAge,
+        &gauge("g", 0),
+        Since::Event(SECOND),
+        0,
+    );
+    let shown = |now: Clocks| -> Vec<(Id, Value)> {
+        let all = registry.snapshot(now).into_iter();
+        all.flat_map(|s| {
+            let id = s.metric.id;
+            s.series.into_iter().map(move |(_, value)| (id, value))
+        })
+        .collect()
+    };
+    let clocks = |event, wall| Clocks { event, wall };
+    assert_eq!(
+        shown(clocks(3 * SECOND, Some(7_500))),
+        [
+            (Id::ConsumerLagSeconds, Value::Gauge(2.5)),
+            (Id::ConsumerLagObservedAge, Value::Gauge(2.0))
+        ]
+    );
+    // A producer's clock that is ahead, and a wall clock that is not known.
+    assert_eq!(
+        shown(clocks(0, Some(4_000))),
+        [
+            (Id::ConsumerLagSeconds, Value::Gauge(0.0)),
+            (Id::ConsumerLagObservedAge, Value::Gauge(0.0))
+        ]
+    );
+    assert_eq!(
+        shown(clocks(0, None)),
+        [(Id::ConsumerLagObservedAge, Value::Gauge(0.0))]
+    );
+    registry.remove(Id::ConsumerLagSeconds, &gauge("g", 0));
+    registry.remove(Id::ConsumerLagSeconds, &gauge("g", 0));
+    for partition in 0..8 {
+        assert!(registry.set(Id::ConsumerLag, &gauge("g", partition), 1.0, 0));
+    }
+    assert!(!registry.set(Id::ConsumerLag, &gauge("g", 7), 1.0, 0));
+    assert_eq!(registry.dropped(), []);
+    registry.remove_where(Id::ConsumerLag, |labels| {
+        labels.get(1) == Some(&Label::Word("g"))
+    });
+    assert_eq!(only(&registry, Id::ConsumerLag), []);
+    assert!(registry.set(Id::ConsumerLag, &gauge("h", 0), 1.0, 0));
+}
+
+#[test]
+fn seconds_are_added_with_their_fractions() {
+    let registry = Registry::new(10, SECOND);
+    let labels = [Label::Word("c"), Label::Word("s"), Label::Word("Fetch")];
+    registry.add_seconds(Id::Throttle, &labels, 0.0, 0);
+    assert_eq!(only(&registry, Id::Throttle), []);
+    registry.add_seconds(Id::Throttle, &labels, 0.25, 0);
+    registry.add_seconds(Id::Throttle, &labels, 0.5, 0);
+    assert_eq!(
+        only(&registry, Id::Throttle),
+        [(Box::from(labels), Value::CounterF64(0.75))]
+    );
 }
