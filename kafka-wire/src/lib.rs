@@ -3,6 +3,9 @@
 //! Two ways in, both through [`body::Decoder`], which is fed any split of a body as [`Segment`]s. Small messages are gathered and come
 //! out as one [`api::Message`]. Produce requests, Fetch and ShareFetch answers, which may be 100 MiB, are decoded as they pass: at most a few KiB are
 //! kept, and what was elided is stepped over. No allocation is driven by a count from the wire beyond the bytes at hand; nothing panics.
+//!
+//! What messages carry in byte fields and records is read by functions of those bytes: [`consumer_protocol`], [`consumer_offsets`],
+//! [`control_record`].
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -17,6 +20,7 @@
 pub mod api;
 pub mod body;
 pub mod compression;
+pub mod consumer_offsets;
 pub mod consumer_protocol;
 pub mod control_record;
 pub mod error_code;

@@ -8,6 +8,7 @@ mod corrupt;
 mod exact;
 mod gaps;
 mod golden;
+mod golden_consumer_offsets;
 mod golden_consumer_protocol;
 mod golden_groups;
 mod golden_offsets;
