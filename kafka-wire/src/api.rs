@@ -35,9 +35,15 @@ pub mod n47_offset_delete;
 pub mod n60_describe_cluster;
 pub mod n68_consumer_group_heartbeat;
 pub mod n69_consumer_group_describe;
+pub mod n71_get_telemetry_subscriptions;
+pub mod n72_push_telemetry;
 pub mod n76_share_group_heartbeat;
+pub mod n77_share_group_describe;
 pub mod n78_share_fetch;
 pub mod n79_share_acknowledge;
+pub mod n88_streams_group_heartbeat;
+pub mod n89_streams_group_describe;
+pub mod n90_describe_share_group_offsets;
 
 pub use message::Message;
 
@@ -228,13 +234,13 @@ static APIS: [Api; 95] = [
     framed(68, "ConsumerGroupHeartbeat", 1, 0).request(Shape::Whole(n68_consumer_group_heartbeat::request)).response(Shape::Whole(n68_consumer_group_heartbeat::response)),
     framed(69, "ConsumerGroupDescribe", 1, 0).request(Shape::Whole(n69_consumer_group_describe::request)).response(Shape::Whole(n69_consumer_group_describe::response)),
     framed(70, "ControllerRegistration", 0, 0),
-    framed(71, "GetTelemetrySubscriptions", 0, 0),
-    framed(72, "PushTelemetry", 0, 0),
+    framed(71, "GetTelemetrySubscriptions", 0, 0).request(Shape::Whole(n71_get_telemetry_subscriptions::request)).response(Shape::Whole(n71_get_telemetry_subscriptions::response)),
+    framed(72, "PushTelemetry", 0, 0).request(Shape::Whole(n72_push_telemetry::request)).response(Shape::Whole(n72_push_telemetry::response)),
     framed(73, "AssignReplicasToDirs", 0, 0),
     framed(74, "ListConfigResources", 1, 0),
     framed(75, "DescribeTopicPartitions", 0, 0),
     framed(76, "ShareGroupHeartbeat", 1, 0).request(Shape::Whole(n76_share_group_heartbeat::request)).response(Shape::Whole(n76_share_group_heartbeat::response)),
-    framed(77, "ShareGroupDescribe", 1, 0),
+    framed(77, "ShareGroupDescribe", 1, 0).request(Shape::Whole(n77_share_group_describe::request)).response(Shape::Whole(n77_share_group_describe::response)),
     framed(78, "ShareFetch", 2, 0).request(Shape::Whole(n78_share_fetch::request)).response(Shape::ShareFetchResponse),
     framed(79, "ShareAcknowledge", 2, 0).request(Shape::Whole(n79_share_acknowledge::request)).response(Shape::Whole(n79_share_acknowledge::response)),
     framed(80, "AddRaftVoter", 1, 0),
@@ -245,9 +251,9 @@ static APIS: [Api; 95] = [
     framed(85, "WriteShareGroupState", 1, 0),
     framed(86, "DeleteShareGroupState", 0, 0),
     framed(87, "ReadShareGroupStateSummary", 1, 0),
-    framed(88, "StreamsGroupHeartbeat", 1, 0),
-    framed(89, "StreamsGroupDescribe", 1, 0),
-    framed(90, "DescribeShareGroupOffsets", 1, 0),
+    framed(88, "StreamsGroupHeartbeat", 1, 0).request(Shape::Whole(n88_streams_group_heartbeat::request)).response(Shape::Whole(n88_streams_group_heartbeat::response)),
+    framed(89, "StreamsGroupDescribe", 1, 0).request(Shape::Whole(n89_streams_group_describe::request)).response(Shape::Whole(n89_streams_group_describe::response)),
+    framed(90, "DescribeShareGroupOffsets", 1, 0).request(Shape::Whole(n90_describe_share_group_offsets::request)).response(Shape::Whole(n90_describe_share_group_offsets::response)),
     framed(91, "AlterShareGroupOffsets", 0, 0),
     framed(92, "DeleteShareGroupOffsets", 0, 0),
     framed(93, "StreamsGroupTopologyDescriptionUpdate", 0, 0),

@@ -62,11 +62,31 @@ pub enum Message<'a> {
     ),
     ConsumerGroupDescribeRequest(n69_consumer_group_describe::ConsumerGroupDescribeRequest<'a>),
     ConsumerGroupDescribeResponse(n69_consumer_group_describe::ConsumerGroupDescribeResponse<'a>),
+    GetTelemetrySubscriptionsRequest(
+        n71_get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest,
+    ),
+    GetTelemetrySubscriptionsResponse(
+        n71_get_telemetry_subscriptions::GetTelemetrySubscriptionsResponse<'a>,
+    ),
+    PushTelemetryRequest(n72_push_telemetry::PushTelemetryRequest),
+    PushTelemetryResponse(n72_push_telemetry::PushTelemetryResponse),
     ShareGroupHeartbeatRequest(n76_share_group_heartbeat::ShareGroupHeartbeatRequest<'a>),
     ShareGroupHeartbeatResponse(n76_share_group_heartbeat::ShareGroupHeartbeatResponse<'a>),
+    ShareGroupDescribeRequest(n77_share_group_describe::ShareGroupDescribeRequest<'a>),
+    ShareGroupDescribeResponse(n77_share_group_describe::ShareGroupDescribeResponse<'a>),
     ShareFetchRequest(n78_share_fetch::ShareFetchRequest<'a>),
     ShareAcknowledgeRequest(n79_share_acknowledge::ShareAcknowledgeRequest<'a>),
     ShareAcknowledgeResponse(n79_share_acknowledge::ShareAcknowledgeResponse<'a>),
+    StreamsGroupHeartbeatRequest(n88_streams_group_heartbeat::StreamsGroupHeartbeatRequest<'a>),
+    StreamsGroupHeartbeatResponse(n88_streams_group_heartbeat::StreamsGroupHeartbeatResponse<'a>),
+    StreamsGroupDescribeRequest(n89_streams_group_describe::StreamsGroupDescribeRequest<'a>),
+    StreamsGroupDescribeResponse(n89_streams_group_describe::StreamsGroupDescribeResponse<'a>),
+    DescribeShareGroupOffsetsRequest(
+        n90_describe_share_group_offsets::DescribeShareGroupOffsetsRequest<'a>,
+    ),
+    DescribeShareGroupOffsetsResponse(
+        n90_describe_share_group_offsets::DescribeShareGroupOffsetsResponse<'a>,
+    ),
 }
 
 impl Message<'_> {
@@ -103,8 +123,18 @@ impl Message<'_> {
                 Some(answer.error_code).filter(failed)
             }
             Message::ConsumerGroupDescribeResponse(answer) => answer.first_error(),
+            Message::GetTelemetrySubscriptionsResponse(answer) => {
+                Some(answer.error_code).filter(failed)
+            }
+            Message::PushTelemetryResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::ShareGroupDescribeResponse(answer) => answer.first_error(),
             Message::ShareAcknowledgeResponse(answer) => answer.first_error(),
+            Message::StreamsGroupHeartbeatResponse(answer) => {
+                Some(answer.error_code).filter(failed)
+            }
+            Message::StreamsGroupDescribeResponse(answer) => answer.first_error(),
+            Message::DescribeShareGroupOffsetsResponse(answer) => answer.first_error(),
             Message::FetchRequest(_)
             | Message::ListOffsetsRequest(_)
             | Message::MetadataRequest(_)
@@ -131,9 +161,15 @@ impl Message<'_> {
             | Message::DescribeClusterRequest(_)
             | Message::ConsumerGroupHeartbeatRequest(_)
             | Message::ConsumerGroupDescribeRequest(_)
+            | Message::GetTelemetrySubscriptionsRequest(_)
+            | Message::PushTelemetryRequest(_)
             | Message::ShareGroupHeartbeatRequest(_)
+            | Message::ShareGroupDescribeRequest(_)
             | Message::ShareFetchRequest(_)
-            | Message::ShareAcknowledgeRequest(_) => None,
+            | Message::ShareAcknowledgeRequest(_)
+            | Message::StreamsGroupHeartbeatRequest(_)
+            | Message::StreamsGroupDescribeRequest(_)
+            | Message::DescribeShareGroupOffsetsRequest(_) => None,
         }
     }
 
@@ -164,8 +200,14 @@ impl Message<'_> {
             Message::DescribeClusterResponse(answer) => Some(answer.throttle_time_ms),
             Message::ConsumerGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
             Message::ConsumerGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
+            Message::GetTelemetrySubscriptionsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::PushTelemetryResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ShareGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareAcknowledgeResponse(answer) => Some(answer.throttle_time_ms),
+            Message::StreamsGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
+            Message::StreamsGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeShareGroupOffsetsResponse(answer) => Some(answer.throttle_time_ms),
             _ => None,
         }
     }

@@ -55,43 +55,60 @@ pub fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The values of the golden frames: each field in turn holds the next number, each array two elements, and what may be null is either
-/// there everywhere or nowhere. The frames were written by franz-go's encoder (kmsg 1.15), which shares nothing with ours.
+/// What of a golden frame is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Two elements in each array; nothing is null.
+    All,
+    /// Two elements in each array; strings and structs that may be null are.
+    Arrays,
+    /// No elements; what may be null is.
+    Nothing,
+}
+
+/// The values of the golden frames: each field in turn holds the next number, whether its version is on the wire or not. The frames were
+/// written by franz-go's encoder (kmsg 1.15), which shares nothing with ours.
 #[derive(Debug)]
 pub struct Count {
-    n: u8,
-    full: bool,
+    n: i32,
+    fill: Fill,
 }
 
 impl Count {
-    /// Not `full`: arrays are empty, what may be null is.
-    pub fn new(full: bool) -> Count {
-        Count { n: 0, full }
+    pub fn new(fill: Fill) -> Count {
+        Count { n: 0, fill }
     }
-    pub fn next<T: From<u8>>(&mut self) -> T {
+    fn tick(&mut self) -> i32 {
         self.n += 1;
-        T::from(self.n)
+        self.n
+    }
+    pub fn next<T: TryFrom<i32>>(&mut self) -> T {
+        T::try_from(self.tick()).ok().expect("it fits")
     }
     pub fn i8(&mut self) -> i8 {
-        self.next::<u8>() as i8
+        self.tick() as i8
     }
     pub fn bool(&mut self) -> bool {
-        self.next::<u8>() % 2 == 1
+        self.tick() % 2 == 1
     }
     pub fn uuid(&mut self) -> Uuid {
-        Uuid([self.next(); 16])
+        Uuid([self.tick() as u8; 16])
     }
     pub fn text(&mut self) -> &'static str {
-        format!("s{}", self.next::<u8>()).leak()
+        format!("s{}", self.tick()).leak()
     }
+    /// A string or struct that may be null.
     pub fn maybe<T>(&mut self, value: impl FnOnce(&mut Count) -> T) -> Option<T> {
-        self.full.then(|| value(self))
+        (self.fill == Fill::All).then(|| value(self))
     }
-    pub fn two<T>(&mut self, mut element: impl FnMut(&mut Count) -> T) -> Vec<T> {
-        let count = if self.full { 2 } else { 0 };
-        (0..count).map(|_| element(self)).collect()
+    pub fn two<T>(&mut self, element: impl FnMut(&mut Count) -> T) -> Vec<T> {
+        self.maybe_two(element).unwrap_or_default()
     }
-    /// A value that this version has, else `default`: it takes its number all the same.
+    /// An array that may be null.
+    pub fn maybe_two<T>(&mut self, mut element: impl FnMut(&mut Count) -> T) -> Option<Vec<T>> {
+        (self.fill != Fill::Nothing).then(|| (0..2).map(|_| element(self)).collect())
+    }
+    /// A value that this version has, else `default`.
     pub fn since<T>(&mut self, has: bool, value: impl FnOnce(&mut Count) -> T, default: T) -> T {
         let value = value(self);
         if has { value } else { default }

@@ -6,24 +6,25 @@ use kafka_wire::api::n27_write_txn_markers::*;
 use kafka_wire::api::n28_txn_offset_commit::*;
 use kafka_wire::body::Side::{Request, Response};
 
+use crate::exact::Fill::{All, Nothing};
 use crate::exact::{Count, exact, hex};
 
 #[test]
 fn write_txn_markers_requests() {
-    for (version, full, frame) in [
+    for (version, fill, frame) in [
         (
             0,
-            true,
+            All,
             "0000000200000000000000010002010000000200027334000000020000000500000006000273370000000200000008000000090000000a000000000000000c000d00000000020003733135000000020000001000000011000373313800000002000000130000001400000015",
         ),
-        (0, false, "00000000"),
+        (0, Nothing, "00000000"),
         (
             2,
-            true,
+            All,
             "0300000000000000010002010303733403000000050000000600037337030000000800000009000000000a0b00000000000000000c000d00030473313503000000100000001100047331380300000013000000140000000015160000",
         ),
     ] {
-        let mut n = Count::new(full);
+        let mut n = Count::new(fill);
         let markers = n.two(|n| WritableTxnMarker {
             producer_id: n.next(),
             producer_epoch: n.next(),
@@ -42,19 +43,19 @@ fn write_txn_markers_requests() {
 
 #[test]
 fn write_txn_markers_answers() {
-    for (version, full, frame) in [
+    for (version, fill, frame) in [
         (
             0,
-            true,
+            All,
             "00000002000000000000000100000002000273320000000200000003000400000005000600027337000000020000000800090000000a000b000000000000000c000000020003733133000000020000000e000f000000100011000373313800000002000000130014000000150016",
         ),
         (
             2,
-            true,
+            All,
             "030000000000000001030373320300000003000400000000050006000003733703000000080009000000000a000b000000000000000000000c0304733133030000000e000f00000000100011000004733138030000001300140000000015001600000000",
         ),
     ] {
-        let mut n = Count::new(full);
+        let mut n = Count::new(fill);
         let markers = n.two(|n| WritableTxnMarkerResult {
             producer_id: n.next(),
             topics: n.two(|n| WritableTxnMarkerTopicResult {
@@ -73,19 +74,19 @@ fn write_txn_markers_answers() {
 
 #[test]
 fn txn_offset_commit_requests() {
-    for (version, full, frame) in [
+    for (version, fill, frame) in [
         (
             6,
-            true,
+            All,
             "03733103733200000000000000030004000000050373360373370309090909090909090909090909090909030000000a000000000000000b0000000c04733133000000000e000000000000000f0000001004733137000013131313131313131313131313131313030000001400000000000000150000001604733233000000001800000000000000190000001a04733237000000",
         ),
         (
             6,
-            false,
+            Nothing,
             "0373310373320000000000000003000400000005037336000100",
         ),
     ] {
-        let mut n = Count::new(full);
+        let mut n = Count::new(fill);
         let expected = Message::TxnOffsetCommitRequest(TxnOffsetCommitRequest {
             transactional_id: n.text(),
             group_id: n.text(),
@@ -119,15 +120,15 @@ fn topic(n: &mut Count) -> TopicRef<'static> {
 
 #[test]
 fn txn_offset_commit_answers() {
-    for (version, full, frame) in [
+    for (version, fill, frame) in [
         (
             6,
-            true,
+            All,
             "0000000103030303030303030303030303030303030300000004000500000000060007000009090909090909090909090909090909030000000a000b000000000c000d000000",
         ),
-        (6, false, "000000010100"),
+        (6, Nothing, "000000010100"),
     ] {
-        let mut n = Count::new(full);
+        let mut n = Count::new(fill);
         let expected = Message::TxnOffsetCommitResponse(TxnOffsetCommitResponse {
             throttle_time_ms: n.next(),
             topics: n.two(|n| TxnOffsetCommitResponseTopic {
@@ -139,7 +140,10 @@ fn txn_offset_commit_answers() {
             }),
         });
         assert_eq!(expected.throttle_time_ms(), Some(1));
-        assert_eq!(expected.first_error(), if full { Some(5) } else { None });
+        assert_eq!(
+            expected.first_error(),
+            if fill == All { Some(5) } else { None }
+        );
         exact(Response, 28, version, &hex(frame), &expected);
     }
 }

@@ -13,6 +13,8 @@ mod golden_consumer_protocol;
 mod golden_groups;
 mod golden_offsets;
 mod golden_share;
+mod golden_share_describe;
+mod golden_streams;
 mod golden_transactions;
 mod hostile;
 mod model;

@@ -12,7 +12,9 @@ mod metadata;
 mod offsets;
 mod produce;
 mod share;
+mod share_describe;
 mod small;
+mod telemetry;
 mod transactions;
 
 use std::collections::BTreeMap;
