@@ -5,9 +5,10 @@ use kafka_wire::api::{Message, is_flexible};
 use kafka_wire::body::{Limits, Side};
 
 use crate::seen::{Seen, cut, whole};
+use crate::survive::survives;
 
 /// What any body of one message must hold to: the same in pieces, "truncated" wherever it ends too early, "trailing_bytes" when it goes on,
-/// and no matter what unknown tag ends it.
+/// no matter what unknown tag ends it, and what [`survives`] asks.
 pub fn exact(side: Side, key: i16, version: i16, bytes: &[u8], expected: &Message<'_>) {
     let told = [Seen::Message(format!("{expected:?}")), Seen::End(true)];
     assert_eq!(
@@ -40,6 +41,7 @@ pub fn exact(side: Side, key: i16, version: i16, bytes: &[u8], expected: &Messag
         let tagged = [start, &[2, 90, 3, 1, 2, 3, 91, 0]].concat();
         assert_eq!(whole(side, key, version, &tagged), told);
     }
+    survives(side, key, version, bytes);
 }
 
 /// Bytes of hexadecimal digits; white space is left out.

@@ -23,4 +23,5 @@ mod passing;
 mod seeds;
 mod seen;
 mod splits;
+mod survive;
 mod writer;
