@@ -1,6 +1,6 @@
 //! Every API of Kafka 4.4 by key: its name, its versions, and how its bodies are read.
 //!
-//! A new API is one file `api/nNN_name.rs` with a function from a [`Reader`] to a [`Message`], and its line in [`APIS`]. What has no decoder is
+//! A new API is one file `api/nNN_name.rs` with a function from a [`Reader`] to a [`Message`], and its line in `APIS`. What has no decoder is
 //! framed, named and counted all the same; a key or version that is not in the table is never read as something else.
 
 use crate::body::{Side, parts};

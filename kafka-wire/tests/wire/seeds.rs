@@ -100,9 +100,15 @@ fn seeds_of_frame() {
 
 #[test]
 fn seeds_of_metadata() {
-    // A Metadata answer of each version, by the first message number of the target.
+    // A Metadata answer of each version: an odd number is an answer.
     let seeds: Vec<_> = (0..=13)
-        .map(|version| [&[0, version as u8][..], &metadata(version)].concat())
+        .map(|version| {
+            [
+                &[METADATA as u8, version as u8 * 2 + 1][..],
+                &metadata(version),
+            ]
+            .concat()
+        })
         .collect();
     check("metadata", &seeds);
 }
