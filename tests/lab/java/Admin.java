@@ -1,3 +1,4 @@
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.*;
 import java.util.*;
 import java.util.concurrent.ExecutionException;
@@ -5,14 +6,23 @@ import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.common.TopicPartition;
 
 /**
- * Answers questions about a cluster, one line each: "ok ANSWER" or "error WHY". Ends with its input.
+ * Answers questions about a cluster, one line each: "ok ANSWER" or "error WHY". Ends with its input. Its argument is a file of
+ * client properties: it logs in over TLS, whose Java plaintext the agent cannot see, so that the agent learns nothing from it.
  *
- * <p>create TOPIC PARTITIONS REPLICAS: the topic's id | delete TOPIC | ends TOPIC: P=OFFSET ... | leaders TOPIC: P=NODE ...
+ * <p>create TOPIC PARTITIONS REPLICAS [KEY=VALUE ...]: the topic's id | delete TOPIC | ends TOPIC: P=OFFSET ... | leaders TOPIC: P=NODE ...
+ *
+ * <p>As JSON: offsets GROUP | members GROUP | state GROUP | transactions
  */
 class Admin {
+  static final ObjectMapper JSON = new ObjectMapper();
+
   public static void main(String[] args) throws Exception {
     var in = new BufferedReader(new InputStreamReader(System.in));
-    try (var admin = org.apache.kafka.clients.admin.Admin.create(Map.of("bootstrap.servers", args[0]))) {
+    var properties = new Properties();
+    try (var file = new FileReader(args[0])) {
+      properties.load(file);
+    }
+    try (var admin = org.apache.kafka.clients.admin.Admin.create(properties)) {
       for (String line; (line = in.readLine()) != null; ) {
         String answer;
         try {
@@ -29,33 +39,46 @@ class Admin {
   }
 
   static String answer(org.apache.kafka.clients.admin.Admin admin, String[] words) throws Exception {
-    var topic = words[1];
     switch (words[0]) {
-      case "create": {
-        var wanted = new NewTopic(topic, Integer.parseInt(words[2]), Short.parseShort(words[3]));
-        var id = admin.createTopics(List.of(wanted)).topicId(topic).get();
-        // A topic is of use once its leaders are known.
-        for (int tries = 0; tries < 200 && !led(admin, topic, wanted.numPartitions()); tries++) Thread.sleep(25);
-        return id.toString();
-      }
+      case "create":
+        return create(admin, words);
       case "delete":
-        admin.deleteTopics(List.of(topic)).all().get();
+        admin.deleteTopics(List.of(words[1])).all().get();
         return "";
       case "ends": {
         var asked = new HashMap<TopicPartition, OffsetSpec>();
-        for (var p : describe(admin, topic).partitions()) asked.put(new TopicPartition(topic, p.partition()), OffsetSpec.latest());
+        for (var p : describe(admin, words[1]).partitions()) asked.put(new TopicPartition(words[1], p.partition()), OffsetSpec.latest());
         var out = new StringJoiner(" ");
         for (var e : admin.listOffsets(asked).all().get().entrySet()) out.add(e.getKey().partition() + "=" + e.getValue().offset());
         return out.toString();
       }
       case "leaders": {
         var out = new StringJoiner(" ");
-        for (var p : describe(admin, topic).partitions()) out.add(p.partition() + "=" + p.leader().id());
+        for (var p : describe(admin, words[1]).partitions()) out.add(p.partition() + "=" + p.leader().id());
         return out.toString();
       }
+      case "offsets":
+        return JSON.writeValueAsString(offsets(admin, words[1]));
+      case "members":
+        return JSON.writeValueAsString(members(group(admin, words[1])));
+      case "state":
+        return JSON.writeValueAsString(state(group(admin, words[1])));
+      case "transactions":
+        return JSON.writeValueAsString(transactions(admin));
       default:
         throw new IllegalArgumentException("unknown command " + words[0]);
     }
+  }
+
+  static String create(org.apache.kafka.clients.admin.Admin admin, String[] words) throws Exception {
+    var topic = words[1];
+    var configs = new HashMap<String, String>();
+    for (int i = 4; i < words.length; i++) configs.put(words[i].split("=", 2)[0], words[i].split("=", 2)[1]);
+    var wanted = new NewTopic(topic, Integer.parseInt(words[2]), Short.parseShort(words[3])).configs(configs);
+    var id = admin.createTopics(List.of(wanted)).topicId(topic).get();
+    // A topic is of use once its leaders are known.
+    for (int tries = 0; tries < 200 && !led(admin, topic, wanted.numPartitions()); tries++) Thread.sleep(25);
+    return id.toString();
   }
 
   static TopicDescription describe(org.apache.kafka.clients.admin.Admin admin, String topic) throws Exception {
@@ -69,5 +92,73 @@ class Admin {
     } catch (ExecutionException e) {
       return false;
     }
+  }
+
+  static ConsumerGroupDescription group(org.apache.kafka.clients.admin.Admin admin, String group) throws Exception {
+    return admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+  }
+
+  /**
+   * What kafka-consumer-groups prints: every partition that has a committed offset or a member; the end is ListOffsets latest under
+   * read_uncommitted, the lag the difference, and both commit and lag are null where nothing is committed.
+   */
+  static List<Map<String, Object>> offsets(org.apache.kafka.clients.admin.Admin admin, String group) throws Exception {
+    var committed = new TreeMap<TopicPartition, Long>(Comparator.comparing(TopicPartition::topic).thenComparingInt(TopicPartition::partition));
+    for (var member : group(admin, group).members()) for (var p : member.assignment().topicPartitions()) committed.put(p, null);
+    admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().forEach((p, o) -> committed.put(p, o == null ? null : (Long) o.offset()));
+    var asked = new HashMap<TopicPartition, OffsetSpec>();
+    for (var p : committed.keySet()) asked.put(p, OffsetSpec.latest());
+    var ends = admin.listOffsets(asked).all().get();
+    var out = new ArrayList<Map<String, Object>>();
+    committed.forEach((p, offset) -> {
+      var row = new LinkedHashMap<String, Object>();
+      long end = ends.get(p).offset();
+      row.put("topic", p.topic());
+      row.put("partition", p.partition());
+      row.put("committed", offset);
+      row.put("end", end);
+      row.put("lag", offset == null ? null : (Long) (end - offset));
+      out.add(row);
+    });
+    return out;
+  }
+
+  static List<Map<String, Object>> members(ConsumerGroupDescription group) {
+    var out = new ArrayList<Map<String, Object>>();
+    for (var member : group.members()) {
+      var row = new LinkedHashMap<String, Object>();
+      row.put("member_id", member.consumerId());
+      row.put("instance_id", member.groupInstanceId().orElse(null));
+      row.put("client_id", member.clientId());
+      row.put("host", member.host());
+      var assignment = new ArrayList<List<Object>>();
+      for (var p : member.assignment().topicPartitions()) assignment.add(List.of(p.topic(), p.partition()));
+      row.put("assignment", assignment);
+      out.add(row);
+    }
+    return out;
+  }
+
+  static Map<String, Object> state(ConsumerGroupDescription group) {
+    var row = new LinkedHashMap<String, Object>();
+    row.put("type", group.type().toString());
+    row.put("state", group.groupState().toString());
+    row.put("assignor", group.partitionAssignor());
+    row.put("epoch", group.groupEpoch().orElse(null));
+    row.put("coordinator", group.coordinator() == null ? null : group.coordinator().id());
+    row.put("members", group.members().size());
+    return row;
+  }
+
+  static List<Map<String, Object>> transactions(org.apache.kafka.clients.admin.Admin admin) throws Exception {
+    var out = new ArrayList<Map<String, Object>>();
+    for (var found : admin.listTransactions().all().get()) {
+      var row = new LinkedHashMap<String, Object>();
+      row.put("transactional_id", found.transactionalId());
+      row.put("producer_id", found.producerId());
+      row.put("state", found.state().toString());
+      out.add(row);
+    }
+    return out;
   }
 }

@@ -10,9 +10,11 @@
 pub mod agent;
 pub mod apt;
 pub mod golang;
+pub mod java;
 pub mod kafka;
 pub mod layout;
 pub mod metrics;
+pub mod node;
 pub mod ports;
 pub mod prerequisites;
 pub mod process;

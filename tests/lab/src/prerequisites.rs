@@ -71,7 +71,14 @@ pub fn check(purpose: Purpose) -> Result<()> {
     if !succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
         packages.push("python3-venv");
     }
+    if purpose == Purpose::Test && !["node", "npm"].iter().all(|tool| speaks(tool)) {
+        packages.extend(["nodejs", "npm"]);
+    }
     apt::install(&packages)
+}
+
+fn speaks(tool: &str) -> bool {
+    succeeds(Command::new(tool).arg("--version"))
 }
 
 /// Why this toolchain will not do, with what mends it.

@@ -1,5 +1,6 @@
-//! The broker's own truth: topics, their ids and end offsets. In: commands. Out: exact answers. One JVM for the whole run, spoken to
-//! by lines (`tests/lab/java/Admin.java`): starting a JVM for each question would take longer than the tests.
+//! The broker's own truth: topics, their ids and end offsets, groups. In: commands. Out: exact answers. One JVM for the whole run,
+//! spoken to by lines (`tests/lab/java/Admin.java`): starting a JVM for each question would take longer than the tests. It logs in
+//! over TLS: the agent cannot see into JSSE, so what the agent knows it has not learnt from these questions.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -8,10 +9,59 @@ use std::process::{ChildStdin, ChildStdout};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::Jars;
+use super::{Certificates, Jars, User};
 use crate::layout::Layout;
 use crate::process::{Launch, Process};
+
+/// A partition of a group as kafka-consumer-groups prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct GroupOffset {
+    pub topic: String,
+    pub partition: i32,
+    /// None where nothing was committed; so is the lag then.
+    pub committed: Option<u64>,
+    /// ListOffsets latest under read_uncommitted: the high watermark.
+    pub end: u64,
+    /// End less committed.
+    pub lag: Option<i64>,
+}
+
+/// A member of a classic or a KIP-848 group.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct GroupMember {
+    pub member_id: String,
+    pub instance_id: Option<String>,
+    pub client_id: String,
+    pub host: String,
+    /// Topic and partition.
+    pub assignment: Vec<(String, i32)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct GroupState {
+    /// `Classic` or `Consumer`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `Stable`, `Empty`, `PreparingRebalance`, ...
+    pub state: String,
+    pub assignor: String,
+    /// Of a KIP-848 group.
+    pub epoch: Option<i32>,
+    /// Node id.
+    pub coordinator: Option<i32>,
+    pub members: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Transaction {
+    pub transactional_id: String,
+    pub producer_id: i64,
+    /// `Ongoing`, `CompleteCommit`, `CompleteAbort`, ...
+    pub state: String,
+}
 
 #[derive(Debug)]
 pub struct Admin {
@@ -26,7 +76,22 @@ impl Admin {
         jars: &Jars,
         folder: &Path,
         bootstrap: &str,
+        certificates: &Certificates,
+        user: &User,
     ) -> Result<Self> {
+        let config = folder.join("admin.properties");
+        let login = format!(
+            "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{}\" password=\"{}\";",
+            user.name, user.password
+        );
+        let authority = certificates.authority.display();
+        std::fs::write(
+            &config,
+            format!(
+                "bootstrap.servers={bootstrap}\nsecurity.protocol=SASL_SSL\nssl.truststore.type=PEM\n\
+                 ssl.truststore.location={authority}\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n"
+            ),
+        )?;
         let mut process = Launch::new("Kafka admin", "java", folder.join("admin.log"))
             .args([
                 "-cp",
@@ -37,7 +102,7 @@ impl Admin {
             ])
             .arg("-Dlog4j2.level=ERROR")
             .arg(layout.root().join("tests/lab/java/Admin.java"))
-            .arg(bootstrap)
+            .arg(config)
             .piped()
             .start()?;
         let (stdin, stdout) = process.pipes().context("the admin program has no pipes")?;
@@ -64,6 +129,14 @@ impl Admin {
         self.ask(&format!("create {topic} {partitions} {replicas}"))
     }
 
+    /// The same with a configuration of its own: `cleanup.policy=compact`.
+    pub fn create_with(&self, topic: &str, partitions: u32, config: &[&str]) -> Result<String> {
+        self.ask(&format!(
+            "create {topic} {partitions} 1 {}",
+            config.join(" ")
+        ))
+    }
+
     pub fn delete(&self, topic: &str) -> Result<()> {
         self.ask(&format!("delete {topic}")).map(|_| ())
     }
@@ -76,6 +149,30 @@ impl Admin {
     /// Node id of each partition's leader.
     pub fn leaders(&self, topic: &str) -> Result<BTreeMap<i32, u64>> {
         pairs(&self.ask(&format!("leaders {topic}"))?)
+    }
+
+    /// Every partition that the group has an offset or a member for.
+    pub fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>> {
+        self.json(&format!("offsets {group}"))
+    }
+
+    pub fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
+        self.json(&format!("members {group}"))
+    }
+
+    pub fn group_state(&self, group: &str) -> Result<GroupState> {
+        self.json(&format!("state {group}"))
+    }
+
+    /// All that the cluster's transaction coordinators know.
+    pub fn transactions(&self) -> Result<Vec<Transaction>> {
+        self.json("transactions")
+    }
+
+    fn json<T: DeserializeOwned>(&self, command: &str) -> Result<T> {
+        let answer = self.ask(command)?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("Kafka admin: {command}: not what was expected: {answer}"))
     }
 }
 

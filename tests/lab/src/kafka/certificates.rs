@@ -8,13 +8,17 @@ use anyhow::Result;
 
 use crate::step;
 
-/// PEM files.
+/// Of the PKCS12 file; it guards nothing that `broker.pem` beside it would not show.
+pub(super) const PKCS12_PASSWORD: &str = "lab-secret";
+
+/// PEM files, and the same as PKCS12 for brokers that cannot read them.
 #[derive(Clone, Debug)]
 pub struct Certificates {
     /// The authority's certificate: what clients trust.
     pub authority: PathBuf,
     /// Key and chain of the brokers.
     pub broker: PathBuf,
+    pub broker_pkcs12: PathBuf,
 }
 
 impl Certificates {
@@ -67,6 +71,23 @@ impl Certificates {
             "make the brokers' certificate",
             &[&by[..], &signed[..], &usage[..], &key[..]].concat(),
         )?;
+        let pack = [
+            "pkcs12",
+            "-export",
+            "-inkey",
+            "broker.key",
+            "-in",
+            "broker.crt",
+            "-certfile",
+            "ca.crt",
+            "-out",
+            "broker.p12",
+        ];
+        let secret = format!("pass:{PKCS12_PASSWORD}");
+        openssl(
+            "pack it as PKCS12",
+            &[&pack[..], &["-passout", &secret]].concat(),
+        )?;
         let mut chain = fs::read(at("broker.key"))?;
         chain.extend(fs::read(at("broker.crt"))?);
         chain.extend(fs::read(at("ca.crt"))?);
@@ -74,6 +95,7 @@ impl Certificates {
         Ok(Self {
             authority: at("ca.crt"),
             broker: at("broker.pem"),
+            broker_pkcs12: at("broker.p12"),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One or two KRaft brokers. In: jars, a folder, a count. Out: their addresses. Node 1 is the controller; brokers talk to each other
+//! One or two KRaft brokers. In: a version, a folder, a count. Out: their addresses. Node 1 is the controller; brokers talk to each other
 //! over PLAINTEXT, so replica fetches are on the node too. They end with the handle.
 
 use std::fmt::Write as _;
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Admin, Certificates, Jars};
+use super::certificates::PKCS12_PASSWORD;
+use super::{Admin, Certificates, Jars, Version};
 use crate::layout::Layout;
 use crate::process::{Launch, Process};
 use crate::{ports, step};
@@ -54,11 +55,22 @@ pub struct Cluster {
     pub certificates: Certificates,
     pub user: User,
     pub id: String,
+    pub version: Version,
 }
 
 impl Cluster {
+    /// Brokers of the newest version.
     pub fn start(layout: &Layout, name: &str, brokers: u32) -> Result<Self> {
-        let jars = Jars::fetch(layout)?;
+        Self::start_version(layout, name, brokers, Version::default())
+    }
+
+    pub fn start_version(
+        layout: &Layout,
+        name: &str,
+        brokers: u32,
+        version: Version,
+    ) -> Result<Self> {
+        let jars = Jars::fetch(layout, version)?;
         let folder = layout.run().join(name);
         let certificates = Certificates::make(&folder.join("certificates"))?;
         let user = User {
@@ -87,10 +99,11 @@ impl Cluster {
             fs::create_dir_all(&at)?;
             fs::write(
                 at.join("server.properties"),
-                properties(broker, controller, &certificates, &user),
+                properties(version, broker, controller, &certificates, &user),
             )?;
-            fs::write(at.join("log4j2.properties"), LOGGING)?;
-            format(&jars, &at, &id, &user)?;
+            fs::write(at.join("log4j2.properties"), LOG4J2)?;
+            fs::write(at.join("log4j.properties"), LOG4J)?;
+            format(version, &jars, &at, &id, &user)?;
         }
         for broker in &mut brokers {
             let at = folder.join(format!("broker-{}", broker.id));
@@ -98,7 +111,7 @@ impl Cluster {
         }
         for broker in &mut brokers {
             step::say(&format!(
-                "Kafka broker {}: PLAINTEXT 127.0.0.1:{}, SASL_SSL 127.0.0.1:{}",
+                "Kafka {version} broker {}: PLAINTEXT 127.0.0.1:{}, SASL_SSL 127.0.0.1:{}",
                 broker.id, broker.plaintext, broker.sasl_ssl
             ));
             let Some(process) = &mut broker.process else {
@@ -117,15 +130,25 @@ impl Cluster {
         }
         let addresses: Vec<_> = brokers
             .iter()
-            .map(|broker| format!("127.0.0.1:{}", broker.plaintext))
+            .map(|broker| format!("127.0.0.1:{}", broker.sasl_ssl))
             .collect();
-        let admin = Admin::start(layout, &jars, &folder, &addresses.join(","))?;
+        // The newest client for all versions: it asks each broker in the broker's own terms.
+        let jars = Jars::fetch(layout, Version::default())?;
+        let admin = Admin::start(
+            layout,
+            &jars,
+            &folder,
+            &addresses.join(","),
+            &certificates,
+            &user,
+        )?;
         Ok(Self {
             admin,
             brokers,
             certificates,
             user,
             id,
+            version,
         })
     }
 
@@ -143,6 +166,15 @@ impl Cluster {
             .map(|broker| format!("127.0.0.1:{}", port(broker)))
             .collect::<Vec<_>>()
             .join(",")
+    }
+
+    /// The SASL mechanism that a client which would like `wanted` can have.
+    pub fn mechanism(&self, wanted: &'static str) -> &'static str {
+        if self.version.has_scram() {
+            wanted
+        } else {
+            "PLAIN"
+        }
     }
 
     /// Ends the brokers; an error when one of them had to be killed.
@@ -177,10 +209,14 @@ fn java(jars: &Jars, at: &Path) -> Vec<String> {
             "-Dlog4j2.configurationFile={}",
             at.join("log4j2.properties").display()
         ),
+        format!(
+            "-Dlog4j.configuration=file:{}",
+            at.join("log4j.properties").display()
+        ),
     ]
 }
 
-fn format(jars: &Jars, at: &Path, cluster: &str, user: &User) -> Result<()> {
+fn format(version: Version, jars: &Jars, at: &Path, cluster: &str, user: &User) -> Result<()> {
     let mut command = Command::new("java");
     command
         .args(java(jars, at))
@@ -193,12 +229,13 @@ fn format(jars: &Jars, at: &Path, cluster: &str, user: &User) -> Result<()> {
             cluster,
             "-c",
         ])
-        .arg(at.join("server.properties"))
-        .arg("--add-scram")
-        .arg(format!(
+        .arg(at.join("server.properties"));
+    if version.has_scram() {
+        command.arg("--add-scram").arg(format!(
             "SCRAM-SHA-512=[name={},password={}]",
             user.name, user.password
         ));
+    }
     step::run("format the broker's storage", &mut command)
 }
 
@@ -212,6 +249,7 @@ fn launch(jars: &Jars, at: &Path, id: u32) -> Result<Process> {
 }
 
 fn properties(
+    version: Version,
     broker: &Broker,
     controller: u16,
     certificates: &Certificates,
@@ -247,27 +285,12 @@ fn properties(
             "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT".to_owned(),
         ),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
-        ("ssl.keystore.type", "PEM".to_owned()),
-        (
-            "ssl.keystore.location",
-            certificates.broker.display().to_string(),
-        ),
-        ("ssl.truststore.type", "PEM".to_owned()),
-        (
-            "ssl.truststore.location",
-            certificates.authority.display().to_string(),
-        ),
-        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512".to_owned()),
         (
             "listener.name.sasl_ssl.plain.sasl.jaas.config",
             format!(
                 "org.apache.kafka.common.security.plain.PlainLoginModule required user_{}=\"{}\";",
                 user.name, user.password
             ),
-        ),
-        (
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
         ),
         ("log.dirs", broker.data.display().to_string()),
         // Topics are made on purpose, never by a client's mistake.
@@ -297,6 +320,8 @@ fn properties(
         ("log.retention.bytes", "536870912".to_owned()),
         ("log.retention.check.interval.ms", "5000".to_owned()),
     ];
+    lines.extend(keystore(version, certificates));
+    lines.extend(logins(version));
     lines.push((
         "listeners",
         if is_controller {
@@ -311,12 +336,59 @@ fn properties(
     })
 }
 
-const LOGGING: &str = "rootLogger.level=INFO
+fn keystore(version: Version, certificates: &Certificates) -> Vec<(&'static str, String)> {
+    if !version.has_pem() {
+        return vec![
+            ("ssl.keystore.type", "PKCS12".to_owned()),
+            (
+                "ssl.keystore.location",
+                certificates.broker_pkcs12.display().to_string(),
+            ),
+            ("ssl.keystore.password", PKCS12_PASSWORD.to_owned()),
+            ("ssl.key.password", PKCS12_PASSWORD.to_owned()),
+        ];
+    }
+    vec![
+        ("ssl.keystore.type", "PEM".to_owned()),
+        (
+            "ssl.keystore.location",
+            certificates.broker.display().to_string(),
+        ),
+        ("ssl.truststore.type", "PEM".to_owned()),
+        (
+            "ssl.truststore.location",
+            certificates.authority.display().to_string(),
+        ),
+    ]
+}
+
+fn logins(version: Version) -> Vec<(&'static str, String)> {
+    if !version.has_scram() {
+        return vec![("sasl.enabled.mechanisms", "PLAIN".to_owned())];
+    }
+    vec![
+        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512".to_owned()),
+        (
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ),
+    ]
+}
+
+/// Of Kafka 4.
+const LOG4J2: &str = "rootLogger.level=INFO
 rootLogger.appenderRef.a.ref=out
 appender.out.type=Console
 appender.out.name=out
 appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=[%d] %p %m (%c)%n
+";
+
+/// Of the versions before it.
+const LOG4J: &str = "log4j.rootLogger=INFO,out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
 ";
 
 fn random_hex() -> Result<String> {

@@ -1,4 +1,4 @@
-//! The broker's jars, from Maven Central into `.cache/kafka/<version>`. In: nothing. Out: a class path.
+//! The broker's jars, from Maven Central into `.cache/kafka/<version>`. In: a version. Out: a class path.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,13 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::Version;
 use crate::layout::Layout;
 use crate::step;
 
-pub const VERSION: &str = "4.4.0";
 const SCALA: &str = "2.13";
-/// The jars bring no log back end.
-const LOG4J: &str = "2.25.5";
 
 /// Jars in a folder.
 #[derive(Clone, Debug)]
@@ -21,8 +19,8 @@ pub struct Jars {
 }
 
 impl Jars {
-    pub fn fetch(layout: &Layout) -> Result<Self> {
-        let folder = layout.cache().join("kafka").join(VERSION);
+    pub fn fetch(layout: &Layout, version: Version) -> Result<Self> {
+        let folder = layout.cache().join("kafka").join(version.number());
         let libs = folder.join("libs");
         fs::create_dir_all(&libs)?;
         // Two runs on one machine fetch once.
@@ -30,7 +28,7 @@ impl Jars {
         lock.lock().context("cannot lock the jars' folder")?;
         let done = folder.join("done");
         if !done.exists() {
-            fs::write(folder.join("pom.xml"), pom())?;
+            fs::write(folder.join("pom.xml"), pom(version))?;
             let mut maven = Command::new("mvn");
             maven
                 .args([
@@ -42,7 +40,7 @@ impl Jars {
                 .arg(folder.join("pom.xml"))
                 .arg(format!("-DoutputDirectory={}", libs.display()));
             step::run(
-                &format!("fetch Apache Kafka {VERSION} (45 MB, once)"),
+                &format!("fetch Apache Kafka {version} (45 MB, once)"),
                 &mut maven,
             )?;
             File::create(done)?;
@@ -59,7 +57,8 @@ impl Jars {
     }
 }
 
-fn pom() -> String {
+fn pom(version: Version) -> String {
+    let (group, artifact, log) = version.logging();
     let dependency = |group: &str, artifact: &str, version: &str| {
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
@@ -68,7 +67,11 @@ fn pom() -> String {
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>obi</groupId><artifactId>lab</artifactId><version>1</version><dependencies>{}{}</dependencies></project>\n",
-        dependency("org.apache.kafka", &format!("kafka_{SCALA}"), VERSION),
-        dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J),
+        dependency(
+            "org.apache.kafka",
+            &format!("kafka_{SCALA}"),
+            version.number()
+        ),
+        dependency(group, artifact, log),
     )
 }
