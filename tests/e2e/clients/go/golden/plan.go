@@ -24,6 +24,8 @@ type Plan struct {
 	Codec     string   `json:"codec"`
 	// Group is empty for a consumer that assigns itself all partitions.
 	Group string `json:"group"`
+	// Partitions of the topics of the command many; 3 if absent.
+	Partitions int `json:"partitions"`
 	// Marker begins every value that is long enough; tests search for it where no value may be.
 	Marker string `json:"marker"`
 	// Truth is the file that gets one JSON line for each record acknowledged or read.

@@ -28,6 +28,10 @@ type Record struct {
 func Many(plan *Plan, n int, topics []string) []Record {
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	records := make([]Record, n)
+	spread := partitions
+	if plan.Partitions > 0 {
+		spread = plan.Partitions
+	}
 	for i := range records {
 		size := random.IntN(2 * kib)
 		switch i % 50 {
@@ -38,7 +42,7 @@ func Many(plan *Plan, n int, topics []string) []Record {
 		}
 		records[i] = Record{
 			Topic:     topics[i%len(topics)],
-			Partition: int32(i / len(topics) % partitions),
+			Partition: int32(i / len(topics) % spread),
 			Key:       key(i),
 			Headers:   headers(plan, i),
 			Value:     compressible(plan, random, size),
