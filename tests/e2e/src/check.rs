@@ -99,6 +99,24 @@ pub fn differences(
     lines
 }
 
+/// The same of what one client consumed, whose topic others read too.
+pub fn consumed_by(scrape: &Scrape, client_id: &str, want: &Counts) -> Vec<String> {
+    let mut have = Counts::new();
+    for (labels, value) in scrape.series(CONSUMED, &[("client_id", client_id)]) {
+        let partition = labels.get("partition").and_then(|text| text.parse().ok());
+        let topic = labels.get("topic").cloned().unwrap_or_default();
+        if value != 0.0 {
+            have.insert((topic, partition.unwrap_or(-1)), value as u64);
+        }
+    }
+    if have == *want {
+        return Vec::new();
+    }
+    vec![format!(
+        "{CONSUMED} {client_id}: agent {have:?}, truth {want:?}"
+    )]
+}
+
 /// Scrapes until there is no difference; fails with the differences that stay, and leaves the last scrape beside the agent's log.
 pub fn settle(agent: &Agent, differences: impl Fn(&Scrape) -> Vec<String>) -> Result<()> {
     let began = Instant::now();

@@ -102,14 +102,25 @@ impl Golden {
         folder: &Path,
         plan: &Plan,
     ) -> Result<Self> {
+        Self::start_over(programs, cluster, folder, plan, 3)
+    }
+
+    /// The same, for topics of so many partitions; Go only.
+    pub fn start_over(
+        programs: &Programs,
+        cluster: &Cluster,
+        folder: &Path,
+        plan: &Plan,
+        partitions: usize,
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let at = |suffix: &str| folder.join(format!("{}.{suffix}", plan.client_id));
         let (truth, intervals) = (at("truth.jsonl"), at("intervals.jsonl"));
         let bootstrap = cluster.bootstrap(plan.tls);
         let config = serde_json::json!({
-            "brokers": bootstrap.split(',').collect::<Vec<_>>(), "tls": plan.tls, "mechanism": plan.library.mechanism(),
+            "brokers": bootstrap.split(',').collect::<Vec<_>>(), "tls": plan.tls, "mechanism": cluster.mechanism(plan.library.mechanism()),
             "user": cluster.user.name, "password": cluster.user.password, "ca": cluster.certificates.authority,
-            "client_id": plan.client_id, "codec": plan.codec, "group": plan.group, "marker": plan.marker, "truth": truth,
+            "client_id": plan.client_id, "codec": plan.codec, "group": plan.group, "marker": plan.marker, "truth": truth, "partitions": partitions,
             "intervals": if plan.intervals { intervals.display().to_string() } else { String::new() },
         });
         std::fs::write(at("plan.json"), config.to_string())?;

@@ -64,7 +64,9 @@ fn run(args: &Args) -> Result<bool> {
     let stop = StopSignal::listen()?;
     let mut report = Report::new(args.only.clone(), stop);
     if args.list {
-        for name in scenario::names(args.full) {
+        let mut names = scenario::names(args.full);
+        names.extend(scenario::group_names(args.full));
+        for name in names {
             println!("{name}");
         }
         return Ok(true);

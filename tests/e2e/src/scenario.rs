@@ -3,6 +3,7 @@
 
 mod fork;
 mod golden;
+mod groups;
 mod misuse;
 mod pipelining;
 mod prometheus;
@@ -35,6 +36,11 @@ const SHARED: &[(&str, Body)] = &[
     ("misuse", misuse::run),
 ];
 
+/// Names of the group tests, which run only where they are asked for.
+pub fn group_names(full: bool) -> Vec<String> {
+    groups::names(full)
+}
+
 pub fn names(full: bool) -> Vec<String> {
     let cells = if full {
         cells::all()
@@ -44,6 +50,15 @@ pub fn names(full: bool) -> Vec<String> {
     let mut names: Vec<String> = cells.iter().map(ToString::to_string).collect();
     names.extend(SHARED.iter().map(|(name, _)| (*name).to_owned()));
     names
+}
+
+/// The golden clients that the tests asked for need: the group tests have members of their own, and one golden producer.
+fn golden_clients(full: bool, report: &Report) -> &'static [Library] {
+    if names(full).iter().any(|name| report.wants(name)) {
+        &Library::ALL
+    } else {
+        &[Library::Franz]
+    }
 }
 
 pub fn run(args: &Args, report: &mut Report) -> Result<()> {
@@ -59,11 +74,12 @@ pub fn run(args: &Args, report: &mut Report) -> Result<()> {
             )
         })?)
     };
-    let programs = Programs::build(&layout, &Library::ALL)?;
+    let programs = Programs::build(&layout, golden_clients(args.full, report))?;
     let world = World::start(layout, programs, agent)?;
     golden::run(&world, args.full, report);
     for (name, body) in SHARED {
         report.test(name, || body(&world));
     }
+    groups::run(&world, args.full, report)?;
     world.cluster.stop()
 }
