@@ -8,6 +8,7 @@ mod clusters;
 mod progress;
 mod spans;
 mod topics;
+mod transactions;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use clusters::Clusters;
 use progress::Progress;
 use spans::Spans;
 use topics::Topics;
+use transactions::{Seen, Transactions};
 
 /// How long a fact waits for its labels.
 const PATIENCE: Nanos = 5_000_000_000;
@@ -63,6 +65,7 @@ pub struct Model {
     waiting_bytes: usize,
     progress: Progress,
     spans: Spans,
+    transactions: Transactions,
     losses: Losses,
 }
 
@@ -89,6 +92,7 @@ impl Model {
             waiting_bytes: 0,
             progress: Progress::default(),
             spans: Spans::new(settings),
+            transactions: Transactions::new(settings),
             losses: Losses::default(),
         }
     }
@@ -158,24 +162,27 @@ impl Model {
 
     /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels go on.
     pub fn advance(&mut self, now: Nanos, out: &mut Vec<Observation>) {
-        while self
-            .waiting
-            .front()
-            .is_some_and(|fact| fact.known.saturating_add(PATIENCE) <= now)
-        {
-            self.release(out);
+        loop {
+            let after = |time: Nanos| time.saturating_add(PATIENCE);
+            let release = self.waiting.front().map(|fact| after(fact.known));
+            let close = self.closed.front().map(|(closed, _)| after(*closed));
+            let Some(due) = release.into_iter().chain(close).min() else {
+                break;
+            };
+            if due > now {
+                break;
+            }
+            self.transactions.advance(due, out);
+            if release == Some(due) {
+                self.release(out);
+            } else if let Some((_, connection)) = self.closed.pop_front() {
+                self.clusters.forget(connection);
+                self.servers.remove(&connection);
+                self.given_up.remove(&connection);
+                self.transactions.closed(connection, due);
+            }
         }
-        while let Some((_, connection)) = self
-            .closed
-            .front()
-            .copied()
-            .filter(|(closed, _)| closed.saturating_add(PATIENCE) <= now)
-        {
-            self.closed.pop_front();
-            self.clusters.forget(connection);
-            self.servers.remove(&connection);
-            self.given_up.remove(&connection);
-        }
+        self.transactions.advance(now, out);
     }
 
     /// The capture ended: what still waits goes out with the labels there are.
@@ -183,6 +190,7 @@ impl Model {
         while !self.waiting.is_empty() {
             self.release(out);
         }
+        self.transactions.finish(out);
     }
 
     /// Topic ids met whose name is not known.
@@ -389,6 +397,7 @@ impl Model {
             self.losses
                 .add("batch_not_counted", uncounted.count() as u64);
         }
+        let spans = out.len();
         if self.settings.spans {
             self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
@@ -400,6 +409,14 @@ impl Model {
                 self.losses.add("batch_not_opened", unread);
             }
         }
+        let seen = Seen {
+            labels: &labels,
+            exchange: &exchange,
+            produced: &produced,
+            topics: &self.topics,
+            spans,
+        };
+        self.transactions.exchange(&seen, &mut self.losses, out);
     }
 
     /// Partitions with the names of their topics, internal ones left out.

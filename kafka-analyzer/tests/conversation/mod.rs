@@ -16,6 +16,7 @@ use kafka_protocol::records::{
 };
 
 pub mod messages;
+pub mod transactions;
 
 pub const BROKER: &str = "10.0.0.9:9093";
 pub const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";
@@ -65,7 +66,9 @@ impl Captured {
     }
 
     pub fn event(&self) -> CaptureEvent<'_> {
-        let (pid, tid, source) = (100, 101, Source::GoTls);
+        // A hundred connections are of one process.
+        let pid = 100 + self.connection().unwrap_or_default() as u32 / 100;
+        let (tid, source) = (101, Source::GoTls);
         match self {
             Captured::Opened {
                 connection,
