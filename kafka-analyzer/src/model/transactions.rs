@@ -9,6 +9,8 @@ mod inputs;
 mod open;
 mod said;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
