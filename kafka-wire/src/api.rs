@@ -22,6 +22,9 @@ pub mod n15_describe_groups;
 pub mod n16_list_groups;
 pub mod n17_sasl_handshake;
 pub mod n18_api_versions;
+pub mod n19_create_topics;
+pub mod n20_delete_topics;
+pub mod n21_delete_records;
 pub mod n22_init_producer_id;
 pub mod n23_offset_for_leader_epoch;
 pub mod n24_add_partitions_to_txn;
@@ -30,13 +33,18 @@ pub mod n26_end_txn;
 pub mod n27_write_txn_markers;
 pub mod n28_txn_offset_commit;
 pub mod n36_sasl_authenticate;
+pub mod n37_create_partitions;
 pub mod n42_delete_groups;
 pub mod n47_offset_delete;
 pub mod n60_describe_cluster;
+pub mod n61_describe_producers;
+pub mod n65_describe_transactions;
+pub mod n66_list_transactions;
 pub mod n68_consumer_group_heartbeat;
 pub mod n69_consumer_group_describe;
 pub mod n71_get_telemetry_subscriptions;
 pub mod n72_push_telemetry;
+pub mod n75_describe_topic_partitions;
 pub mod n76_share_group_heartbeat;
 pub mod n77_share_group_describe;
 pub mod n78_share_fetch;
@@ -182,9 +190,9 @@ static APIS: [Api; 95] = [
     framed(16, "ListGroups", 5, 3).request(Shape::Whole(n16_list_groups::request)).response(Shape::Whole(n16_list_groups::response)),
     framed(17, "SaslHandshake", 1, NEVER).request(Shape::Whole(n17_sasl_handshake::request)).response(Shape::Whole(n17_sasl_handshake::response)),
     framed(18, "ApiVersions", 5, 3).request(Shape::Whole(n18_api_versions::request)).response(Shape::Whole(n18_api_versions::response)),
-    framed(19, "CreateTopics", 7, 5),
-    framed(20, "DeleteTopics", 6, 4),
-    framed(21, "DeleteRecords", 2, 2),
+    framed(19, "CreateTopics", 7, 5).request(Shape::Whole(n19_create_topics::request)).response(Shape::Whole(n19_create_topics::response)),
+    framed(20, "DeleteTopics", 6, 4).request(Shape::Whole(n20_delete_topics::request)).response(Shape::Whole(n20_delete_topics::response)),
+    framed(21, "DeleteRecords", 2, 2).request(Shape::Whole(n21_delete_records::request)).response(Shape::Whole(n21_delete_records::response)),
     framed(22, "InitProducerId", 6, 2).request(Shape::Whole(n22_init_producer_id::request)).response(Shape::Whole(n22_init_producer_id::response)),
     framed(23, "OffsetForLeaderEpoch", 4, 4).request(Shape::Whole(n23_offset_for_leader_epoch::request)).response(Shape::Whole(n23_offset_for_leader_epoch::response)),
     framed(24, "AddPartitionsToTxn", 5, 3).request(Shape::Whole(n24_add_partitions_to_txn::request)).response(Shape::Whole(n24_add_partitions_to_txn::response)),
@@ -200,7 +208,7 @@ static APIS: [Api; 95] = [
     framed(34, "AlterReplicaLogDirs", 2, 2),
     framed(35, "DescribeLogDirs", 5, 2),
     framed(36, "SaslAuthenticate", 2, 2).response(Shape::Whole(n36_sasl_authenticate::response)),
-    framed(37, "CreatePartitions", 3, 2),
+    framed(37, "CreatePartitions", 3, 2).request(Shape::Whole(n37_create_partitions::request)).response(Shape::Whole(n37_create_partitions::response)),
     framed(38, "CreateDelegationToken", 3, 2),
     framed(39, "RenewDelegationToken", 2, 2),
     framed(40, "ExpireDelegationToken", 2, 2),
@@ -224,12 +232,12 @@ static APIS: [Api; 95] = [
     framed(58, "Envelope", 0, 0),
     framed(59, "FetchSnapshot", 1, 0),
     framed(60, "DescribeCluster", 2, 0).request(Shape::Whole(n60_describe_cluster::request)).response(Shape::Whole(n60_describe_cluster::response)),
-    framed(61, "DescribeProducers", 0, 0),
+    framed(61, "DescribeProducers", 0, 0).request(Shape::Whole(n61_describe_producers::request)).response(Shape::Whole(n61_describe_producers::response)),
     framed(62, "BrokerRegistration", 4, 0),
     framed(63, "BrokerHeartbeat", 2, 0),
     framed(64, "UnregisterBroker", 0, 0),
-    framed(65, "DescribeTransactions", 0, 0),
-    framed(66, "ListTransactions", 2, 0),
+    framed(65, "DescribeTransactions", 0, 0).request(Shape::Whole(n65_describe_transactions::request)).response(Shape::Whole(n65_describe_transactions::response)),
+    framed(66, "ListTransactions", 2, 0).request(Shape::Whole(n66_list_transactions::request)).response(Shape::Whole(n66_list_transactions::response)),
     framed(67, "AllocateProducerIds", 0, 0),
     framed(68, "ConsumerGroupHeartbeat", 1, 0).request(Shape::Whole(n68_consumer_group_heartbeat::request)).response(Shape::Whole(n68_consumer_group_heartbeat::response)),
     framed(69, "ConsumerGroupDescribe", 1, 0).request(Shape::Whole(n69_consumer_group_describe::request)).response(Shape::Whole(n69_consumer_group_describe::response)),
@@ -238,7 +246,7 @@ static APIS: [Api; 95] = [
     framed(72, "PushTelemetry", 0, 0).request(Shape::Whole(n72_push_telemetry::request)).response(Shape::Whole(n72_push_telemetry::response)),
     framed(73, "AssignReplicasToDirs", 0, 0),
     framed(74, "ListConfigResources", 1, 0),
-    framed(75, "DescribeTopicPartitions", 0, 0),
+    framed(75, "DescribeTopicPartitions", 0, 0).request(Shape::Whole(n75_describe_topic_partitions::request)).response(Shape::Whole(n75_describe_topic_partitions::response)),
     framed(76, "ShareGroupHeartbeat", 1, 0).request(Shape::Whole(n76_share_group_heartbeat::request)).response(Shape::Whole(n76_share_group_heartbeat::response)),
     framed(77, "ShareGroupDescribe", 1, 0).request(Shape::Whole(n77_share_group_describe::request)).response(Shape::Whole(n77_share_group_describe::response)),
     framed(78, "ShareFetch", 2, 0).request(Shape::Whole(n78_share_fetch::request)).response(Shape::ShareFetchResponse),

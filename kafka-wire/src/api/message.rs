@@ -35,6 +35,12 @@ pub enum Message<'a> {
     SaslHandshakeResponse(n17_sasl_handshake::SaslHandshakeResponse<'a>),
     ApiVersionsRequest(n18_api_versions::ApiVersionsRequest<'a>),
     ApiVersionsResponse(n18_api_versions::ApiVersionsResponse<'a>),
+    CreateTopicsRequest(n19_create_topics::CreateTopicsRequest<'a>),
+    CreateTopicsResponse(n19_create_topics::CreateTopicsResponse<'a>),
+    DeleteTopicsRequest(n20_delete_topics::DeleteTopicsRequest<'a>),
+    DeleteTopicsResponse(n20_delete_topics::DeleteTopicsResponse<'a>),
+    DeleteRecordsRequest(n21_delete_records::DeleteRecordsRequest<'a>),
+    DeleteRecordsResponse(n21_delete_records::DeleteRecordsResponse<'a>),
     InitProducerIdRequest(n22_init_producer_id::InitProducerIdRequest<'a>),
     InitProducerIdResponse(n22_init_producer_id::InitProducerIdResponse),
     OffsetForLeaderEpochRequest(n23_offset_for_leader_epoch::OffsetForLeaderEpochRequest<'a>),
@@ -50,12 +56,20 @@ pub enum Message<'a> {
     TxnOffsetCommitRequest(n28_txn_offset_commit::TxnOffsetCommitRequest<'a>),
     TxnOffsetCommitResponse(n28_txn_offset_commit::TxnOffsetCommitResponse<'a>),
     SaslAuthenticateResponse(n36_sasl_authenticate::SaslAuthenticateResponse<'a>),
+    CreatePartitionsRequest(n37_create_partitions::CreatePartitionsRequest<'a>),
+    CreatePartitionsResponse(n37_create_partitions::CreatePartitionsResponse<'a>),
     DeleteGroupsRequest(n42_delete_groups::DeleteGroupsRequest<'a>),
     DeleteGroupsResponse(n42_delete_groups::DeleteGroupsResponse<'a>),
     OffsetDeleteRequest(n47_offset_delete::OffsetDeleteRequest<'a>),
     OffsetDeleteResponse(n47_offset_delete::OffsetDeleteResponse<'a>),
     DescribeClusterRequest(n60_describe_cluster::DescribeClusterRequest),
     DescribeClusterResponse(n60_describe_cluster::DescribeClusterResponse<'a>),
+    DescribeProducersRequest(n61_describe_producers::DescribeProducersRequest<'a>),
+    DescribeProducersResponse(n61_describe_producers::DescribeProducersResponse<'a>),
+    DescribeTransactionsRequest(n65_describe_transactions::DescribeTransactionsRequest<'a>),
+    DescribeTransactionsResponse(n65_describe_transactions::DescribeTransactionsResponse<'a>),
+    ListTransactionsRequest(n66_list_transactions::ListTransactionsRequest<'a>),
+    ListTransactionsResponse(n66_list_transactions::ListTransactionsResponse<'a>),
     ConsumerGroupHeartbeatRequest(n68_consumer_group_heartbeat::ConsumerGroupHeartbeatRequest<'a>),
     ConsumerGroupHeartbeatResponse(
         n68_consumer_group_heartbeat::ConsumerGroupHeartbeatResponse<'a>,
@@ -70,6 +84,12 @@ pub enum Message<'a> {
     ),
     PushTelemetryRequest(n72_push_telemetry::PushTelemetryRequest),
     PushTelemetryResponse(n72_push_telemetry::PushTelemetryResponse),
+    DescribeTopicPartitionsRequest(
+        n75_describe_topic_partitions::DescribeTopicPartitionsRequest<'a>,
+    ),
+    DescribeTopicPartitionsResponse(
+        n75_describe_topic_partitions::DescribeTopicPartitionsResponse<'a>,
+    ),
     ShareGroupHeartbeatRequest(n76_share_group_heartbeat::ShareGroupHeartbeatRequest<'a>),
     ShareGroupHeartbeatResponse(n76_share_group_heartbeat::ShareGroupHeartbeatResponse<'a>),
     ShareGroupDescribeRequest(n77_share_group_describe::ShareGroupDescribeRequest<'a>),
@@ -108,6 +128,9 @@ impl Message<'_> {
             Message::ListGroupsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::SaslHandshakeResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ApiVersionsResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::CreateTopicsResponse(answer) => answer.first_error(),
+            Message::DeleteTopicsResponse(answer) => answer.first_error(),
+            Message::DeleteRecordsResponse(answer) => answer.first_error(),
             Message::InitProducerIdResponse(answer) => Some(answer.error_code).filter(failed),
             Message::OffsetForLeaderEpochResponse(answer) => answer.first_error(),
             Message::AddPartitionsToTxnResponse(answer) => answer.first_error(),
@@ -116,9 +139,13 @@ impl Message<'_> {
             Message::WriteTxnMarkersResponse(answer) => answer.first_error(),
             Message::TxnOffsetCommitResponse(answer) => answer.first_error(),
             Message::SaslAuthenticateResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::CreatePartitionsResponse(answer) => answer.first_error(),
             Message::DeleteGroupsResponse(answer) => answer.first_error(),
             Message::OffsetDeleteResponse(answer) => answer.first_error(),
             Message::DescribeClusterResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::DescribeProducersResponse(answer) => answer.first_error(),
+            Message::DescribeTransactionsResponse(answer) => answer.first_error(),
+            Message::ListTransactionsResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ConsumerGroupHeartbeatResponse(answer) => {
                 Some(answer.error_code).filter(failed)
             }
@@ -127,6 +154,7 @@ impl Message<'_> {
                 Some(answer.error_code).filter(failed)
             }
             Message::PushTelemetryResponse(answer) => Some(answer.error_code).filter(failed),
+            Message::DescribeTopicPartitionsResponse(answer) => answer.first_error(),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.error_code).filter(failed),
             Message::ShareGroupDescribeResponse(answer) => answer.first_error(),
             Message::ShareAcknowledgeResponse(answer) => answer.first_error(),
@@ -149,6 +177,9 @@ impl Message<'_> {
             | Message::ListGroupsRequest(_)
             | Message::SaslHandshakeRequest(_)
             | Message::ApiVersionsRequest(_)
+            | Message::CreateTopicsRequest(_)
+            | Message::DeleteTopicsRequest(_)
+            | Message::DeleteRecordsRequest(_)
             | Message::InitProducerIdRequest(_)
             | Message::OffsetForLeaderEpochRequest(_)
             | Message::AddPartitionsToTxnRequest(_)
@@ -156,13 +187,18 @@ impl Message<'_> {
             | Message::EndTxnRequest(_)
             | Message::WriteTxnMarkersRequest(_)
             | Message::TxnOffsetCommitRequest(_)
+            | Message::CreatePartitionsRequest(_)
             | Message::DeleteGroupsRequest(_)
             | Message::OffsetDeleteRequest(_)
             | Message::DescribeClusterRequest(_)
+            | Message::DescribeProducersRequest(_)
+            | Message::DescribeTransactionsRequest(_)
+            | Message::ListTransactionsRequest(_)
             | Message::ConsumerGroupHeartbeatRequest(_)
             | Message::ConsumerGroupDescribeRequest(_)
             | Message::GetTelemetrySubscriptionsRequest(_)
             | Message::PushTelemetryRequest(_)
+            | Message::DescribeTopicPartitionsRequest(_)
             | Message::ShareGroupHeartbeatRequest(_)
             | Message::ShareGroupDescribeRequest(_)
             | Message::ShareFetchRequest(_)
@@ -189,19 +225,27 @@ impl Message<'_> {
             Message::DescribeGroupsResponse(answer) => Some(answer.throttle_time_ms),
             Message::ListGroupsResponse(answer) => Some(answer.throttle_time_ms),
             Message::ApiVersionsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::CreateTopicsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DeleteTopicsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DeleteRecordsResponse(answer) => Some(answer.throttle_time_ms),
             Message::InitProducerIdResponse(answer) => Some(answer.throttle_time_ms),
             Message::OffsetForLeaderEpochResponse(answer) => Some(answer.throttle_time_ms),
             Message::AddPartitionsToTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::AddOffsetsToTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::EndTxnResponse(answer) => Some(answer.throttle_time_ms),
             Message::TxnOffsetCommitResponse(answer) => Some(answer.throttle_time_ms),
+            Message::CreatePartitionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::DeleteGroupsResponse(answer) => Some(answer.throttle_time_ms),
             Message::OffsetDeleteResponse(answer) => Some(answer.throttle_time_ms),
             Message::DescribeClusterResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeProducersResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeTransactionsResponse(answer) => Some(answer.throttle_time_ms),
+            Message::ListTransactionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::ConsumerGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
             Message::ConsumerGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
             Message::GetTelemetrySubscriptionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::PushTelemetryResponse(answer) => Some(answer.throttle_time_ms),
+            Message::DescribeTopicPartitionsResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareGroupHeartbeatResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareGroupDescribeResponse(answer) => Some(answer.throttle_time_ms),
             Message::ShareAcknowledgeResponse(answer) => Some(answer.throttle_time_ms),

@@ -15,6 +15,7 @@ mod golden_offsets;
 mod golden_share;
 mod golden_share_describe;
 mod golden_streams;
+mod golden_topics;
 mod golden_transactions;
 mod hostile;
 mod model;

@@ -15,6 +15,8 @@ mod share;
 mod share_describe;
 mod small;
 mod telemetry;
+mod topics;
+mod transaction_states;
 mod transactions;
 
 use std::collections::BTreeMap;
