@@ -105,8 +105,8 @@ fn create_topics_answers() {
             topic.num_partitions = n.since(version >= 5, Count::next, -1);
             topic.replication_factor = n.since(version >= 5, Count::next, -1);
             n.two(|n| {
-                (n.text(), n.maybe(Count::text));
-                (n.bool(), n.i8(), n.bool())
+                let config = (n.text(), n.maybe(Count::text));
+                (config, n.bool(), n.i8(), n.bool())
             });
             topic
         };
