@@ -25,6 +25,7 @@ pub mod consumer_protocol;
 pub mod control_record;
 pub mod error_code;
 pub mod header;
+pub mod partitioner;
 pub mod reader;
 pub mod record_batch;
 
