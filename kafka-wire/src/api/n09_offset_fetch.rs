@@ -17,7 +17,7 @@ pub struct OffsetFetchRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetFetchRequestGroup<'a> {
     pub group_id: &'a str,
-    /// None before v9, and when the group is of the classic kind.
+    /// None before v9, and from all but members of groups of the new kind (KIP-848).
     pub member_id: Option<&'a str>,
     /// −1 likewise.
     pub member_epoch: i32,

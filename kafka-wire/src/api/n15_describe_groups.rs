@@ -41,7 +41,7 @@ pub struct DescribedGroup<'a> {
     /// None before v6.
     pub error_message: Option<&'a str>,
     pub group_id: &'a str,
-    /// `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`, `Dead`; "" with an error.
+    /// `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`, `Dead`; with an error the last or "".
     pub group_state: &'a str,
     pub protocol_type: &'a str,
     /// The protocol's name; only of stable groups.

@@ -66,7 +66,7 @@ pub struct ConsumerGroupHeartbeatResponse<'a> {
     pub throttle_time_ms: i32,
     pub error_code: i16,
     pub error_message: Option<&'a str>,
-    /// None with an error, and where the member named itself.
+    /// None with an error.
     pub member_id: Option<&'a str>,
     pub member_epoch: i32,
     pub heartbeat_interval_ms: i32,
