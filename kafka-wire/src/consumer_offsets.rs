@@ -93,15 +93,13 @@ static OTHERS: [&str; 21] = [
     "StreamsGroupTopology",
 ];
 
-/// A committed offset, versions 0–4.
+/// A committed offset, versions 0–4. Its metadata, the application's own text, is stepped over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OffsetCommitValue<'a> {
+pub struct OffsetCommitValue {
     pub version: i16,
     pub offset: i64,
     /// −1: unknown, and before v3.
     pub leader_epoch: i32,
-    /// The committer's own text.
-    pub metadata: &'a str,
     /// Milliseconds since 1970.
     pub commit_timestamp: i64,
     /// Only v1; −1: by the broker's retention.
@@ -110,8 +108,8 @@ pub struct OffsetCommitValue<'a> {
     pub topic_id: Uuid,
 }
 
-impl<'a> OffsetCommitValue<'a> {
-    pub fn parse(bytes: &'a [u8]) -> Read<OffsetCommitValue<'a>> {
+impl OffsetCommitValue {
+    pub fn parse(bytes: &[u8]) -> Read<OffsetCommitValue> {
         let version = Reader::new(bytes, false).i16()?;
         if !(0..=4).contains(&version) {
             return Err(Stop::Bad("version"));
@@ -122,11 +120,15 @@ impl<'a> OffsetCommitValue<'a> {
             version,
             offset: reader.i64()?,
             leader_epoch: if version >= 3 { reader.i32()? } else { -1 },
-            metadata: reader.string()?,
-            commit_timestamp: reader.i64()?,
-            expire_timestamp: if version == 1 { reader.i64()? } else { -1 },
+            commit_timestamp: -1,
+            expire_timestamp: -1,
             topic_id: Uuid::ZERO,
         };
+        reader.skip_string()?; // metadata
+        value.commit_timestamp = reader.i64()?;
+        if version == 1 {
+            value.expire_timestamp = reader.i64()?;
+        }
         reader.tags_with(|tag, field| {
             if tag == 0 {
                 value.topic_id = field.uuid()?;

@@ -233,6 +233,15 @@ impl<'a> Reader<'a> {
         self.nullable_string()?.ok_or(Stop::Bad("null_string"))
     }
 
+    /// A nullable string of which nothing but its length is told. For what applications write: not every client sees to it that it is UTF-8.
+    pub fn skip_string(&mut self) -> Read<Option<usize>> {
+        let Some(length) = self.string_length()? else {
+            return Ok(None);
+        };
+        self.take(length)?;
+        Ok(Some(length))
+    }
+
     /// A nullable byte field; the bytes are stepped over and only their number is returned.
     pub fn skip_bytes(&mut self) -> Read<Option<usize>> {
         let Some(length) = self.length()? else {
@@ -413,6 +422,14 @@ mod tests {
             Reader::new(b"\x00\x09", false).with_longest(8).string(),
             Err(Stop::Bad("string_too_long"))
         );
+    }
+
+    #[test]
+    fn a_string_that_is_stepped_over_need_not_be_text() {
+        let mut reader = Reader::new(b"\x00\x02\xff\xfe\xff\xff\x00\x01", false);
+        assert_eq!(reader.skip_string(), Ok(Some(2)));
+        assert_eq!(reader.skip_string(), Ok(None));
+        assert_eq!(reader.skip_string(), Err(Stop::Need(9)));
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! OffsetCommit, versions 0–10. In: a body; out: which member commits which offsets, and what became of each.
+//!
+//! The metadata of commits, the application's own text, is stepped over.
 
 use super::Message;
 use crate::TopicRef;
@@ -22,18 +24,17 @@ pub struct OffsetCommitRequest<'a> {
 pub struct OffsetCommitRequestTopic<'a> {
     /// An id from v10 on.
     pub topic: TopicRef<'a>,
-    pub partitions: Vec<OffsetCommitRequestPartition<'a>>,
+    pub partitions: Vec<OffsetCommitRequestPartition>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OffsetCommitRequestPartition<'a> {
+pub struct OffsetCommitRequestPartition {
     pub partition_index: i32,
     pub committed_offset: i64,
     /// −1: unknown, and before v6.
     pub committed_leader_epoch: i32,
     /// Only v1; −1: the broker's time.
     pub commit_timestamp: i64,
-    pub committed_metadata: Option<&'a str>,
 }
 
 pub(crate) fn request<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Message<'a>> {
@@ -64,14 +65,14 @@ pub(crate) fn request<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Message
     Ok(Message::OffsetCommitRequest(request))
 }
 
-fn partition<'a>(reader: &mut Reader<'a>, version: i16) -> Read<OffsetCommitRequestPartition<'a>> {
+fn partition(reader: &mut Reader<'_>, version: i16) -> Read<OffsetCommitRequestPartition> {
     let partition = OffsetCommitRequestPartition {
         partition_index: reader.i32()?,
         committed_offset: reader.i64()?,
         committed_leader_epoch: if version >= 6 { reader.i32()? } else { -1 },
         commit_timestamp: if version == 1 { reader.i64()? } else { -1 },
-        committed_metadata: reader.nullable_string()?,
     };
+    reader.skip_string()?; // committed_metadata
     reader.tags()?;
     Ok(partition)
 }

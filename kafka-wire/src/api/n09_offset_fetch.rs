@@ -1,6 +1,7 @@
 //! OffsetFetch, versions 0–10. In: a body; out: whose committed offsets were asked for, and what they are.
 //!
-//! Versions before 8 speak of one group, which is an only element here.
+//! Versions before 8 speak of one group, which is an only element here. The metadata of commits, the application's own text,
+//! is stepped over.
 
 use super::Message;
 use crate::TopicRef;
@@ -112,17 +113,16 @@ pub struct OffsetFetchResponseGroup<'a> {
 pub struct OffsetFetchResponseTopic<'a> {
     /// An id from v10 on.
     pub topic: TopicRef<'a>,
-    pub partitions: Vec<OffsetFetchResponsePartition<'a>>,
+    pub partitions: Vec<OffsetFetchResponsePartition>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OffsetFetchResponsePartition<'a> {
+pub struct OffsetFetchResponsePartition {
     pub partition_index: i32,
     /// −1: nothing is committed.
     pub committed_offset: i64,
     /// −1: unknown, and before v5.
     pub committed_leader_epoch: i32,
-    pub metadata: Option<&'a str>,
     pub error_code: i16,
 }
 
@@ -156,19 +156,22 @@ fn committed<'a>(reader: &mut Reader<'a>, version: i16) -> Read<Vec<OffsetFetchR
     reader.elements(|reader| {
         let topic = OffsetFetchResponseTopic {
             topic: reader.topic(version >= 10)?,
-            partitions: reader.elements(|reader| {
-                let partition = OffsetFetchResponsePartition {
-                    partition_index: reader.i32()?,
-                    committed_offset: reader.i64()?,
-                    committed_leader_epoch: if version >= 5 { reader.i32()? } else { -1 },
-                    metadata: reader.nullable_string()?,
-                    error_code: reader.i16()?,
-                };
-                reader.tags()?;
-                Ok(partition)
-            })?,
+            partitions: reader.elements(|reader| partition(reader, version))?,
         };
         reader.tags()?;
         Ok(topic)
     })
+}
+
+fn partition(reader: &mut Reader<'_>, version: i16) -> Read<OffsetFetchResponsePartition> {
+    let mut partition = OffsetFetchResponsePartition {
+        partition_index: reader.i32()?,
+        committed_offset: reader.i64()?,
+        committed_leader_epoch: if version >= 5 { reader.i32()? } else { -1 },
+        error_code: 0,
+    };
+    reader.skip_string()?; // metadata
+    partition.error_code = reader.i16()?;
+    reader.tags()?;
+    Ok(partition)
 }

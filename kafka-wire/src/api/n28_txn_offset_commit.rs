@@ -68,7 +68,7 @@ fn partition(reader: &mut Reader<'_>, version: i16) -> Read<TxnOffsetCommitReque
         committed_offset: reader.i64()?,
         committed_leader_epoch: if version >= 2 { reader.i32()? } else { -1 },
     };
-    reader.nullable_string()?; // committed_metadata
+    reader.skip_string()?; // committed_metadata
     reader.tags()?;
     Ok(partition)
 }

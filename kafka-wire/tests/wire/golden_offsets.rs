@@ -121,7 +121,6 @@ fn commit(topic: TopicRef<'_>) -> OffsetCommitRequest<'_> {
                 committed_offset: 100,
                 committed_leader_epoch: -1,
                 commit_timestamp: -1,
-                committed_metadata: Some("m"),
             }],
         }],
     }
@@ -136,6 +135,15 @@ fn offset_commit_v0_has_no_member() {
 }
 
 #[test]
+fn metadata_of_a_commit_need_not_be_text() {
+    let body = bytes(
+        r#"0005 "group" 00000001 0006 "orders" 00000001 00000003 0000000000000064 0003 ff00fe"#,
+    );
+    let expected = Message::OffsetCommitRequest(commit(TopicRef::Name("orders")));
+    exact(Request, 8, 0, &body, &expected);
+}
+
+#[test]
 fn offset_commit_v1_has_timestamps() {
     let body = bytes(
         r#"0005 "group" 00000007 0006 "member" 00000001 0006 "orders" 00000001
@@ -145,7 +153,6 @@ fn offset_commit_v1_has_timestamps() {
     request.generation_id_or_member_epoch = 7;
     request.member_id = "member";
     request.topics[0].partitions[0].commit_timestamp = 1000;
-    request.topics[0].partitions[0].committed_metadata = None;
     exact(Request, 8, 1, &body, &Message::OffsetCommitRequest(request));
 }
 
@@ -224,7 +231,6 @@ fn offset_fetch_v0_asks_for_partitions() {
                     partition_index: 3,
                     committed_offset: -1,
                     committed_leader_epoch: -1,
-                    metadata: Some(""),
                     error_code: 3,
                 }],
             }],
@@ -277,7 +283,6 @@ fn offset_fetch_v10_has_topic_ids() {
                         partition_index: 3,
                         committed_offset: 100,
                         committed_leader_epoch: 9,
-                        metadata: None,
                         error_code: 0,
                     }],
                 }],

@@ -148,7 +148,6 @@ fn offset_commit_requests() {
                     committed_offset: it.committed_offset,
                     committed_leader_epoch: it.committed_leader_epoch,
                     commit_timestamp: -1,
-                    committed_metadata: text(&it.committed_metadata),
                 })
                 .collect(),
         });
@@ -324,7 +323,6 @@ fn offset_fetch_answers_of_one_group() {
                         partition_index: it.partition_index,
                         committed_offset: it.committed_offset,
                         committed_leader_epoch: it.committed_leader_epoch,
-                        metadata: text(&it.metadata),
                         error_code: it.error_code,
                     }
                 })
@@ -381,7 +379,6 @@ fn offset_fetch_answers_of_many_groups() {
                             partition_index: it.partition_index,
                             committed_offset: it.committed_offset,
                             committed_leader_epoch: it.committed_leader_epoch,
-                            metadata: text(&it.metadata),
                             error_code: it.error_code,
                         }
                     })
