@@ -45,11 +45,15 @@ impl Lines {
 mod tests {
     use kafka_analyzer::capture::{ConnectionId, GapReason};
     use kafka_analyzer::observation::{
-        CaptureGap, Client, Lag, LagBasis, Link, PartitionProgress, SpanKind, Unsupported,
+        Basis, CaptureGap, Client, Event, EventKind, Lag, LagBasis, Link, PartitionProgress,
+        Reason, SpanKind, TransactionState, Unsupported,
     };
     use serde_json::Value;
 
     use super::*;
+    use crate::export::examples::{
+        commit, committed, event, group, lag, member, producer, rebalance, transaction,
+    };
     use crate::export::measure::tests::{batches, exchange, fetched, produced};
     use crate::export::otlp::tests::span;
 
@@ -109,12 +113,15 @@ mod tests {
             tombstone: true,
         }];
         poll.parent = Some([3; 8]);
+        let mut in_transaction = span(7, SpanKind::Transaction);
+        in_transaction.transactional_id = "tx-1".into();
         let (cluster, topic) = ("c1", "orders");
         let all = [
             Observation::Exchange(sent),
             Observation::Exchange(got),
             Observation::Span(span(7, SpanKind::Send)),
             Observation::Span(poll),
+            Observation::Span(in_transaction),
             Observation::Client(Client {
                 origin: at(1, 0),
                 pid: 7,
@@ -135,17 +142,22 @@ mod tests {
                 log_start_offset: None,
             }),
             Observation::Lag(Lag {
-                origin: at(1, 0),
-                cluster: cluster.into(),
-                group: "".into(),
-                topic: topic.into(),
-                partition: 0,
-                basis: LagBasis::Position,
-                offset: 60,
-                high_watermark: 63,
-                oldest_timestamp_ms: None,
-                observed: 0,
-                messages: 3,
+                oldest_timestamp_ms: Some(1_700_000_000_000),
+                ..lag("g", 0, LagBasis::Committed, 3)
+            }),
+            Observation::CommittedOffset(committed("g", 0, 60)),
+            Observation::Commit(commit("g")),
+            Observation::Rebalance(rebalance("g", Reason::MemberLeft, Some(5))),
+            Observation::Group(group(
+                "g",
+                Some((Basis::Local, 1)),
+                vec![member("m", 7, &[0])],
+            )),
+            Observation::Transaction(transaction(TransactionState::TimedOut)),
+            Observation::Producer(producer("orders")),
+            Observation::Event(Event {
+                reason: Some(Reason::PollIntervalExceeded),
+                ..event(EventKind::Rebalance)
             }),
             Observation::Unsupported(Unsupported {
                 origin: at(1, 0),
@@ -161,7 +173,10 @@ mod tests {
         ))
         .unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
-        for observation in &all {
+        let words = Reason::ALL.map(|reason| Observation::Rebalance(rebalance("g", reason, None)));
+        let spans = [SpanKind::SendBatch, SpanKind::Create, SpanKind::Commit]
+            .map(|kind| Observation::Span(span(7, kind)));
+        for observation in all.iter().chain(&words).chain(&spans) {
             let line: Value = serde_json::to_value(Line {
                 schema: SCHEMA,
                 observation,
@@ -175,7 +190,7 @@ mod tests {
         }
         let mut wrong = serde_json::to_value(Line {
             schema: SCHEMA,
-            observation: &all[8],
+            observation: all.last().unwrap(),
         })
         .unwrap();
         wrong["extra"] = Value::from(1);

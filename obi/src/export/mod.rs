@@ -6,6 +6,8 @@
 
 pub mod agent;
 pub mod catalogue;
+#[cfg(test)]
+pub(crate) mod examples;
 pub mod exposition;
 pub mod filter;
 pub mod jsonl;

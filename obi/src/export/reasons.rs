@@ -149,6 +149,36 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "an exchange that could not wait for its labels",
     ),
     (
+        "transaction_table_full",
+        Counts,
+        "a message about a transaction whose transactional id found no room: the transaction is not counted",
+    ),
+    (
+        "transaction_late",
+        Counts,
+        "a message about a transaction that came after its end, or of an older producer epoch",
+    ),
+    (
+        "transaction_end_unseen",
+        Counts,
+        "a transaction that is followed by another, and how it ended was not seen: it is not counted",
+    ),
+    (
+        "transaction_connections_full",
+        Nothing,
+        "a connection of a transactional producer that found no room: its end is not noticed",
+    ),
+    (
+        "transaction_parts_full",
+        Counts,
+        "an offset or group of a transaction that found no room: the committed offset is not seen",
+    ),
+    (
+        "transaction_inputs_full",
+        Spans,
+        "a link from a transaction to what it consumed that found no room",
+    ),
+    (
         "batch_not_opened",
         Spans,
         "a compressed batch with sampled records that could not be opened (corrupt, more than may be held, or too much at once): no spans of its records",
