@@ -4,6 +4,9 @@
 //! batch that the broker cut off at the end. Compressed batches are counted from their header; a few are collected whole, to be opened later, and
 //! of these the ones that find no room are opened as they pass.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use kafka_wire::record_batch::{BatchHeader, Codec, Record};
