@@ -12,7 +12,7 @@ use kafka_wire::header::{Parse, Plausible, parse_response};
 
 use crate::capture::Nanos;
 use crate::connection::{Connection, Out, Role, Shared, keeping};
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Answer, Request, RequestBody};
 use crate::fact::Says;
 use crate::pending::Pending;
 use crate::reassembly::{Found, Frames, Hunt, OwnedPiece, Piece, Start, Step};
@@ -432,6 +432,20 @@ impl Connection {
     fn answered(&mut self, answer: Answer, ended: Nanos, out: &mut Out<'_>) {
         let (offset, refused) = (answer.request.offset, answer.error.is_some());
         self.learn(&answer.request.body, refused, ended, offset, out.facts);
+        if let Some(error) = answer.error {
+            let failed = match &answer.request.body {
+                RequestBody::Handshake(mechanism) => {
+                    Some(self.authentication_failed(mechanism.as_deref(), Some(error)))
+                }
+                _ if answer.request.is_authentication() => {
+                    Some(self.authentication_failed(None, Some(error)))
+                }
+                _ => None,
+            };
+            if let Some(failed) = failed {
+                self.emit(ended, offset, failed, out.facts);
+            }
+        }
         let (mut keeping, names) =
             keeping(&mut self.read_sampler, answer.request.began, out.shared);
         let all = answer.finish(ended, self.server, names, &mut keeping);

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kafka_wire::api;
 use kafka_wire::body::Limits;
 
 use crate::answers::Answers;
@@ -26,6 +27,8 @@ use crate::trace::sampling::Sampler;
 
 /// An answer to these may take as long as a group needs to rebalance (`max.poll.interval.ms`, 5 min by default) and more.
 const PATIENT: [i16; 2] = [11, 14];
+/// Longest name of a mechanism that is told; Kafka's own have 5 to 13 letters.
+const MECHANISM_MOST: usize = 64;
 /// Bodies gathered at once in a stage; one is at most 256 KiB.
 const GATHERED_MOST: usize = 32 << 20;
 const TIMEOUT: Nanos = 300_000_000_000;
@@ -66,6 +69,14 @@ impl Shared {
     }
 }
 
+/// Why nothing more comes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Closed,
+    /// Its process ended, or nothing was heard of it for long.
+    Abandoned,
+}
+
 /// Where a call's results go.
 pub(crate) struct Out<'a> {
     pub shared: &'a mut Shared,
@@ -88,6 +99,8 @@ pub(crate) struct Connection {
     pub pid: Pid,
     pub source: Source,
     pub server: Option<SocketAddr>,
+    /// This end's address.
+    pub local: Option<SocketAddr>,
     pub role: Role,
     pub sniffed: Sniffed,
     /// A request only a client would send, or an answer that matched: not a chance likeness.
@@ -119,6 +132,7 @@ impl Connection {
             pid,
             source,
             server: None,
+            local: None,
             role: Role::Undecided,
             sniffed: Sniffed::default(),
             proven: false,
@@ -277,6 +291,25 @@ impl Connection {
         }
     }
 
+    /// `mechanism`: the one that was refused, if that is why.
+    pub fn authentication_failed(
+        &self,
+        mechanism: Option<&str>,
+        error: Option<&'static str>,
+    ) -> Says {
+        let mechanism = mechanism.or(self.client.mechanism.as_deref());
+        Says::AuthenticationFailed(Box::new(fact::AuthenticationFailure {
+            client_id: self.client.client_id.clone().unwrap_or_default(),
+            mechanism: mechanism.map(|name| {
+                let letters = name.chars().filter(char::is_ascii_graphic);
+                letters.take(MECHANISM_MOST).collect::<String>().into()
+            }),
+            error,
+            local: self.local,
+            server: self.server,
+        }))
+    }
+
     fn client_fact(&self, closed: bool) -> Says {
         Says::Client(fact::Client {
             client_id: self.client.client_id.clone().unwrap_or_default(),
@@ -299,7 +332,7 @@ impl Connection {
     }
 
     /// The connection ended: what waits for an answer will not get one.
-    pub fn close(&mut self, time: Nanos, out: &mut Out<'_>) {
+    pub fn close(&mut self, ending: Ending, time: Nanos, out: &mut Out<'_>) {
         if self.role == Role::Client && self.proven {
             let answering = std::mem::replace(&mut self.answers, Answers::new())
                 .in_progress(&mut self.read_sampler, out.shared);
@@ -310,6 +343,15 @@ impl Connection {
                 outstanding.push(request);
             }
             outstanding.extend(requesting);
+            // Brokers close the connection of a client that they do not believe, those of old without a word.
+            if ending == Ending::Closed
+                && let Some(unanswered) = outstanding.iter().find(|it| it.is_authentication())
+            {
+                let error =
+                    (unanswered.api_key == api::SASL_AUTHENTICATE).then_some("CONNECTION_CLOSED");
+                let failed = self.authentication_failed(None, error);
+                self.emit(time, unanswered.offset, failed, out.facts);
+            }
             for request in outstanding {
                 self.fail(request, time, "CONNECTION_CLOSED", out);
             }

@@ -121,6 +121,11 @@ impl Request {
         }
     }
 
+    /// It carries a SASL token.
+    pub fn is_authentication(&self) -> bool {
+        self.api_key == api::SASL_AUTHENTICATE || matches!(self.body, RequestBody::Token)
+    }
+
     /// False: the broker sends no answer (Produce with acks=0).
     pub fn expects_answer(&self) -> bool {
         !matches!(&self.body, RequestBody::Produce(produce) if produce.acks == Some(0))

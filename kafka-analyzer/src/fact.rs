@@ -47,6 +47,7 @@ pub enum Says {
         server: Option<SocketAddr>,
         brokers: Vec<SocketAddr>,
     },
+    AuthenticationFailed(Box<AuthenticationFailure>),
     Unsupported {
         api_key: i16,
         api_version: i16,
@@ -79,6 +80,19 @@ pub struct Client {
     pub server: Option<SocketAddr>,
     pub source: &'static str,
     pub closed: bool,
+}
+
+/// A client was refused before it could ask for anything; nothing of a token is in here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthenticationFailure {
+    pub client_id: Arc<str>,
+    /// SASL mechanism, as the client named it, cut at 64 bytes.
+    pub mechanism: Option<Arc<str>>,
+    /// None: the connection was closed instead of an answer to a token without a header (SaslHandshake v0).
+    pub error: Option<&'static str>,
+    /// The client's end.
+    pub local: Option<SocketAddr>,
+    pub server: Option<SocketAddr>,
 }
 
 /// A request and its answer; times and sizes as in [`crate::observation::Exchange`].

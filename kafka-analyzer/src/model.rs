@@ -6,6 +6,7 @@
 
 mod clusters;
 mod progress;
+mod security;
 mod spans;
 mod topics;
 mod transactions;
@@ -134,7 +135,7 @@ impl Model {
             }
             // Nobody asks for them yet.
             Says::PartitionCounts { .. } => {}
-            Says::Exchange(_) => self.resolve_or_wait(fact, out),
+            Says::Exchange(_) | Says::AuthenticationFailed(_) => self.resolve_or_wait(fact, out),
             Says::Unsupported {
                 api_key,
                 api_version,
@@ -269,6 +270,7 @@ impl Model {
                 (&exchange.client_id, exchange.server)
             }
             Says::Client(client) => (&client.client_id, client.server),
+            Says::AuthenticationFailed(failure) => (&failure.client_id, failure.server),
             _ => return,
         };
         if self.cluster(fact, client_id, server).is_none() && self.given_up.len() < CONNECTIONS_MOST
@@ -292,6 +294,7 @@ impl Model {
                 (&exchange.client_id, exchange.server)
             }
             Says::Client(client) if !client.closed => (&client.client_id, client.server),
+            Says::AuthenticationFailed(failure) => (&failure.client_id, failure.server),
             _ => return true,
         };
         self.given_up.contains(&fact.origin.connection)
@@ -316,6 +319,7 @@ impl Model {
         let (client_id, server) = match &fact.says {
             Says::Exchange(exchange) => (Arc::clone(&exchange.client_id), exchange.server),
             Says::Client(client) => (Arc::clone(&client.client_id), client.server),
+            Says::AuthenticationFailed(failure) => (Arc::clone(&failure.client_id), failure.server),
             _ => return,
         };
         let cluster = self
@@ -332,6 +336,9 @@ impl Model {
         };
         match fact.says {
             Says::Exchange(exchange) => self.exchange(labels, *exchange, out),
+            Says::AuthenticationFailed(failure) => {
+                out.push(Observation::Event(security::event(labels, &failure)));
+            }
             Says::Client(client) => out.push(Observation::Client(observation::Client {
                 origin: labels.origin,
                 pid: labels.pid,

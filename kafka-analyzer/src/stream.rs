@@ -11,7 +11,7 @@ use kafka_wire::Segment;
 use crate::capture::{
     CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Verdict,
 };
-use crate::connection::{Connection, Out, Role, Shared};
+use crate::connection::{Connection, Ending, Out, Role, Shared};
 use crate::fact::{Fact, Says};
 use crate::losses::Losses;
 use crate::merge::HOLD;
@@ -106,8 +106,8 @@ impl StreamStage {
                 time,
                 pid,
                 source,
+                local,
                 peer,
-                ..
             } => {
                 let new = New {
                     pid,
@@ -117,6 +117,7 @@ impl StreamStage {
                 if let Some(entry) = entry(&mut self.connections, connection, new, &mut self.shared)
                 {
                     entry.connection.last_event = time;
+                    entry.connection.local = local.or(entry.connection.local);
                     entry.connection.bind(peer, time, facts);
                     if entry.connection.role == Role::Undecided {
                         self.undecided = self.undecided.max(time);
@@ -172,7 +173,7 @@ impl StreamStage {
                 }
             }
             CaptureEvent::Closed { connection, time } => {
-                self.close(connection, time, facts, verdicts)
+                self.close(Ending::Closed, connection, time, facts, verdicts)
             }
             CaptureEvent::Exited { pid, time } => {
                 let mut gone: Vec<ConnectionId> = self
@@ -183,7 +184,7 @@ impl StreamStage {
                     .collect();
                 gone.sort_unstable();
                 for connection in gone {
-                    self.close(connection, time, facts, verdicts);
+                    self.close(Ending::Abandoned, connection, time, facts, verdicts);
                 }
             }
             CaptureEvent::Clock { .. } | CaptureEvent::Process(_) | CaptureEvent::Tick { .. } => {}
@@ -313,6 +314,7 @@ impl StreamStage {
 
     fn close(
         &mut self,
+        ending: Ending,
         id: ConnectionId,
         time: Nanos,
         facts: &mut Vec<Fact>,
@@ -320,6 +322,7 @@ impl StreamStage {
     ) {
         if let Some(mut entry) = self.connections.remove(&id) {
             entry.connection.close(
+                ending,
                 time,
                 &mut Out {
                     shared: &mut self.shared,
@@ -355,7 +358,7 @@ impl StreamStage {
             };
             expire(&mut entry.connection, now, &mut out);
             if idle <= now {
-                self.close(id, idle, facts, verdicts);
+                self.close(Ending::Abandoned, id, idle, facts, verdicts);
                 self.shared.losses.add("connection_idle", 1);
             } else {
                 schedule(&mut self.schedule, id, entry);

@@ -195,7 +195,7 @@ proptest! {
         let end = log.last().map_or(0, Logged::end);
         let from = ((end - 1) as f64 * start) as i64;
         let gets = |committed: bool| -> u64 {
-            let batches = log.iter().filter(|batch| !batch.control && !(committed && batch.aborted));
+            let batches = log.iter().filter(|batch| !(batch.control || committed && batch.aborted));
             let offsets = batches.flat_map(|batch| &batch.kept);
             offsets.filter(|offset| **offset >= from).count() as u64
         };

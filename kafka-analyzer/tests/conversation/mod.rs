@@ -19,6 +19,8 @@ pub mod messages;
 pub mod transactions;
 
 pub const BROKER: &str = "10.0.0.9:9093";
+/// This end of each connection.
+pub const LOCAL: &str = "10.0.0.5:40001";
 pub const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 
 /// A captured event that owns its bytes.
@@ -79,7 +81,7 @@ impl Captured {
                 time: *time,
                 pid,
                 source,
-                local: None,
+                local: LOCAL.parse().ok(),
                 peer: peer.parse().ok(),
             },
             Captured::Data {
