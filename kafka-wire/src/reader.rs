@@ -238,6 +238,9 @@ impl<'a> Reader<'a> {
         let Some(length) = self.string_length()? else {
             return Ok(None);
         };
+        if length > self.longest {
+            return Err(Stop::Bad("string_too_long"));
+        }
         self.take(length)?;
         Ok(Some(length))
     }
@@ -422,6 +425,16 @@ mod tests {
             Reader::new(b"\x00\x09", false).with_longest(8).string(),
             Err(Stop::Bad("string_too_long"))
         );
+    }
+
+    #[test]
+    fn strings_that_are_stepped_over_need_not_be_text() {
+        let reader = |bytes| Reader::new(bytes, false).with_longest(8);
+        assert_eq!(reader(b"\x00\x02\xff\xfe").skip_string(), Ok(Some(2)));
+        assert_eq!(reader(b"\xff\xff").skip_string(), Ok(None));
+        assert_eq!(reader(b"\x00\x02\xff").skip_string(), Err(Stop::Need(4)));
+        let long = reader(b"\x00\x09").skip_string();
+        assert_eq!(long, Err(Stop::Bad("string_too_long")));
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn topic_result<'a>(reader: &mut Reader<'a>, version: i16) -> Read<CreatableTopi
 
 fn skip_config(reader: &mut Reader<'_>) -> Read<()> {
     reader.string()?; // name
-    reader.nullable_string()?; // value
+    reader.skip_string()?; // value
     reader.bool()?; // read_only
     reader.i8()?; // config_source
     reader.bool()?; // is_sensitive

@@ -115,9 +115,9 @@ fn partition<'a>(reader: &mut Reader<'a>) -> Read<PartitionData<'a>> {
 
 fn skip_node_endpoint(reader: &mut Reader<'_>) -> Read<()> {
     reader.i32()?; // node_id
-    reader.string()?; // host
+    reader.skip_string()?; // host
     reader.i32()?; // port
-    reader.nullable_string()?; // rack
+    reader.skip_string()?; // rack
     reader.tags()
 }
 

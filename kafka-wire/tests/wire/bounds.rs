@@ -1,7 +1,7 @@
 //! Memory: a body of any size and any content holds a few KiB, and every record of it is seen.
 
 use kafka_wire::Segment;
-use kafka_wire::api::{FETCH, FIND_COORDINATOR, PRODUCE};
+use kafka_wire::api::{FETCH, FIND_COORDINATOR, PRODUCE, SHARE_FETCH};
 use kafka_wire::body::{Decoder, Event, Limits, Side};
 
 use crate::model::{Record, encode_records, encode_v2, v2_header};
@@ -277,4 +277,79 @@ fn what_must_be_whole_and_is_too_large_is_not_gathered() {
         ]
     );
     assert_eq!(held, 0);
+}
+
+/// The head of a ShareFetch answer up to the current leader's tags.
+fn share_head() -> Writer {
+    let mut head = Writer::new(true);
+    head.i32(0).i16(0).string(None).i32(0).length(Some(1));
+    head.raw(&[5; 16]).length(Some(1));
+    head.i32(0).i16(0).string(None).i16(0).string(None);
+    head.i32(1).i32(1);
+    head
+}
+
+#[test]
+fn acquired_records_without_end() {
+    let count = MIB;
+    let mut head = share_head();
+    head.tags(&[]).length(None).length(Some(count));
+    let mut run = Writer::new(true);
+    run.i64(7).i64(9).i16(1).tags(&[]);
+    let mut tail = Writer::new(true);
+    tail.tags(&[]).tags(&[]).length(Some(0)).tags(&[]);
+    let runs = head.out.len() + count * run.out.len();
+    let len = (runs + tail.out.len()) as u64;
+    let mut decoder = Decoder::new(Side::Response, SHARE_FETCH, 2, len, Limits::default());
+    let (mut acquired, mut ended) = (0, false);
+    let mut see = |event: Event<'_>| match event {
+        Event::Acquired(run) => {
+            acquired += 1;
+            assert_eq!((run.first_offset, run.last_offset), (7, 9));
+            assert_eq!(run.delivery_count, 1);
+        }
+        Event::End { complete } => ended = complete,
+        _ => {}
+    };
+    let held = feed(&mut decoder, &head.out, &run.out, runs, &mut see);
+    decoder.feed(Segment::Bytes(&tail.out), &mut see);
+    assert_eq!((acquired, ended), (count, true));
+    assert!(held < 4096, "{held}");
+}
+
+#[test]
+fn what_is_stepped_over_in_a_share_fetch_answer_without_end() {
+    // A tag of the current leader, before the records.
+    let mut head = share_head();
+    head.uvarint(1).uvarint(3).uvarint(60 << 20);
+    let mut tail = Writer::new(true);
+    tail.length(None).length(Some(0)).tags(&[]).tags(&[]);
+    tail.length(Some(0)).tags(&[]);
+    let tag = head.out.len() + (60 << 20);
+    let len = (tag + tail.out.len()) as u64;
+    let mut decoder = Decoder::new(Side::Response, SHARE_FETCH, 2, len, Limits::default());
+    let mut ended = false;
+    let mut see = |event: Event<'_>| {
+        if let Event::End { complete } = event {
+            ended = complete;
+        }
+    };
+    let held = feed(&mut decoder, &head.out, &[0xff], tag, &mut see);
+    decoder.feed(Segment::Bytes(&tail.out), &mut see);
+    assert!(ended && held < 4096, "{held}");
+
+    // An error message of 60 MiB is none.
+    let mut head = Writer::new(true);
+    head.i32(0).i16(0).uvarint(60 << 20);
+    let mut seen = Vec::new();
+    let mut decoder = Decoder::new(Side::Response, SHARE_FETCH, 2, 61 << 20, Limits::default());
+    let held = feed(&mut decoder, &head.out, b"m", 61 << 20, &mut |event| {
+        seen.push(format!("{event:?}"))
+    });
+    let expected = [
+        "Undecodable { reason: \"string_too_long\" }",
+        "End { complete: false }",
+    ];
+    assert_eq!(seen, expected);
+    assert!(held < 8192, "{held}");
 }

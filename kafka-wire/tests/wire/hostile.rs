@@ -14,14 +14,14 @@ use crate::seen::{Seen, cut, push, whole};
 const HELD: usize = 2 * 10_240 + 70 * 1024;
 
 #[derive(Clone, Debug)]
-enum Lie {
+pub enum Lie {
     Byte(prop::sample::Index, u8),
     Word(prop::sample::Index, u32),
     Remove(prop::sample::Index, usize),
     Insert(prop::sample::Index, Vec<u8>),
 }
 
-fn lie() -> impl Strategy<Value = Lie> {
+pub fn lie() -> impl Strategy<Value = Lie> {
     let absurd = prop_oneof![
         Just(u32::MAX),
         Just(0x7fff_ffff),
@@ -45,7 +45,7 @@ fn lie() -> impl Strategy<Value = Lie> {
     ]
 }
 
-fn apply(bytes: &mut Vec<u8>, lies: Vec<Lie>) {
+pub fn apply(bytes: &mut Vec<u8>, lies: Vec<Lie>) {
     for lie in lies {
         if bytes.is_empty() {
             return;
@@ -65,7 +65,7 @@ fn apply(bytes: &mut Vec<u8>, lies: Vec<Lie>) {
 }
 
 /// Exactly one end, at the end; at most one `Undecodable`, and only the end after it.
-fn well_formed(seen: &[Seen]) -> Result<(), TestCaseError> {
+pub fn well_formed(seen: &[Seen]) -> Result<(), TestCaseError> {
     let ends = seen
         .iter()
         .filter(|event| matches!(event, Seen::End(_)))

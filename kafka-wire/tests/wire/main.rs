@@ -2,6 +2,7 @@
 //!
 //! `model` builds bodies of every version together with the events that they must give; `oracle` lets `kafka-protocol` encode what it knows.
 
+mod apis;
 mod bounds;
 mod codecs;
 mod corrupt;

@@ -8,7 +8,7 @@ use crate::reader::{Read, Reader};
 
 pub(super) fn start(reader: &mut Reader<'_>, version: i16) -> Read<Event<'static>> {
     let (throttle_ms, error_code) = (reader.i32()?, reader.i16()?);
-    reader.nullable_string()?; // error_message
+    reader.skip_string()?; // error_message
     Ok(Event::ShareFetch {
         throttle_ms,
         error_code,
@@ -24,9 +24,9 @@ impl Stream {
             error_code: reader.i16()?,
             ..Partition::UNKNOWN
         };
-        reader.nullable_string()?; // error_message
+        reader.skip_string()?; // error_message
         partition.acknowledge_error_code = reader.i16()?;
-        reader.nullable_string()?; // acknowledge_error_message
+        reader.skip_string()?; // acknowledge_error_message
         reader.i32()?; // leader_id
         reader.i32()?; // leader_epoch
         self.partition = partition;
@@ -66,9 +66,9 @@ impl Stream {
 
     pub(super) fn node(&mut self, reader: &mut Reader<'_>, left: u32) -> Read<()> {
         reader.i32()?; // node_id
-        reader.string()?; // host
+        reader.skip_string()?; // host
         reader.i32()?; // port
-        reader.nullable_string()?; // rack
+        reader.skip_string()?; // rack
         self.after_struct(After::Node { left: left - 1 });
         Ok(())
     }
