@@ -263,7 +263,17 @@ proptest! {
                 other => left.push(other.clone()),
             }
         }
-        for (place, n) in totals(&run(&left)) {
+        let mut less: HashMap<_, u64> = HashMap::new();
+        for ((topic, partition, read), n) in totals(&run(&left)) {
+            // Without the Metadata answers a topic goes by its id.
+            let topic = match topic.as_str() {
+                "id:AAAAAAAAAAAAAAAAAAAABw" => "orders".to_owned(),
+                "id:AAAAAAAAAAAAAAAAAAAACA" => "audit".to_owned(),
+                _ => topic,
+            };
+            *less.entry((topic, partition, read)).or_default() += n;
+        }
+        for (place, n) in less {
             prop_assert!(n <= truth.get(&place).copied().unwrap_or(0), "{place:?}: {n}");
         }
     }
