@@ -347,13 +347,6 @@ impl Answer {
         if !self.topics.is_empty() {
             says.push(Says::Topics(std::mem::take(&mut self.topics)));
         }
-        if !self.counts.is_empty() {
-            says.push(Says::PartitionCounts {
-                client_id: Arc::clone(&exchange.client_id),
-                server,
-                topics: std::mem::take(&mut self.counts),
-            });
-        }
         let claimed = claimed_cluster
             .filter(|id| !id.is_empty())
             .map(|id| (names.get(&id), Vec::new()));
@@ -363,6 +356,14 @@ impl Answer {
                 client_id: Arc::clone(&exchange.client_id),
                 server,
                 brokers,
+            });
+        }
+        // After the cluster, which is told by the same answer.
+        if !self.counts.is_empty() {
+            says.push(Says::PartitionCounts {
+                client_id: Arc::clone(&exchange.client_id),
+                server,
+                topics: std::mem::take(&mut self.counts),
             });
         }
         if let Some(reason) = undecodable {

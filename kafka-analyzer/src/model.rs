@@ -5,6 +5,7 @@
 //! Counting happened before; nothing is summed up here.
 
 mod clusters;
+mod producers;
 mod progress;
 mod security;
 mod spans;
@@ -27,6 +28,7 @@ use crate::observation::{
 use crate::settings::Settings;
 
 use clusters::Clusters;
+use producers::Producers;
 use progress::Progress;
 use spans::Spans;
 use topics::Topics;
@@ -64,6 +66,7 @@ pub struct Model {
     closed: VecDeque<(Nanos, ConnectionId)>,
     waiting: VecDeque<Fact>,
     waiting_bytes: usize,
+    producers: Producers,
     progress: Progress,
     spans: Spans,
     transactions: Transactions,
@@ -91,6 +94,7 @@ impl Model {
             closed: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            producers: Producers::default(),
             progress: Progress::default(),
             spans: Spans::new(settings),
             transactions: Transactions::new(settings),
@@ -133,8 +137,16 @@ impl Model {
                 self.retry(out);
                 self.resolve_or_wait(fact, out);
             }
-            // Nobody asks for them yet.
-            Says::PartitionCounts { .. } => {}
+            Says::PartitionCounts {
+                client_id,
+                server,
+                topics,
+            } => {
+                let cluster = self.cluster(&fact, client_id, *server).cloned();
+                let cluster = cluster.unwrap_or_else(|| "unknown".into());
+                let refused = self.producers.counts(&cluster, topics);
+                self.losses.add("topic_table_full", refused);
+            }
             Says::Exchange(_) | Says::AuthenticationFailed(_) => self.resolve_or_wait(fact, out),
             Says::Unsupported {
                 api_key,
@@ -174,6 +186,7 @@ impl Model {
                 break;
             }
             self.transactions.advance(due, out);
+            self.producers.advance(due, out);
             if release == Some(due) {
                 self.release(out);
             } else if let Some((_, connection)) = self.closed.pop_front() {
@@ -184,6 +197,7 @@ impl Model {
             }
         }
         self.transactions.advance(now, out);
+        self.producers.advance(now, out);
     }
 
     /// The capture ended: what still waits goes out with the labels there are.
@@ -192,6 +206,7 @@ impl Model {
             self.release(out);
         }
         self.transactions.finish(out);
+        self.producers.finish(out);
     }
 
     /// Topic ids met whose name is not known.
@@ -370,6 +385,8 @@ impl Model {
         } else {
             &mut fetched[..]
         };
+        self.producers
+            .exchange(&labels, &exchange, &produced, &mut self.losses, out);
         out.push(Observation::Exchange(Exchange {
             origin: labels.origin,
             pid: labels.pid,
