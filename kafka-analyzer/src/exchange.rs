@@ -90,7 +90,7 @@ impl Request {
             (RequestBody::Produce(produce), event) => produce.event(event, names, keeping),
             (RequestBody::Fetch(asked), Event::Message(Message::FetchRequest(request))) => {
                 let mut forgot = 0;
-                *asked = Some(session.request(request, names, &mut forgot));
+                *asked = Some(session.request(request, self.began, names, &mut forgot));
                 keeping.losses.add("fetch_session_full", forgot);
             }
             (
@@ -186,6 +186,7 @@ impl Request {
                 _ => None,
             },
             read_committed: false,
+            asked: None,
             detail: None,
         }
     }
@@ -326,6 +327,7 @@ impl Answer {
             let asked;
             (exchange.fetched, asked) = fetch.finish(keeping);
             (exchange.replica, exchange.read_committed) = (asked.replica, asked.read_committed);
+            exchange.asked = asked.share.then_some(asked.offsets);
         }
         let mut claimed_cluster = None;
         match self.request.body {

@@ -3,6 +3,7 @@
 //! Topics are as on the wire (a name or an id), labels such as the cluster are not in here: the model knows them. A fact may carry
 //! compressed batches that were chosen for opening; [`Fact::open`] is pure and may run on any thread before the merge.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -121,6 +122,8 @@ pub struct Exchange {
     pub transactional_id: Option<Arc<str>>,
     /// Fetch: only committed records are given to the application.
     pub read_committed: bool,
+    /// Fetch: all partitions of the session and their offsets, also those that the request did not repeat.
+    pub asked: Option<Arc<HashMap<(Topic, i32), i64>>>,
     /// Of APIs about groups, offsets and transactions.
     pub detail: Option<Box<Detail>>,
 }

@@ -8,11 +8,16 @@ use std::sync::Arc;
 
 use kafka_wire::api::n01_fetch::FetchRequest;
 
+use crate::capture::Nanos;
 use crate::fact::Topic;
 use crate::names::Names;
 
 /// Partitions remembered for a connection.
 const MOST: usize = 20_000;
+
+/// Sessions of up to so many partitions are shared whenever they change.
+const SHARED_MOST: usize = 256;
+const SHARED_EVERY: Nanos = 1_000_000_000;
 
 pub(crate) type Offsets = HashMap<(Topic, i32), i64>;
 
@@ -21,6 +26,8 @@ pub(crate) type Offsets = HashMap<(Topic, i32), i64>;
 pub(crate) struct FetchAsked {
     pub offsets: Arc<Offsets>,
     pub read_committed: bool,
+    /// The model is to be told all of `offsets`.
+    pub share: bool,
     /// A follower (or a tool that acts as one): nothing is consumed.
     pub replica: bool,
 }
@@ -28,13 +35,16 @@ pub(crate) struct FetchAsked {
 #[derive(Debug, Default)]
 pub(crate) struct FetchSession {
     offsets: Arc<Offsets>,
+    /// When the model was given them last.
+    shared: Nanos,
 }
 
 impl FetchSession {
-    /// Takes the next request; `forgot` counts partitions over the cap.
+    /// Takes the next request, written from `began` on; `forgot` counts partitions over the cap.
     pub fn request(
         &mut self,
         request: &FetchRequest<'_>,
+        began: Nanos,
         names: &mut Names,
         forgot: &mut u64,
     ) -> FetchAsked {
@@ -61,7 +71,14 @@ impl FetchSession {
                 }
             }
         }
+        // What the model holds must be copied before the next change: large sessions are shared once a second.
+        let changed = !request.topics.is_empty() && self.offsets.len() <= SHARED_MOST;
+        let share = changed || began >= self.shared.saturating_add(SHARED_EVERY);
+        if share {
+            self.shared = began;
+        }
         FetchAsked {
+            share,
             offsets: Arc::clone(&self.offsets),
             read_committed: request.isolation_level == 1,
             replica: request.replica_id >= 0,
@@ -108,7 +125,7 @@ mod tests {
     fn incremental_requests_change_what_is_remembered() {
         let (mut session, mut names, mut forgot) = (FetchSession::default(), Names::default(), 0);
         let mut asked = |request: FetchRequest<'_>| {
-            let asked = session.request(&request, &mut names, &mut forgot);
+            let asked = session.request(&request, 0, &mut names, &mut forgot);
             let mut offsets: Vec<_> = asked
                 .offsets
                 .iter()

@@ -5,8 +5,12 @@
 //! Counting happened before; nothing is summed up here.
 
 mod clusters;
+mod commits;
+mod consumers;
+mod groups;
+mod hear;
+mod lag;
 mod producers;
-mod progress;
 mod security;
 mod spans;
 mod topics;
@@ -19,7 +23,7 @@ use std::sync::Arc;
 use kafka_wire::api;
 
 use crate::capture::{ConnectionId, Nanos, Pid};
-use crate::fact::{self, Fact, Says};
+use crate::fact::{self, Detail, Fact, Says};
 use crate::losses::Losses;
 use crate::observation::{
     self, CaptureGap, Exchange, FetchedPartition, Observation, Origin, ProducedPartition,
@@ -28,8 +32,12 @@ use crate::observation::{
 use crate::settings::Settings;
 
 use clusters::Clusters;
+use commits::Commits;
+use consumers::Consumers;
+use groups::Groups;
+use hear::consumes;
+use lag::Lags;
 use producers::Producers;
-use progress::Progress;
 use spans::Spans;
 use topics::Topics;
 use transactions::{Seen, Transactions};
@@ -41,6 +49,9 @@ const WAITING_MOST: usize = 8192;
 const WAITING_BYTES_MOST: usize = 16 << 20;
 /// Of an element of a `Detail`, about.
 const DETAIL_BYTES: usize = 64;
+/// Topics whose number of partitions is remembered.
+const TOPICS_MOST: usize = 100_000;
+const SECOND: Nanos = 1_000_000_000;
 /// Connections whose socket is remembered.
 const CONNECTIONS_MOST: usize = 65_536;
 
@@ -67,7 +78,16 @@ pub struct Model {
     waiting: VecDeque<Fact>,
     waiting_bytes: usize,
     producers: Producers,
-    progress: Progress,
+    consumers: Consumers,
+    groups: Groups,
+    commits: Commits,
+    lags: Lags,
+    /// Partitions of topics, to see when they change.
+    partition_counts: HashMap<(Arc<str>, Arc<str>), u32>,
+    /// When the partitions of a fetch session were confirmed last.
+    confirmed: HashMap<ConnectionId, Nanos>,
+    /// When what changed is said next.
+    next_tick: Nanos,
     spans: Spans,
     transactions: Transactions,
     losses: Losses,
@@ -95,7 +115,13 @@ impl Model {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             producers: Producers::default(),
-            progress: Progress::default(),
+            consumers: Consumers::default(),
+            groups: Groups::default(),
+            commits: Commits::default(),
+            lags: Lags::default(),
+            partition_counts: HashMap::new(),
+            confirmed: HashMap::new(),
+            next_tick: 0,
             spans: Spans::new(settings),
             transactions: Transactions::new(settings),
             losses: Losses::default(),
@@ -133,6 +159,7 @@ impl Model {
                 self.bind(origin.connection, client);
                 if client.closed {
                     self.closed.push_back((fact.known, origin.connection));
+                    self.groups.closed(origin.connection, fact.known);
                 }
                 self.retry(out);
                 self.resolve_or_wait(fact, out);
@@ -143,11 +170,20 @@ impl Model {
                 topics,
             } => {
                 let cluster = self.cluster(&fact, client_id, *server).cloned();
+                if let Some(cluster) = &cluster {
+                    self.counted(cluster, topics, fact.known);
+                }
                 let cluster = cluster.unwrap_or_else(|| "unknown".into());
                 let refused = self.producers.counts(&cluster, topics);
                 self.losses.add("topic_table_full", refused);
             }
-            Says::Exchange(_) | Says::AuthenticationFailed(_) => self.resolve_or_wait(fact, out),
+            Says::Exchange(exchange) => {
+                if self.meet(pid, exchange, fact.known) {
+                    self.retry(out);
+                }
+                self.resolve_or_wait(fact, out);
+            }
+            Says::AuthenticationFailed(_) => self.resolve_or_wait(fact, out),
             Says::Unsupported {
                 api_key,
                 api_version,
@@ -193,11 +229,35 @@ impl Model {
                 self.clusters.forget(connection);
                 self.servers.remove(&connection);
                 self.given_up.remove(&connection);
+                self.confirmed.remove(&connection);
                 self.transactions.closed(connection, due);
             }
         }
         self.transactions.advance(now, out);
         self.producers.advance(now, out);
+        self.tick(now, out);
+    }
+
+    /// Says what changed, each second of event time for itself.
+    fn tick(&mut self, now: Nanos, out: &mut Vec<Observation>) {
+        if now <= self.next_tick {
+            return;
+        }
+        // After a pause one second stands for all.
+        let tick = self
+            .next_tick
+            .max(now.saturating_sub(SECOND) / SECOND * SECOND);
+        self.next_tick = tick.saturating_add(SECOND);
+        if tick > 0 {
+            self.say_changes(tick, out);
+        }
+    }
+
+    fn say_changes(&mut self, time: Nanos, out: &mut Vec<Observation>) {
+        let groups = &self.groups;
+        self.lags.tick(time, &|group| groups.is_live(group), out);
+        self.groups.tick(time, out);
+        self.consumers.expire(time.saturating_sub(lag::RETENTION));
     }
 
     /// The capture ended: what still waits goes out with the labels there are.
@@ -207,6 +267,7 @@ impl Model {
         }
         self.transactions.finish(out);
         self.producers.finish(out);
+        self.say_changes(self.next_tick, out);
     }
 
     /// Topic ids met whose name is not known.
@@ -282,6 +343,9 @@ impl Model {
         let (client_id, server) = match &fact.says {
             Says::Exchange(exchange) => {
                 exchange.each_topic(&mut |topic| self.topics.give_up(topic));
+                if consumes(exchange) {
+                    self.consumers.give_up(fact.pid, &exchange.client_id);
+                }
                 (&exchange.client_id, exchange.server)
             }
             Says::Client(client) => (&client.client_id, client.server),
@@ -303,7 +367,10 @@ impl Model {
             Says::Exchange(exchange) => {
                 let mut settled = true;
                 exchange.each_topic(&mut |topic| settled &= self.topics.is_settled(topic));
-                if !settled {
+                if !settled
+                    || (consumes(exchange)
+                        && !self.consumers.is_settled(fact.pid, &exchange.client_id))
+                {
                     return false;
                 }
                 (&exchange.client_id, exchange.server)
@@ -378,6 +445,8 @@ impl Model {
         let is_fetch = exchange.api_key == api::FETCH && exchange.response_bytes.is_some();
         let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
             .then(|| exchange.fetched.iter().map(|p| p.records).sum());
+        let group = self.group_of(&labels, &exchange);
+        self.hear(&labels, &exchange, &group, out);
         let mut produced = self.named(std::mem::take(&mut exchange.produced));
         let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
         let consumed = if exchange.replica {
@@ -392,7 +461,7 @@ impl Model {
             pid: labels.pid,
             cluster: Arc::clone(&labels.cluster),
             client_id: Arc::clone(&labels.client_id),
-            group: "".into(),
+            group: Arc::clone(&group),
             api_key: exchange.api_key,
             api: api_name(exchange.api_key),
             api_version: exchange.api_version,
@@ -408,10 +477,6 @@ impl Model {
             fetched: consumed.iter_mut().map(fetched_partition).collect(),
             fetched_records,
         }));
-        self.progress
-            .produced(&labels, exchange.acks_all, &produced, out);
-        self.progress
-            .fetched(&labels, exchange.replica, &fetched, out);
         let consumed = fetched.iter().filter(|_| !exchange.replica);
         for (_, partition) in produced.iter().chain(consumed) {
             let uncounted = partition
@@ -425,7 +490,12 @@ impl Model {
         if self.settings.spans {
             self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
-                self.spans.fetched(&labels, &exchange, &fetched, out);
+                self.spans
+                    .fetched(&labels, &exchange, &group, &fetched, out);
+            }
+            if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
+                self.spans
+                    .committed(&labels, &exchange, commit, &self.topics, out);
             }
             let unread = self.spans.take_unread();
             // A request that was cut by the end of its connection was never whole.
@@ -440,7 +510,19 @@ impl Model {
             topics: &self.topics,
             spans,
         };
-        self.transactions.exchange(&seen, &mut self.losses, out);
+        let ended = self.transactions.exchange(&seen, &mut self.losses, out);
+        for of_group in ended {
+            let group = &of_group.group;
+            for (topic, index, offset) in of_group.offsets {
+                let losses = &mut self.losses;
+                self.lags
+                    .committed(&labels, group, &topic, index, Some(offset), losses);
+            }
+        }
+    }
+
+    fn shows(&self, topic: &str) -> bool {
+        self.settings.internal_topics || !topic.starts_with("__")
     }
 
     /// Partitions with the names of their topics, internal ones left out.
@@ -448,9 +530,7 @@ impl Model {
         let named = partitions
             .into_iter()
             .map(|partition| (self.topics.label(&partition.topic), partition));
-        named
-            .filter(|(topic, _)| self.settings.internal_topics || !topic.starts_with("__"))
-            .collect()
+        named.filter(|(topic, _)| self.shows(topic)).collect()
     }
 }
 

@@ -93,6 +93,7 @@ fn join(request: &JoinGroupRequest<'_>, names: &mut Names) -> Join {
             instance_id: request.group_instance_id.map(|id| names.get(id)),
             epoch: -1,
         },
+        is_new: request.member_id.is_empty(),
         protocol_type: names.get(request.protocol_type),
         protocols: request
             .protocols

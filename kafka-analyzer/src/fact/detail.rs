@@ -114,6 +114,31 @@ impl Detail {
         }
     }
 
+    /// The group that the client itself is of, or speaks for.
+    pub(crate) fn own_group(&self) -> Option<&Arc<str>> {
+        match self {
+            Detail::Commit(commit) => Some(&commit.member.group),
+            Detail::Join(join) => Some(&join.member.group),
+            Detail::Sync(sync) => Some(&sync.member.group),
+            Detail::Heartbeat(member) | Detail::Share { member, .. } => Some(&member.group),
+            Detail::Leave { group, .. } | Detail::TransactionOffsets { group, .. } => Some(group),
+            Detail::GroupHeartbeat(heartbeat) => Some(&heartbeat.member.group),
+            _ => None,
+        }
+    }
+
+    /// All groups that a client's own doing names: those it may fetch for.
+    pub(crate) fn groups(&self) -> Vec<&Arc<str>> {
+        match self {
+            Detail::Coordinator {
+                kind: KeyKind::Group,
+                keys,
+            } => keys.iter().collect(),
+            Detail::CommittedRead(groups) => groups.iter().map(|told| &told.group).collect(),
+            other => other.own_group().into_iter().collect(),
+        }
+    }
+
     /// About how many elements it holds: what it weighs in a bounded table.
     pub(crate) fn weight(&self) -> usize {
         let mut topics = 0;

@@ -39,6 +39,8 @@ pub type Assignment = Vec<(Topic, Vec<i32>)>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
     pub member: Member,
+    /// The request had no member id.
+    pub is_new: bool,
     /// `consumer`, `connect`, `sr`, ...
     pub protocol_type: Arc<str>,
     /// Names of the assignors offered, in order.

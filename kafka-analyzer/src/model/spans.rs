@@ -4,14 +4,20 @@
 //! on any two nodes. A record that brings a header gets a `send T` of ours as a child of that context, never its id a second time. A context that
 //! is not sampled gets no span. Keys and headers are shown as the settings say; a value never comes here.
 
+mod commit;
+
 use std::hash::Hasher;
 use std::sync::Arc;
 
 use kafka_wire::record_batch::Headers;
 use siphasher::sip::SipHasher24;
 
+use commit::CommitSpans;
+
+use crate::fact::detail::Commit;
 use crate::fact::{self, Content, KeptRecord, Partition, Sample};
 use crate::model::Labels;
+use crate::model::topics::Topics;
 use crate::observation::{Link, Observation, Span, SpanKind};
 use crate::settings::{Settings, SpanTree};
 use crate::trace::address::{Address, SpanId, TraceId, own_ids, place};
@@ -40,6 +46,7 @@ const MASK: &str = "***";
 pub(super) struct Spans {
     settings: Settings,
     sampler: Sampler,
+    commits: CommitSpans,
     /// Batches with records that get spans, but could not be read.
     unread: u64,
 }
@@ -71,6 +78,7 @@ impl Spans {
         Spans {
             settings: settings.clone(),
             sampler: Sampler::new(settings.spans_per_second),
+            commits: CommitSpans::new(settings),
             unread: 0,
         }
     }
@@ -108,9 +116,11 @@ impl Spans {
         &mut self,
         labels: &Labels,
         exchange: &fact::Exchange,
+        group: &Arc<str>,
         fetched: &[(Arc<str>, Partition)],
         out: &mut Vec<Observation>,
     ) {
+        let from = out.len();
         for (topic, partition) in fetched {
             let messages = self.messages(labels, topic, partition, true);
             match self.settings.span_tree {
@@ -140,6 +150,27 @@ impl Spans {
                 }
                 SpanTree::Links | SpanTree::Both => {}
             }
+        }
+        for observation in out.iter_mut().skip(from) {
+            if let Observation::Span(span) = observation {
+                span.group = Arc::clone(group);
+                self.commits.polled(span);
+            }
+        }
+    }
+
+    /// `commit T` of an answered commit, linked to the polls that it covers.
+    pub fn committed(
+        &mut self,
+        labels: &Labels,
+        exchange: &fact::Exchange,
+        commit: &Commit,
+        topics: &Topics,
+        out: &mut Vec<Observation>,
+    ) {
+        if exchange.response_bytes.is_some() {
+            let span = self.commits.span(labels, exchange, commit, topics);
+            out.extend(span.map(Observation::Span));
         }
     }
 

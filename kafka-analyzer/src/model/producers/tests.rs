@@ -93,6 +93,7 @@ fn exchange(clock: Nanos) -> fact::Exchange {
         acks_all: true,
         transactional_id: None,
         read_committed: false,
+        asked: None,
         detail: None,
     }
 }

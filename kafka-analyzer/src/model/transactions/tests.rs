@@ -65,6 +65,7 @@ impl Table {
             acks_all: false,
             transactional_id: None,
             read_committed: false,
+            asked: None,
             detail: Some(Box::new(detail)),
         };
         let seen = Seen {

@@ -1,0 +1,191 @@
+//! What an exchange says of groups, offsets and log ends goes to those who keep it. In: exchanges with their labels; out: nothing of its own.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kafka_wire::api;
+
+use crate::capture::{Nanos, Pid};
+use crate::fact::{self, Detail};
+use crate::model::groups::Hearing;
+use crate::model::lag::Ends;
+use crate::model::{CONNECTIONS_MOST, Labels, Model, SECOND, TOPICS_MOST};
+use crate::observation::Observation;
+
+impl Model {
+    /// Who speaks, and for which group. True: the group is news, for which fetches may wait.
+    pub(super) fn meet(&mut self, pid: Pid, exchange: &fact::Exchange, time: Nanos) -> bool {
+        let client_id = &exchange.client_id;
+        let forgot = self.consumers.saw(pid, client_id, exchange.api_key, time);
+        self.losses.add("client_table_full", forgot);
+        let groups = exchange.detail.iter().flat_map(|detail| detail.groups());
+        let mut news = false;
+        for group in groups {
+            news |= self.consumers.learn(pid, client_id, group);
+        }
+        news
+    }
+
+    /// Topics have so many partitions.
+    pub(super) fn counted(&mut self, cluster: &Arc<str>, topics: &[(Arc<str>, u32)], time: Nanos) {
+        for (topic, count) in topics {
+            let key = (Arc::clone(cluster), Arc::clone(topic));
+            if self.partition_counts.len() >= TOPICS_MOST
+                && !self.partition_counts.contains_key(&key)
+            {
+                self.losses.add("topic_table_full", 1);
+                continue;
+            }
+            let before = self.partition_counts.insert(key, *count);
+            if before.is_some_and(|before| before != *count) {
+                self.groups.metadata_changed(cluster, topic, time);
+            }
+        }
+    }
+
+    /// The group that the client speaks for; "" when it has none, or nobody can tell.
+    pub(super) fn group_of(&self, labels: &Labels, exchange: &fact::Exchange) -> Arc<str> {
+        if let Some(group) = exchange.detail.as_deref().and_then(Detail::own_group) {
+            return Arc::clone(group);
+        }
+        if !consumes(exchange) {
+            return "".into();
+        }
+        let (pid, client_id) = (labels.pid, &labels.client_id);
+        let topics = exchange
+            .fetched
+            .iter()
+            .map(|partition| self.topics.label(&partition.topic));
+        let group = match exchange.fetched.is_empty() {
+            true => self.consumers.only_group(pid, client_id),
+            false => {
+                let mut groups =
+                    topics.map(|topic| self.consumers.group_of(pid, client_id, &topic));
+                groups.find(Option::is_some).flatten()
+            }
+        };
+        group.cloned().unwrap_or_else(|| "".into())
+    }
+
+    /// Takes in what the exchange says of groups, offsets and log ends.
+    pub(super) fn hear(
+        &mut self,
+        labels: &Labels,
+        exchange: &fact::Exchange,
+        group: &Arc<str>,
+        out: &mut Vec<Observation>,
+    ) {
+        for partition in exchange.produced.iter().chain(&exchange.fetched) {
+            if partition.error.is_none() {
+                let topic = self.topics.label(&partition.topic);
+                if self.shows(&topic) {
+                    let (ends, marks, end) = log_ends(partition);
+                    let marks = (&marks[..], end);
+                    self.lags.ends(
+                        labels,
+                        &topic,
+                        partition.index,
+                        ends,
+                        marks,
+                        &mut self.losses,
+                    );
+                }
+            }
+        }
+        if consumes(exchange) {
+            self.positions(labels, exchange, group);
+        }
+        let mut hearing = Hearing {
+            labels,
+            exchange,
+            topics: &self.topics,
+            consumers: &mut self.consumers,
+            losses: &mut self.losses,
+            out,
+        };
+        if consumes(exchange) && !group.is_empty() {
+            self.groups.fetched(group, &mut hearing);
+        }
+        if let Some(detail) = &exchange.detail {
+            self.groups.hear(detail, &mut hearing);
+            self.commits.hear(detail, &mut self.lags, &mut hearing);
+        }
+    }
+
+    /// Where the next fetch of each partition goes on.
+    fn positions(&mut self, labels: &Labels, exchange: &fact::Exchange, group: &Arc<str>) {
+        for partition in exchange
+            .fetched
+            .iter()
+            .filter(|partition| partition.error.is_none())
+        {
+            let position = partition.next_offset.max(partition.fetch_offset);
+            let topic = self.topics.label(&partition.topic);
+            if let Some(position) = position.filter(|_| self.shows(&topic)) {
+                let index = partition.index;
+                self.lags
+                    .position(labels, group, &topic, index, position, &mut self.losses);
+            }
+        }
+        // What a session's answer leaves out is as it was (KIP-227).
+        let connection = labels.origin.connection;
+        let due = self
+            .confirmed
+            .get(&connection)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(SECOND);
+        let Some(asked) = exchange
+            .asked
+            .as_ref()
+            .filter(|_| exchange.decoded && exchange.error.is_none() && labels.origin.time >= due)
+        else {
+            return;
+        };
+        if self.confirmed.len() < CONNECTIONS_MOST || self.confirmed.contains_key(&connection) {
+            self.confirmed.insert(connection, labels.origin.time);
+        }
+        let told: HashSet<_> = exchange
+            .fetched
+            .iter()
+            .map(|p| (&p.topic, p.index))
+            .collect();
+        for ((topic, index), offset) in asked.iter().filter(|((t, i), _)| !told.contains(&(t, *i)))
+        {
+            let name = self.topics.label(topic);
+            self.lags.confirm(labels, &name, *index);
+            if *offset >= 0 && self.shows(&name) {
+                self.lags
+                    .position(labels, group, &name, *index, *offset, &mut self.losses);
+            }
+        }
+    }
+}
+
+/// An answered Fetch of a consumer.
+pub(super) fn consumes(exchange: &fact::Exchange) -> bool {
+    exchange.api_key == api::FETCH && !exchange.replica && exchange.response_bytes.is_some()
+}
+
+/// Where a partition's log ends, the times of its records, and the offset after the last of these.
+fn log_ends(partition: &fact::Partition) -> (Ends, Vec<(i64, i64)>, i64) {
+    // Of Produce answers; a record that is acknowledged is in the log.
+    let Some(base) = partition.base_offset else {
+        let ends = Ends {
+            high_watermark: partition.high_watermark,
+            log_start: partition.log_start_offset,
+        };
+        let end = partition.next_offset.unwrap_or(0);
+        return (ends, partition.marks.clone(), end);
+    };
+    let end = base.saturating_add(i64::try_from(partition.records).unwrap_or(i64::MAX));
+    let marks = partition.marks.iter().map(|(first, timestamp)| {
+        let timestamp = partition.log_append_time.unwrap_or(*timestamp);
+        (base.saturating_add(*first), timestamp)
+    });
+    let ends = Ends {
+        high_watermark: Some(end).filter(|_| partition.records > 0),
+        log_start: partition.log_start_offset,
+    };
+    (ends, marks.collect(), end)
+}

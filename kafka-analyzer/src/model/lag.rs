@@ -1,0 +1,295 @@
+//! How far groups are behind. In: log ends, positions and committed offsets from anywhere on the node; out: high watermarks, committed offsets, lag.
+//!
+//! No client needs to be asked: the high watermark of a partition is heard from any fetch (a follower's too), ListOffsets or acknowledged
+//! Produce, and a committed offset names its group. So lag goes on growing when its consumer is gone. What changed is said once a second
+//! of event time, each second for itself, and all that still holds once a minute, so that what is not said any more may be forgotten.
+//!
+//! Lag is `max(0, high watermark − committed offset)`, as kafka-consumer-groups computes it; a partition without a committed offset has none.
+
+mod marks;
+mod partition;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::capture::Nanos;
+use crate::losses::Losses;
+use crate::model::Labels;
+use crate::observation::{CommittedOffset, Lag, LagBasis, Observation, Origin, PartitionProgress};
+use partition::{Offset, Partition};
+
+/// Partitions that are remembered.
+const PARTITIONS_MOST: usize = 100_000;
+/// Offsets of groups in partitions that are remembered.
+const OFFSETS_MOST: usize = 1_200_000;
+/// Groups of clusters; their places are given once.
+const GROUPS_MOST: usize = 20_000;
+/// Lags said in one second; the others follow in the next.
+const SAID_MOST: usize = 50_000;
+const SECOND: Nanos = 1_000_000_000;
+/// All that holds is said again.
+const AGAIN: Nanos = 60 * SECOND;
+/// What nobody confirmed for so long is forgotten.
+pub(super) const RETENTION: Nanos = 600 * SECOND;
+
+type Name = Arc<str>;
+type Key = (Name, Name, i32);
+/// A place in `Lags::groups`.
+type GroupId = u32;
+
+#[derive(Debug, Default)]
+pub(super) struct Lags {
+    partitions: HashMap<Key, Partition>,
+    groups: Vec<Name>,
+    group_ids: HashMap<(Name, Name), GroupId>,
+    offsets: usize,
+    /// Partitions with news, in the order in which they got them.
+    dirty: VecDeque<Key>,
+    swept: Nanos,
+}
+
+/// Where a partition's log ends, as far as one message says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    pub high_watermark: Option<i64>,
+    pub log_start: Option<i64>,
+}
+
+impl Lags {
+    /// A message told where the log of a partition ends and perhaps when its records were made (`marks` up to `marks_end`).
+    pub fn ends(
+        &mut self,
+        labels: &Labels,
+        topic: &Name,
+        index: i32,
+        ends: Ends,
+        marks: (&[(i64, i64)], i64),
+        losses: &mut Losses,
+    ) {
+        let time = labels.origin.time;
+        if let Some(partition) = self.partition(&labels.cluster, topic, index, losses) {
+            partition.ends(ends, time);
+            partition.marks.add(marks.0, marks.1);
+            self.soil(&labels.cluster, topic, index);
+        }
+    }
+
+    /// The answer of a fetch session left the partition out: its high watermark is what it was (KIP-227).
+    pub fn confirm(&mut self, labels: &Labels, topic: &Name, index: i32) {
+        let key = (Arc::clone(&labels.cluster), Arc::clone(topic), index);
+        if let Some(partition) = self.partitions.get_mut(&key) {
+            partition.confirm(labels.origin.time);
+        }
+    }
+
+    /// A member of the group (or a reader without one) will fetch from here.
+    pub fn position(
+        &mut self,
+        labels: &Labels,
+        group: &Name,
+        topic: &Name,
+        index: i32,
+        offset: i64,
+        losses: &mut Losses,
+    ) {
+        let Some(group) = self.group(&labels.cluster, group, losses) else {
+            return;
+        };
+        let time = labels.origin.time;
+        let Some(partition) = self.partition(&labels.cluster, topic, index, losses) else {
+            return;
+        };
+        if partition.set_position(group, Offset { offset, time }) {
+            self.soil(&labels.cluster, topic, index);
+        }
+    }
+
+    /// The group committed `offset`, or was told that it had (OffsetFetch); None: nothing is committed.
+    pub fn committed(
+        &mut self,
+        labels: &Labels,
+        group: &Name,
+        topic: &Name,
+        index: i32,
+        offset: Option<i64>,
+        losses: &mut Losses,
+    ) -> Option<i64> {
+        let group = self.group(&labels.cluster, group, losses)?;
+        let full = self.offsets >= OFFSETS_MOST;
+        let time = labels.origin.time;
+        let partition = self.partition(&labels.cluster, topic, index, losses)?;
+        let (before, known) = (partition.committed(group), partition.committed_len());
+        match offset {
+            Some(_) if full && before.is_none() => losses.add("group_offset_table_full", 1),
+            Some(offset) => partition.set_committed(group, Offset { offset, time }),
+            None => partition.forget_committed(group, time),
+        }
+        let now = partition.committed_len();
+        self.offsets = (self.offsets + now).saturating_sub(known);
+        self.soil(&labels.cluster, topic, index);
+        before.map(|before| before.offset)
+    }
+
+    /// The group is no more (DeleteGroups), or so are its offsets in a partition.
+    pub fn forget(&mut self, cluster: &Name, group: &Name, partition: Option<(&Name, i32)>) {
+        let Some(group) = self
+            .group_ids
+            .get(&(Arc::clone(cluster), Arc::clone(group)))
+            .copied()
+        else {
+            return;
+        };
+        let mut forgotten = 0;
+        for ((of, topic, index), state) in &mut self.partitions {
+            if of == cluster && partition.is_none_or(|wanted| wanted == (topic, *index)) {
+                let before = state.committed_len();
+                state.forget_committed(group, Nanos::MAX);
+                state.forget_position(group);
+                forgotten += before - state.committed_len();
+            }
+        }
+        self.offsets = self.offsets.saturating_sub(forgotten);
+    }
+
+    /// A second is over: says what changed in it.
+    pub fn tick(&mut self, now: Nanos, live: &dyn Fn(&Name) -> bool, out: &mut Vec<Observation>) {
+        if now.saturating_sub(self.swept) >= AGAIN {
+            self.swept = now;
+            self.sweep(now, live);
+        }
+        let mut said = 0;
+        while said < SAID_MOST
+            && let Some(key) = self.dirty.pop_front()
+        {
+            let Some(partition) = self.partitions.get_mut(&key) else {
+                continue;
+            };
+            partition.dirty = false;
+            said += say(&self.groups, &key, partition, now, out);
+        }
+    }
+
+    /// Forgets what nobody confirmed for long and says the rest again.
+    fn sweep(&mut self, now: Nanos, live: &dyn Fn(&Name) -> bool) {
+        let before = now.saturating_sub(RETENTION);
+        let groups = &self.groups;
+        let is_live = |group: GroupId| groups.get(group as usize).is_some_and(live);
+        let mut offsets = 0;
+        self.partitions.retain(|_, partition| {
+            let kept = partition.expire(before, &is_live);
+            offsets += partition.committed_len();
+            kept
+        });
+        self.offsets = offsets;
+        let mut clean: Vec<Key> = Vec::new();
+        for (key, partition) in &mut self.partitions {
+            if !partition.dirty {
+                partition.dirty = true;
+                partition.again();
+                clean.push(key.clone());
+            }
+        }
+        // The same order in every replay.
+        clean.sort_unstable();
+        self.dirty.extend(clean);
+    }
+
+    fn soil(&mut self, cluster: &Name, topic: &Name, index: i32) {
+        let key = (Arc::clone(cluster), Arc::clone(topic), index);
+        if let Some(partition) = self.partitions.get_mut(&key)
+            && !partition.dirty
+        {
+            partition.dirty = true;
+            self.dirty.push_back(key);
+        }
+    }
+
+    fn partition(
+        &mut self,
+        cluster: &Name,
+        topic: &Name,
+        index: i32,
+        losses: &mut Losses,
+    ) -> Option<&mut Partition> {
+        let key = (Arc::clone(cluster), Arc::clone(topic), index);
+        if self.partitions.len() >= PARTITIONS_MOST && !self.partitions.contains_key(&key) {
+            losses.add("partition_table_full", 1);
+            return None;
+        }
+        Some(self.partitions.entry(key).or_default())
+    }
+
+    fn group(&mut self, cluster: &Name, group: &Name, losses: &mut Losses) -> Option<GroupId> {
+        let key = (Arc::clone(cluster), Arc::clone(group));
+        if let Some(id) = self.group_ids.get(&key) {
+            return Some(*id);
+        }
+        if self.groups.len() >= GROUPS_MOST {
+            losses.add("group_table_full", 1);
+            return None;
+        }
+        let id = GroupId::try_from(self.groups.len()).ok()?;
+        self.groups.push(Arc::clone(group));
+        self.group_ids.insert(key, id);
+        Some(id)
+    }
+}
+
+/// Returns how many lags were said.
+fn say(
+    groups: &[Name],
+    key: &Key,
+    partition: &mut Partition,
+    now: Nanos,
+    out: &mut Vec<Observation>,
+) -> usize {
+    let (cluster, topic, index) = key;
+    let origin = Origin::at(now);
+    if let Some(ends) = partition.take_news_of_ends() {
+        out.push(Observation::PartitionProgress(PartitionProgress {
+            origin,
+            cluster: Arc::clone(cluster),
+            topic: Arc::clone(topic),
+            partition: *index,
+            high_watermark: ends.high_watermark,
+            log_start_offset: ends.log_start,
+        }));
+    }
+    let mut said = 0;
+    for news in partition.take_news() {
+        let Some(group) = groups.get(news.group as usize) else {
+            continue;
+        };
+        if news.basis == LagBasis::Committed && news.changed {
+            out.push(Observation::CommittedOffset(CommittedOffset {
+                origin,
+                cluster: Arc::clone(cluster),
+                group: Arc::clone(group),
+                topic: Arc::clone(topic),
+                partition: *index,
+                offset: news.at.offset,
+            }));
+        }
+        let Some((high_watermark, seen)) = partition.high_watermark() else {
+            continue;
+        };
+        let messages = u64::try_from(high_watermark.saturating_sub(news.at.offset)).unwrap_or(0);
+        said += 1;
+        out.push(Observation::Lag(Lag {
+            origin,
+            cluster: Arc::clone(cluster),
+            group: Arc::clone(group),
+            topic: Arc::clone(topic),
+            partition: *index,
+            basis: news.basis,
+            offset: news.at.offset,
+            high_watermark,
+            messages,
+            oldest_timestamp_ms: (messages > 0)
+                .then(|| partition.marks.timestamp_ms(news.at.offset))
+                .flatten(),
+            observed: seen.min(news.at.time),
+        }));
+    }
+    said
+}

@@ -1,0 +1,193 @@
+//! One partition: where its log ends, and where groups are in it. In: observations with their times; out: what changed.
+//!
+//! Observations may come late (they wait for labels), so each is kept only if it is not older than what is known.
+
+use crate::capture::Nanos;
+use crate::observation::LagBasis;
+
+use super::marks::Marks;
+use super::{Ends, GroupId};
+
+/// A lower high watermark is believed when none as high was seen for so long: a follower that lags behind says less, too.
+const LOWER_AFTER: Nanos = 5_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    pub offset: i64,
+    pub time: Nanos,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    pub dirty: bool,
+    pub marks: Marks,
+    high_watermark: Option<Offset>,
+    log_start: Option<i64>,
+    news_of_ends: bool,
+    /// Sorted by group, as are `positions`.
+    committed: Vec<Of>,
+    positions: Vec<Of>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Of {
+    group: GroupId,
+    at: Offset,
+    changed: bool,
+}
+
+/// A group's place, to be said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub group: GroupId,
+    pub basis: LagBasis,
+    pub at: Offset,
+    /// The place itself changed, or is said again.
+    pub changed: bool,
+}
+
+impl Partition {
+    pub fn ends(&mut self, ends: Ends, time: Nanos) {
+        if let Some(start) = ends.log_start
+            && self.log_start != Some(start)
+        {
+            self.log_start = Some(start);
+            self.news_of_ends = true;
+        }
+        let Some(offset) = ends.high_watermark else {
+            return;
+        };
+        let told = Offset { offset, time };
+        match &mut self.high_watermark {
+            Some(known) if offset > known.offset => {
+                *known = told;
+                self.news_of_ends = true;
+            }
+            Some(known) if offset == known.offset => known.time = known.time.max(time),
+            // Truncated, or made anew under the same name.
+            Some(known) if time >= known.time.saturating_add(LOWER_AFTER) => {
+                *known = told;
+                self.news_of_ends = true;
+                self.marks.clear();
+                // Nobody can have committed what is not there.
+                self.committed.retain(|known| known.at.offset <= offset);
+                self.positions.retain(|known| known.at.offset <= offset);
+            }
+            Some(_) => {}
+            None => {
+                self.high_watermark = Some(told);
+                self.news_of_ends = true;
+            }
+        }
+    }
+
+    pub fn confirm(&mut self, time: Nanos) {
+        if let Some(known) = &mut self.high_watermark {
+            known.time = known.time.max(time);
+        }
+    }
+
+    pub fn high_watermark(&self) -> Option<(i64, Nanos)> {
+        self.high_watermark.map(|known| (known.offset, known.time))
+    }
+
+    /// True: it changed.
+    pub fn set_position(&mut self, group: GroupId, at: Offset) -> bool {
+        set(&mut self.positions, group, at)
+    }
+
+    pub fn forget_position(&mut self, group: GroupId) {
+        self.positions.retain(|known| known.group != group);
+    }
+
+    pub fn set_committed(&mut self, group: GroupId, at: Offset) {
+        set(&mut self.committed, group, at);
+        let least = self.committed.iter().map(|known| known.at.offset).min();
+        self.marks.forget_below(least.unwrap_or(0));
+    }
+
+    pub fn committed(&self, group: GroupId) -> Option<Offset> {
+        let at = self
+            .committed
+            .binary_search_by_key(&group, |known| known.group);
+        at.ok()
+            .and_then(|at| self.committed.get(at))
+            .map(|known| known.at)
+    }
+
+    pub fn committed_len(&self) -> usize {
+        self.committed.len()
+    }
+
+    pub fn forget_committed(&mut self, group: GroupId, time: Nanos) {
+        self.committed
+            .retain(|known| known.group != group || known.at.time > time);
+    }
+
+    /// Drops what nobody confirmed since `before`; false: nothing is left.
+    pub fn expire(&mut self, before: Nanos, is_live: &dyn Fn(GroupId) -> bool) -> bool {
+        let fresh = self
+            .high_watermark
+            .is_some_and(|known| known.time >= before);
+        let keep = |known: &Of| known.at.time >= before || is_live(known.group);
+        self.committed.retain(|known| fresh || keep(known));
+        self.positions.retain(keep);
+        fresh || !self.committed.is_empty() || !self.positions.is_empty()
+    }
+
+    /// All of it is to be said once more.
+    pub fn again(&mut self) {
+        self.news_of_ends = true;
+        let all = self.committed.iter_mut().chain(&mut self.positions);
+        all.for_each(|known| known.changed = true);
+    }
+
+    pub fn take_news_of_ends(&mut self) -> Option<Ends> {
+        std::mem::take(&mut self.news_of_ends).then(|| Ends {
+            high_watermark: self.high_watermark.map(|known| known.offset),
+            log_start: self.log_start,
+        })
+    }
+
+    /// Every group's place: when the log's end moved, so did all lags.
+    pub fn take_news(&mut self) -> Vec<News> {
+        let mut news = Vec::with_capacity(self.committed.len() + self.positions.len());
+        for (table, basis) in [
+            (&mut self.committed, LagBasis::Committed),
+            (&mut self.positions, LagBasis::Position),
+        ] {
+            news.extend(table.iter_mut().map(|known| News {
+                group: known.group,
+                basis,
+                at: known.at,
+                changed: std::mem::take(&mut known.changed),
+            }));
+        }
+        news
+    }
+}
+
+fn set(table: &mut Vec<Of>, group: GroupId, at: Offset) -> bool {
+    let new = Of {
+        group,
+        at,
+        changed: true,
+    };
+    match table.binary_search_by_key(&group, |known| known.group) {
+        Ok(found) => match table.get_mut(found) {
+            Some(known) if known.at.time <= at.time => {
+                let moved = known.at.offset != at.offset;
+                *known = Of {
+                    changed: moved || known.changed,
+                    ..new
+                };
+                moved
+            }
+            _ => false,
+        },
+        Err(place) => {
+            table.insert(place, new);
+            true
+        }
+    }
+}
