@@ -71,6 +71,20 @@ impl Agent {
         obi(&all)
     }
 
+    /// The answer in JSON, which begins with its schema and fits it.
+    fn schema_of(&self, question: &str, name: &str) -> Value {
+        let json = self.ask(&["kafka", question, "--output", "json"]);
+        let text = String::from_utf8(json.stdout).unwrap();
+        let first = format!("{{\n  \"schema\": \"obi.{name}/1\",\n");
+        assert!(text.starts_with(&first), "{text}");
+        let schema = repository(&format!("config/schema/obi.{name}.1.json"));
+        let schema: Value =
+            serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        jsonschema::validate(&schema, &answer).unwrap();
+        answer
+    }
+
     fn end(mut self, signal: &str) -> Option<i32> {
         let pid = self.process.id().to_string();
         assert!(
@@ -110,18 +124,22 @@ fn an_agent_answers_and_ends_on_sigterm() {
     let human = agent.ask(&["kafka", "stats"]);
     assert_eq!(human.status.code(), Some(0), "{}", stderr(&human));
     assert!(String::from_utf8_lossy(&human.stdout).ends_with("no Kafka client seen yet\n"));
-    let json = agent.ask(&["kafka", "stats", "--output", "json"]);
-    let text = String::from_utf8(json.stdout).unwrap();
-    assert!(
-        text.starts_with("{\n  \"schema\": \"obi.kafka.stats/1\",\n"),
-        "{text}"
-    );
-    let schema =
-        std::fs::read_to_string(repository("config/schema/obi.kafka.stats.1.json")).unwrap();
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    let stats: Value = serde_json::from_str(&text).unwrap();
-    jsonschema::validate(&schema, &stats).unwrap();
+    let stats = agent.schema_of("stats", "kafka.stats");
     assert_eq!(stats["agent"]["ready"], true);
+    for (question, empty) in [
+        ("groups", "no consumer group to show\n"),
+        ("topics", "no topic to show\n"),
+        ("clients", "no Kafka client to show\n"),
+        ("transactions", "no transaction to show\n"),
+        ("events", "no event to show\n"),
+    ] {
+        agent.schema_of(question, question);
+        let human = agent.ask(&["kafka", question]);
+        assert_eq!(String::from_utf8_lossy(&human.stdout), empty);
+        assert_eq!(human.status.code(), Some(0), "{}", stderr(&human));
+    }
+    let wrong = agent.ask(&["kafka", "groups", "--group", "a["]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
     assert_eq!(agent.end("-TERM"), Some(0));
 }
 

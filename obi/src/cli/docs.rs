@@ -6,7 +6,12 @@ use super::exit::{self, Exit};
 use crate::config::Config;
 use crate::export::catalogue::{CATALOGUE, Kept, Kind, Metric, Shown};
 use crate::export::reasons::REASONS;
+use crate::store::clients::Clients;
+use crate::store::events::Events;
+use crate::store::groups::report::Groups;
 use crate::store::stats;
+use crate::store::topics::report::Topics;
+use crate::store::transactions::Transactions;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,6 +28,16 @@ pub enum File {
     StatsSchema,
     /// config/schema/obi.doctor.1.json
     DoctorSchema,
+    /// config/schema/obi.groups.1.json
+    GroupsSchema,
+    /// config/schema/obi.topics.1.json
+    TopicsSchema,
+    /// config/schema/obi.clients.1.json
+    ClientsSchema,
+    /// config/schema/obi.transactions.1.json
+    TransactionsSchema,
+    /// config/schema/obi.events.1.json
+    EventsSchema,
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -37,6 +52,11 @@ fn text(file: File) -> anyhow::Result<String> {
         File::ConfigSchema => pretty(Config::schema())?,
         File::StatsSchema => pretty(stats::schema())?,
         File::DoctorSchema => pretty(schemars::schema_for!(crate::doctor::Report))?,
+        File::GroupsSchema => pretty(schemars::schema_for!(Groups))?,
+        File::TopicsSchema => pretty(schemars::schema_for!(Topics))?,
+        File::ClientsSchema => pretty(schemars::schema_for!(Clients))?,
+        File::TransactionsSchema => pretty(schemars::schema_for!(Transactions))?,
+        File::EventsSchema => pretty(schemars::schema_for!(Events))?,
     })
 }
 
@@ -117,6 +137,14 @@ mod tests {
             (File::ConfigSchema, "config/schema/obi.config.json"),
             (File::StatsSchema, "config/schema/obi.kafka.stats.1.json"),
             (File::DoctorSchema, "config/schema/obi.doctor.1.json"),
+            (File::GroupsSchema, "config/schema/obi.groups.1.json"),
+            (File::TopicsSchema, "config/schema/obi.topics.1.json"),
+            (File::ClientsSchema, "config/schema/obi.clients.1.json"),
+            (
+                File::TransactionsSchema,
+                "config/schema/obi.transactions.1.json",
+            ),
+            (File::EventsSchema, "config/schema/obi.events.1.json"),
         ] {
             let full = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(&full).unwrap_or_default();

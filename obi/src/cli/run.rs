@@ -117,6 +117,7 @@ fn answers(
 ) -> Vec<(&'static str, control::Answer)> {
     let (sinks, telemetry, started) = (sinks.clone(), Arc::clone(telemetry), Instant::now());
     let agent = Arc::clone(&telemetry);
+    let questions = sinks.clone();
     let stats = move || {
         let lost = telemetry.lost_totals().into_iter().filter(|(_, n)| *n > 0);
         let agent = Agent {
@@ -130,7 +131,19 @@ fn answers(
         Ok(serde_json::to_string(&sinks.stats(agent))?)
     };
     let watched = move || Ok(serde_json::to_string(&agent.watched())?);
+    fn asked<T: serde::Serialize>(
+        sinks: &Sinks,
+        report: impl Fn(&Sinks) -> T + Send + Sync + 'static,
+    ) -> control::Answer {
+        let sinks = sinks.clone();
+        Box::new(move || Ok(serde_json::to_string(&report(&sinks))?))
+    }
     vec![
+        ("kafka_groups", asked(&questions, Sinks::groups)),
+        ("kafka_topics", asked(&questions, Sinks::topics)),
+        ("kafka_clients", asked(&questions, Sinks::clients)),
+        ("kafka_transactions", asked(&questions, Sinks::transactions)),
+        ("kafka_events", asked(&questions, Sinks::events)),
         ("kafka_stats", Box::new(stats)),
         ("watched", Box::new(watched)),
     ]

@@ -1,7 +1,6 @@
 //! The `topics` and `consumer_groups` filters. In: exact names or globs; out: yes or no for a name. An empty list lets everything
 //! through.
 
-use anyhow::Context;
 use globset::{Glob, GlobSet};
 
 use crate::config::Kafka;
@@ -17,8 +16,8 @@ impl Filter {
     /// Errors name the pattern that cannot be read.
     pub fn new(kafka: &Kafka) -> anyhow::Result<Filter> {
         Ok(Filter {
-            topics: Names::new("topics", &kafka.topics)?,
-            groups: Names::new("consumer_groups", &kafka.consumer_groups)?,
+            topics: configured("topics", &kafka.topics)?,
+            groups: configured("consumer_groups", &kafka.consumer_groups)?,
         })
     }
 
@@ -37,27 +36,32 @@ impl Filter {
     }
 }
 
+/// Exact names or globs. None given: all.
 #[derive(Clone, Debug, Default)]
-struct Names(Option<GlobSet>);
+pub struct Names(Option<GlobSet>);
 
 impl Names {
-    fn new(key: &str, patterns: &[String]) -> anyhow::Result<Names> {
+    pub fn new(patterns: &[String]) -> Result<Names, globset::Error> {
         if patterns.is_empty() {
             return Ok(Names(None));
         }
         let mut set = GlobSet::builder();
         for pattern in patterns {
-            set.add(
-                Glob::new(pattern)
-                    .with_context(|| format!("instrumentation.kafka.{key}: `{pattern}`"))?,
-            );
+            set.add(Glob::new(pattern)?);
         }
         Ok(Names(Some(set.build()?)))
     }
 
-    fn lets(&self, name: &str) -> bool {
+    pub fn lets(&self, name: &str) -> bool {
         self.0.as_ref().is_none_or(|set| set.is_match(name))
     }
+}
+
+fn configured(key: &str, patterns: &[String]) -> anyhow::Result<Names> {
+    Names::new(patterns).map_err(|error| {
+        let pattern = error.glob().unwrap_or_default().to_owned();
+        anyhow::Error::new(error).context(format!("instrumentation.kafka.{key}: `{pattern}`"))
+    })
 }
 
 #[cfg(test)]

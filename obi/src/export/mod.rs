@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 use kafka_analyzer::capture::{Nanos, ProcessInfo};
-use kafka_analyzer::observation::{Observation, Span};
+use kafka_analyzer::observation::{Event, Observation, Span};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -35,7 +35,12 @@ use processes::Processes;
 use registry::{Clocks, Registry, Snapshot};
 
 use crate::store::Store;
+use crate::store::clients::Clients;
+use crate::store::events::Events;
+use crate::store::groups::report::Groups;
 use crate::store::stats::{Agent, Stats};
+use crate::store::topics::report::Topics;
+use crate::store::transactions::Transactions;
 
 /// Where the model thread puts everything it finds. Clones are one.
 #[derive(Clone)]
@@ -95,10 +100,10 @@ impl Sinks {
     /// Takes one observation. Call [`Sinks::process`] for its pid before.
     pub fn observe(&self, observation: &Observation) {
         let measure = &self.0.measure;
-        let store = &self.0.store;
+        let (store, processes) = (&self.0.store, &self.0.processes);
         match observation {
             Observation::Exchange(x) => {
-                measure.exchange(x, &self.0.processes.get(x.pid).service);
+                measure.exchange(x, &processes.get(x.pid).service);
                 store.exchange(x, &measure.filter);
             }
             Observation::PartitionProgress(p) => {
@@ -109,21 +114,44 @@ impl Sinks {
             }
             Observation::Lag(lag) => {
                 measure.lag(lag);
+                if measure.filter.both(&lag.group, &lag.topic) {
+                    store.groups.lag(lag);
+                }
             }
             Observation::CommittedOffset(committed) => {
                 measure.committed(committed);
+                if measure.filter.both(&committed.group, &committed.topic) {
+                    store.groups.committed(committed);
+                }
             }
             Observation::Commit(commit) => {
-                measure.commit(commit, &self.0.processes);
+                measure.commit(commit, processes);
+                if measure.filter.group(&commit.group) {
+                    store.groups.commit(commit);
+                }
             }
             Observation::Rebalance(rebalance) => {
-                measure.rebalance(rebalance, &self.0.processes);
+                measure.rebalance(rebalance, processes);
             }
             Observation::Group(group) => {
-                measure.group(group, &self.0.processes);
+                measure.group(group, processes);
+                if measure.filter.group(&group.group) {
+                    store.groups.group(group);
+                }
             }
             Observation::Transaction(transaction) => {
-                measure.transaction(transaction, &self.0.processes);
+                measure.transaction(transaction, processes);
+                store.transactions.transaction(transaction);
+            }
+            Observation::Producer(producer) => {
+                if measure.filter.topic(&producer.topic) {
+                    store.users.producer(producer);
+                }
+            }
+            Observation::Event(event) => {
+                if measure.filter.group(&event.group) {
+                    self.event(event);
+                }
             }
             Observation::Unsupported(u) => {
                 measure.unsupported(u);
@@ -138,8 +166,6 @@ impl Sinks {
                 measure.client(client);
                 store.client(client);
             }
-            // Not shown yet.
-            Observation::Producer(_) | Observation::Event(_) => {}
         }
         let time = observation.origin().time;
         self.0.newest.fetch_max(time, Ordering::Relaxed);
@@ -200,18 +226,9 @@ impl Sinks {
     /// time of its events.
     pub fn snapshot(&self, live: bool) -> Vec<Snapshot> {
         let registry = &self.0.measure.registry;
-        let now = if live {
-            monotonic()
-        } else {
-            self.0.newest.load(Ordering::Relaxed)
-        };
-        registry.expire(now);
-        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
-        let mut snapshots = registry.snapshot(Clocks {
-            event: now,
-            wall: (wall_offset != 0)
-                .then(|| now.wrapping_add_signed(wall_offset) as i64 / 1_000_000),
-        });
+        let now = self.clocks(live);
+        registry.expire(now.event);
+        let mut snapshots = registry.snapshot(now);
         if live {
             snapshots.extend(agent::snapshot(&self.0.telemetry, registry));
         }
@@ -221,6 +238,57 @@ impl Sinks {
     /// The body of `/metrics` in OpenMetrics text.
     pub fn openmetrics(&self, live: bool) -> String {
         exposition::openmetrics(self.snapshot(live))
+    }
+
+    /// Of the running agent, or at the newest event of a replay.
+    fn clocks(&self, live: bool) -> Clocks {
+        let event = if live {
+            monotonic()
+        } else {
+            self.0.newest.load(Ordering::Relaxed)
+        };
+        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
+        Clocks {
+            event,
+            wall: (wall_offset != 0)
+                .then(|| event.wrapping_add_signed(wall_offset) as i64 / 1_000_000),
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
+        self.0
+            .store
+            .events
+            .event(event, wall_offset, &self.0.processes);
+    }
+
+    /// The answer to `obi kafka groups`.
+    pub fn groups(&self) -> Groups {
+        let (filter, processes) = (&self.0.measure.filter, &self.0.processes);
+        self.0.store.groups(self.clocks(true), filter, processes)
+    }
+
+    /// The answer to `obi kafka topics`.
+    pub fn topics(&self) -> Topics {
+        self.0.store.topics(monotonic(), &self.0.processes)
+    }
+
+    /// The answer to `obi kafka clients`.
+    pub fn clients(&self) -> Clients {
+        self.0.store.clients(monotonic(), &self.0.processes)
+    }
+
+    /// The answer to `obi kafka transactions`.
+    pub fn transactions(&self) -> Transactions {
+        let (filter, processes) = (&self.0.measure.filter, &self.0.processes);
+        let table = &self.0.store.transactions;
+        table.report(monotonic(), filter, processes)
+    }
+
+    /// The answer to `obi kafka events`.
+    pub fn events(&self) -> Events {
+        self.0.store.events.report()
     }
 
     /// The answer to `obi kafka stats`.

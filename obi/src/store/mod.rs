@@ -1,15 +1,20 @@
-//! Recent state behind `obi kafka stats`. In: observations; out: [`Stats`] when asked.
+//! Recent state behind `obi kafka ...`. In: observations; out: one report for each question. [`Stats`] is made here.
 //!
 //! Bounded: of clients, topics and partitions beyond their caps the one idle for longest is forgotten and counted. What was idle
 //! for ten minutes is not shown.
 
+pub mod clients;
+pub mod events;
 pub mod flow;
+pub mod groups;
 pub mod latency;
 pub mod stats;
+pub mod topics;
+pub mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::{ConnectionId, Nanos, Pid};
 use kafka_analyzer::observation::{Batches, Client, Exchange, PartitionProgress};
@@ -17,7 +22,9 @@ use lru::LruCache;
 
 use crate::export::filter::Filter;
 use crate::export::processes::Processes;
+use crate::export::registry::Clocks;
 use flow::Window;
+use groups::report::Groups;
 use latency::Latency;
 use stats::{Agent, ClientStats, PartitionStats, SCHEMA, Stats, TopicStats};
 
@@ -26,6 +33,8 @@ const TOPICS: NonZeroUsize = NonZeroUsize::new(2_000).unwrap();
 const PARTITIONS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 /// Open connections remembered of one client.
 const CONNECTIONS: usize = 256;
+/// APIs told apart of one client: all that there are, and some whose number is not known.
+const APIS: usize = 128;
 const IDLE: Nanos = 600 * 1_000_000_000;
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
@@ -44,8 +53,17 @@ struct ClientState {
     produced: Window,
     consumed: Window,
     errors: BTreeMap<&'static str, u64>,
+    apis: BTreeMap<Name, Api>,
     produce: Latency,
     fetch: Latency,
+}
+
+/// What a client did with one API.
+#[derive(Debug, Default)]
+struct Api {
+    requests: u64,
+    errors: BTreeMap<&'static str, u64>,
+    throttled_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +71,8 @@ struct TopicState {
     seen: Nanos,
     record_bytes: u64,
     records_sized: u64,
+    /// Sum and number.
+    ratios: (f64, u64),
     errors: BTreeMap<&'static str, u64>,
     produce: Latency,
 }
@@ -73,17 +93,24 @@ struct State {
     forgotten: u64,
 }
 
-#[derive(Debug)]
-pub struct Store(Mutex<State>);
+/// Never more than one of its locks is taken by what comes in.
+#[derive(Debug, Default)]
+pub struct Store {
+    stats: Mutex<State>,
+    pub groups: groups::Table,
+    pub users: topics::Users,
+    pub transactions: transactions::Table,
+    pub events: events::Recent,
+}
 
-impl Default for Store {
+impl Default for State {
     fn default() -> Self {
-        Store(Mutex::new(State {
+        State {
             clients: LruCache::new(CLIENTS),
             topics: LruCache::new(TOPICS),
             partitions: LruCache::new(PARTITIONS),
             forgotten: 0,
-        }))
+        }
     }
 }
 
@@ -104,7 +131,23 @@ fn wire_bytes(batches: &Batches) -> u64 {
     batches.bytes.iter().map(|(_, n)| n).sum()
 }
 
+impl ClientState {
+    /// As the client names itself.
+    fn software(&self) -> Option<String> {
+        let (name, version) = self.software.as_ref()?;
+        Some(format!("{name} {version}").trim().to_owned())
+    }
+}
+
 impl State {
+    /// By cluster, topic and partition.
+    fn high_watermarks(&self) -> HashMap<(Name, Name, i32), i64> {
+        let known = self.partitions.iter();
+        known
+            .filter_map(|(key, p)| Some((key.clone(), p.high_watermark?)))
+            .collect()
+    }
+
     fn client(
         &mut self,
         pid: Pid,
@@ -127,6 +170,7 @@ impl State {
                 produced: Window::default(),
                 consumed: Window::default(),
                 errors: BTreeMap::new(),
+                apis: BTreeMap::new(),
                 produce: Latency::default(),
                 fetch: Latency::default(),
             },
@@ -175,6 +219,9 @@ impl State {
         let state = self.topic(&x.cluster, topic, x.origin.time);
         state.record_bytes += batches.exact.sum + batches.average.sum;
         state.records_sized += batches.exact.count + batches.average.count;
+        for (_, ratio) in &batches.ratios {
+            state.ratios = (state.ratios.0 + ratio, state.ratios.1 + 1);
+        }
         if let Some(error) = error {
             *state.errors.entry(error).or_default() += 1;
         }
@@ -182,10 +229,16 @@ impl State {
 }
 
 impl Store {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn exchange(&self, x: &Exchange, filter: &Filter) {
+        self.users.exchange(x, filter);
+        self.consumed(x, filter);
         let now = x.origin.time;
         let duration = x.response_bytes.map(|_| x.ended.saturating_sub(x.began));
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let (mut out, mut inward) = ((0, 0), (0, 0));
         let mut timed = BTreeSet::new();
         for p in x.produced.iter().filter(|p| filter.topic(&p.topic)) {
@@ -222,6 +275,14 @@ impl Store {
         if let Some(error) = x.error {
             *client.errors.entry(error).or_default() += 1;
         }
+        if client.apis.len() < APIS || client.apis.contains_key(&x.api) {
+            let api = client.apis.entry(x.api.clone()).or_default();
+            api.requests += 1;
+            api.throttled_ms += u64::from(x.throttle_ms.unwrap_or(0));
+            if let Some(error) = x.error {
+                *api.errors.entry(error).or_default() += 1;
+            }
+        }
         match (x.api_key, duration) {
             (PRODUCE, Some(duration)) => client.produce.add(now, duration),
             (FETCH, Some(duration)) => client.fetch.add(now, duration),
@@ -229,8 +290,18 @@ impl Store {
         }
     }
 
+    /// Records that a group received.
+    fn consumed(&self, x: &Exchange, filter: &Filter) {
+        if x.group.is_empty() || !filter.group(&x.group) {
+            return;
+        }
+        for p in x.fetched.iter().filter(|p| filter.topic(&p.topic)) {
+            self.groups.consumed(x, p);
+        }
+    }
+
     pub fn client(&self, c: &Client) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let client = state.client(c.pid, &c.client_id, &c.cluster, c.origin.time);
         client.software = c.software.clone().or(client.software.take());
         client.mechanism = c.mechanism.clone().or(client.mechanism.take());
@@ -244,9 +315,15 @@ impl Store {
         }
     }
 
+    /// The answer to `obi kafka groups`.
+    pub fn groups(&self, now: Clocks, filter: &Filter, processes: &Processes) -> Groups {
+        let high_watermarks = self.state().high_watermarks();
+        self.groups.report(now, filter, processes, &high_watermarks)
+    }
+
     pub fn progress(&self, p: &PartitionProgress) {
         if p.high_watermark.is_some() {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state();
             state
                 .partition(&p.cluster, &p.topic, p.partition, p.origin.time)
                 .high_watermark = p.high_watermark;
@@ -255,7 +332,7 @@ impl Store {
 
     /// Everything seen in the last ten minutes, and every client with an open connection. `now` is in event time.
     pub fn stats(&self, now: Nanos, agent: Agent, processes: &Processes) -> Stats {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let lately = |seen: Nanos| now.saturating_sub(seen) < IDLE;
         let clients = state
             .clients
@@ -336,10 +413,7 @@ fn client_stats(
         pid,
         client_id: id.to_string(),
         cluster: c.cluster.to_string(),
-        software: c
-            .software
-            .as_ref()
-            .map(|(name, version)| format!("{name} {version}").trim().to_owned()),
+        software: c.software(),
         source: c.source.map(str::to_owned),
         mechanism: c.mechanism.clone(),
         servers: servers.into_iter().collect(),

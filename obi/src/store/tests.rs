@@ -185,3 +185,66 @@ fn full_tables_forget_the_oldest_and_say_so() {
     assert_eq!((stats.clients.len(), stats.forgotten), (2_000, 3));
     assert!(!stats.clients.iter().any(|c| c.client_id == "client-0"));
 }
+
+/// Validates against the committed schema; `what` is in the answer.
+fn fits(name: &str, answer: impl serde::Serialize, what: &str) {
+    let path = format!(
+        "{}/../config/schema/obi.{name}.1.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let schema = std::fs::read_to_string(path).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let answer = serde_json::to_value(answer).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&answer)
+        .map(|e| e.to_string())
+        .collect();
+    assert_eq!(errors, Vec::<String>::new(), "{answer}");
+    assert_eq!(answer["schema"], format!("obi.{name}/1"));
+    assert!(answer.to_string().contains(what), "{answer}");
+}
+
+#[test]
+fn what_is_observed_is_answered_as_the_schemas_say() {
+    use crate::config::Config;
+    use crate::export::{Sinks, examples};
+    use kafka_analyzer::observation::{Basis, EventKind, LagBasis, Observation, TransactionState};
+    let sinks = Sinks::new(&Config::default(), Default::default()).unwrap();
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = now.tv_sec as u64 * SECOND;
+    sinks.clock(now, 1_795_425_059 * SECOND);
+    let mut out = exchange(0, "Produce");
+    out.produced = vec![produced("orders", 0, None, batches(&[3], "lz4", 700))];
+    out.origin.time = now;
+    let (mut lag, mut group) = (
+        examples::lag("g", 0, LagBasis::Committed, 12),
+        examples::group(
+            "g",
+            Some((Basis::Local, 1)),
+            vec![examples::member("m", 7, &[0])],
+        ),
+    );
+    (lag.origin.time, group.origin.time) = (now, now);
+    let mut transaction = examples::transaction(TransactionState::Ongoing);
+    transaction.origin.time = now;
+    let mut event = examples::event(EventKind::Fencing);
+    event.origin.time = now;
+    for observation in [
+        Observation::Exchange(out),
+        Observation::Lag(lag),
+        Observation::Commit(examples::commit("g")),
+        Observation::CommittedOffset(examples::committed("g", 0, 60)),
+        Observation::Group(group),
+        Observation::Producer(examples::producer("orders")),
+        Observation::Transaction(transaction),
+        Observation::Event(event),
+    ] {
+        sinks.observe(&observation);
+    }
+    fits("groups", sinks.groups(), "\"lag\":12");
+    fits("topics", sinks.topics(), "\"partitioner\":\"murmur2\"");
+    fits("clients", sinks.clients(), "\"records_per_batch\":10.0");
+    fits("transactions", sinks.transactions(), "[\"orders\",1]");
+    fits("events", sinks.events(), "\"time_ms\":1795425059000");
+}

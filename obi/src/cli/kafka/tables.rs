@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::words::{bytes, quantiles, rate, short};
 use crate::export::reasons::spoils;
 use crate::store::flow::Flow;
-use crate::store::latency::Quantiles;
 use crate::store::stats::{ClientStats, PartitionStats, Stats, TopicStats};
 
 /// At most `rows` rows a table, the busiest ones.
@@ -235,52 +235,8 @@ fn name(cluster: &str, topic: &str, clusters: bool) -> String {
     }
 }
 
-fn short(text: &str, width: usize) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
-    if clean.chars().count() <= width {
-        clean
-    } else {
-        clean.chars().take(width - 1).chain(['…']).collect()
-    }
-}
-
 fn errors(errors: &BTreeMap<String, u64>) -> String {
     errors.values().sum::<u64>().to_string()
-}
-
-fn rate(n: f64) -> String {
-    match n {
-        0.0 => "0".to_owned(),
-        n if n < 10.0 => format!("{n:.1}"),
-        n if n < 100_000.0 => format!("{n:.0}"),
-        n => format!("{:.0}k", n / 1e3),
-    }
-}
-
-fn bytes(n: f64) -> String {
-    match n {
-        n if n < 1024.0 => format!("{n:.0}"),
-        n if n < 1024.0 * 1024.0 => format!("{:.1}K", n / 1024.0),
-        n => format!("{:.1}M", n / 1024.0 / 1024.0),
-    }
-}
-
-fn quantiles(q: Option<Quantiles>) -> String {
-    q.map_or_else(
-        || "-".to_owned(),
-        |q| format!("{}/{}", millis(q.p50_ms), millis(q.p99_ms)),
-    )
-}
-
-fn millis(n: f64) -> String {
-    if n < 10.0 {
-        format!("{n:.1}")
-    } else {
-        format!("{n:.0}")
-    }
 }
 
 fn duration(seconds: u64) -> String {

@@ -1,6 +1,7 @@
 //! The tables as a terminal of 100 columns shows them.
 
 use super::*;
+use crate::store::latency::Quantiles;
 use crate::store::stats::{Agent, SCHEMA};
 
 fn flow(records: u64, rate: f64) -> Flow {
