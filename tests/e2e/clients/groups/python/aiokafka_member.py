@@ -13,7 +13,9 @@ ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionA
 
 
 def name_of(error):
-    return ERRORS.get(getattr(error, "errno", None), repr(error).replace("\n", " "))
+    # A refused commit is told with what the broker said as its cause.
+    cause = error.__cause__ or error
+    return ERRORS.get(getattr(cause, "errno", None), repr(error).replace("\n", " "))
 
 
 class Listener(ConsumerRebalanceListener):
@@ -69,9 +71,10 @@ async def main():
                 await take(consumer, session)
             else:
                 # Nothing is asked of it: rebalances and heartbeats are the event loop's business.
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(TICK / 10)
         except Exception as error:  # the test is told, whatever it is
             log.tell("error", command=line, error=name_of(error))
+            await asyncio.sleep(TICK)
 
 
 async def take(consumer, session):

@@ -21,6 +21,8 @@ def name_of(error):
 
 
 class Library:
+    idle = TICK
+
     def __init__(self, plan, log):
         self.plan, self.log = plan, log
         self.taking = False
@@ -104,7 +106,7 @@ class Library:
             if held:
                 # Partitions are paused while no record is wanted: poll would hand them out.
                 (self.consumer.resume if take else self.consumer.pause)(held)
-        message = self.consumer.poll(TICK)
+        message = self.consumer.poll(TICK if take else 0)
         if message is None:
             return None
         if message.error():

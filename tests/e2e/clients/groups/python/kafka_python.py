@@ -1,5 +1,6 @@
 """Group member on kafka-python: pure Python, heartbeats from a thread of its own."""
 
+import logging
 import time
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -13,10 +14,15 @@ ASSIGNORS = {
 
 
 def name_of(error):
-    return ERRORS.get(getattr(error, "errno", None), repr(error).replace("\n", " "))
+    # A refused commit holds what the broker said.
+    cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    return ERRORS.get(getattr(cause, "errno", None), repr(error).replace("\n", " "))
 
 
 class Library(ConsumerRebalanceListener):
+    # It joins its group within poll alone.
+    idle = 0.001
+
     def __init__(self, plan, log):
         self.log = log
         self.taking = False
@@ -59,6 +65,7 @@ class Library(ConsumerRebalanceListener):
             held = self.consumer.assignment()
             # Partitions are paused while no record is wanted: poll would hand them out.
             (self.consumer.resume if take else self.consumer.pause)(*held)
+        # Also with nothing to take: with a timeout of 0 it would never come to join the group.
         for records in self.consumer.poll(timeout_ms=int(TICK * 1000), max_records=1).values():
             for record in records:
                 return (record.topic, record.partition), record.offset
@@ -73,5 +80,6 @@ class Library(ConsumerRebalanceListener):
         time.sleep(TICK)
 
 
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 log = Log()
 run(log, Library(load(), log), name_of)

@@ -1,6 +1,7 @@
 """What all group members in Python share: the commands they obey, the events they tell. The protocol is in ../README.md.
 
-A library is an object with `poll(take)`, `commit(offsets)`, `close()`, and where it can `begin`, `produce`, `send_offsets`, `end`.
+A library is an object with `idle` (seconds that it may be left alone), `poll(take)`, which waits for a moment if it is to take a
+record, `commit(offsets)`, `close()`, and where it can `begin`, `produce`, `send_offsets`, `end`.
 Places are (topic, partition); offsets are a dict from places to numbers.
 """
 
@@ -8,6 +9,7 @@ import json
 import queue
 import sys
 import threading
+import time
 
 TICK = 0.05
 
@@ -134,7 +136,9 @@ def run(log, library, name_of=failure):
     lines, session = commands(), Session(log)
     while True:
         try:
-            line = lines.get() if session.paused else lines.get_nowait()
+            # Waited for while paused, and for a moment while no record is wanted.
+            wait = None if session.paused else library.idle
+            line = lines.get_nowait() if session.left > 0 else lines.get(timeout=wait)
         except queue.Empty:
             line = ""
         if line is None or line == "close":
@@ -152,6 +156,7 @@ def run(log, library, name_of=failure):
                 session.took(*record)
         except Exception as error:  # the test is told, whatever it is
             log.tell("error", command=line, error=name_of(error))
+            time.sleep(TICK)
 
 
 def perform(log, library, words, name_of):

@@ -8,7 +8,8 @@ use super::library::Library;
 use super::stage::Stage;
 use super::transactions::{LIBRARIES, ended, producing, read_committed};
 
-const REFUSALS: [&str; 2] = ["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"];
+/// The last one is librdkafka's own.
+const REFUSALS: [&str; 3] = ["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED", "_FENCED"];
 
 pub fn run(stage: &Stage) -> Result<String> {
     let mut seen = Vec::new();

@@ -22,7 +22,7 @@ pub fn run(stage: &Stage) -> Result<String> {
     let group = plan.group.clone();
     let mut members = stage.members(cluster, &plan, 1)?;
     for member in &mut members {
-        member.consume(200)?;
+        member.consume(560)?;
         if let Err(error) = member.commit()? {
             bail!("commit: {error}");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use obi_lab::kafka::{Cluster, Version};
 
+use super::broker;
 use super::event::Event;
 use super::library::Library;
 use super::stage::{PARTITIONS, Stage};
@@ -92,6 +93,7 @@ fn read(
     let Event::Consumed { counts, .. } = reader.ask("stop")? else {
         bail!("stop was not answered");
     };
+    broker::no_errors(std::slice::from_ref(&reader))?;
     reader.close()?;
     let id = reader.plan.client_id.clone();
     let counts: BTreeMap<_, _> = counts

@@ -82,7 +82,12 @@ func run(log *Log, open func(*Plan, *Log) (Library, error)) error {
 			}
 			continue
 		}
-		record, err := library.Poll(tick, s.left > 0)
+		wait := tick
+		if s.left == 0 {
+			// The wait was for a command.
+			wait = 0
+		}
+		record, err := library.Poll(wait, s.left > 0)
 		if err != nil {
 			log.told(map[string]any{"event": "error", "command": "", "error": err.Error()})
 			time.Sleep(tick)
@@ -102,16 +107,20 @@ type session struct {
 	wanted, left int
 }
 
-// next is a command if there is one; while paused, it waits for one.
+// next is a command if there is one; it is waited for while paused, and for a moment while no record is wanted.
 func (s *session) next(commands <-chan string) (string, bool) {
 	if s.paused {
 		line, open := <-commands
 		return line, open
 	}
+	wait := time.Duration(0)
+	if s.left == 0 {
+		wait = tick
+	}
 	select {
 	case line, open := <-commands:
 		return line, open
-	default:
+	case <-time.After(wait):
 		return "", true
 	}
 }
