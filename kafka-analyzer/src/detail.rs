@@ -6,6 +6,7 @@ mod describe;
 mod groups;
 mod heartbeats;
 mod offsets;
+mod share;
 mod transactions;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> 
         .or_else(|| transactions::asked(message, names))
         .or_else(|| heartbeats::asked(message, names))
         .or_else(|| describe::asked(message, names))
+        .or_else(|| share::asked(message, names))
 }
 
 /// The answer completes it.
@@ -48,6 +50,7 @@ pub(crate) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut N
     transactions::answered(detail, message, names);
     heartbeats::answered(detail, message, names);
     describe::answered(detail, message, names);
+    share::answered(detail, message);
 }
 
 /// Free text, cut at a character.

@@ -18,6 +18,7 @@ use crate::fetch_session::{FetchAsked, FetchSession};
 use crate::names::Names;
 use crate::produce::ProduceRequest;
 use crate::records::Keeping;
+use crate::share::ShareAnswer;
 
 /// Topics taken from one Metadata answer.
 const TOPICS_MOST: usize = 32_768;
@@ -199,6 +200,7 @@ pub(crate) struct Answer {
     /// On the wire, size word included.
     pub bytes: u64,
     fetch: Option<FetchAnswer>,
+    share: Option<ShareAnswer>,
     pub error: Option<&'static str>,
     throttle_ms: Option<u32>,
     /// The Produce answer was read.
@@ -215,10 +217,12 @@ impl Answer {
             RequestBody::Fetch(asked) => asked.take().map(FetchAnswer::new),
             _ => None,
         };
+        let share = (request.api_key == api::SHARE_FETCH).then(ShareAnswer::default);
         Answer {
             request,
             bytes,
             fetch,
+            share,
             error: None,
             throttle_ms: None,
             acknowledged: false,
@@ -238,6 +242,9 @@ impl Answer {
         }
         if let Some(fetch) = &mut self.fetch {
             fetch.event(&event, names, keeping);
+        }
+        if let Some(share) = &mut self.share {
+            share.event(&event, names, keeping);
         }
     }
 
@@ -329,6 +336,18 @@ impl Answer {
             (exchange.replica, exchange.read_committed) = (asked.replica, asked.read_committed);
             exchange.asked = asked.share.then_some(asked.offsets);
         }
+        if let Some(share) = self.share.take() {
+            exchange.error = exchange.error.or(share.error);
+            exchange.throttle_ms = share.throttle_ms.and_then(|ms| u32::try_from(ms).ok());
+            let acknowledged = match &mut self.request.body {
+                RequestBody::Detail(detail) => match &mut **detail {
+                    Detail::Share { acknowledged, .. } => Some(acknowledged),
+                    _ => None,
+                },
+                _ => None,
+            };
+            exchange.fetched = share.finish(acknowledged, keeping);
+        }
         let mut claimed_cluster = None;
         match self.request.body {
             // Without the answer nobody knows what became of the records.
@@ -383,6 +402,9 @@ impl Answer {
     pub fn give_up(mut self, keeping: &mut Keeping<'_>) -> Request {
         if let Some(fetch) = self.fetch.take() {
             fetch.give_up(keeping);
+        }
+        if let Some(share) = self.share.take() {
+            share.give_up(keeping);
         }
         self.request
     }

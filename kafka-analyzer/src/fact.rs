@@ -162,6 +162,8 @@ pub struct Partition {
     pub marks: Vec<(i64, i64)>,
     /// Records that count (see [`crate::observation::FetchedPartition::records`]; Produce: all).
     pub records: u64,
+    /// Share groups: of these, records that were delivered to a member before.
+    pub redelivered: u64,
     pub batches: Batches,
     /// Batches whose records were kept for spans, or wait to be opened.
     pub samples: Vec<Sample>,

@@ -26,6 +26,7 @@ mod reassembly;
 mod records;
 mod requests;
 mod settings;
+mod share;
 mod stream;
 pub mod trace;
 

@@ -442,7 +442,8 @@ impl Model {
         mut exchange: fact::Exchange,
         out: &mut Vec<Observation>,
     ) {
-        let is_fetch = exchange.api_key == api::FETCH && exchange.response_bytes.is_some();
+        let is_fetch = matches!(exchange.api_key, api::FETCH | api::SHARE_FETCH)
+            && exchange.response_bytes.is_some();
         let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
             .then(|| exchange.fetched.iter().map(|p| p.records).sum());
         let group = self.group_of(&labels, &exchange);
@@ -563,6 +564,7 @@ fn fetched_partition((topic, partition): &mut (Arc<str>, fact::Partition)) -> Fe
         fetch_offset: partition.fetch_offset,
         high_watermark: partition.high_watermark,
         records: partition.records,
+        redelivered: partition.redelivered,
         batches: std::mem::take(&mut partition.batches),
     }
 }

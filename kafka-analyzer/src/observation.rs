@@ -141,8 +141,11 @@ pub struct FetchedPartition {
     pub error: Option<&'static str>,
     pub fetch_offset: Option<i64>,
     pub high_watermark: Option<i64>,
-    /// Records at or after the fetch offset, without control records and aborted ones (read_committed).
+    /// Records at or after the fetch offset, without control records and aborted ones (read_committed); of a share group, those acquired.
     pub records: u64,
+    /// Share groups: of these, records that were delivered to a member before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub redelivered: u64,
     pub batches: Batches,
 }
 
@@ -306,6 +309,10 @@ pub struct CaptureGap {
     pub pid: Pid,
     pub reason: GapReason,
     pub bytes: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn hex<S: serde::Serializer, const N: usize>(bytes: &[u8; N], s: S) -> Result<S::Ok, S::Error> {

@@ -128,6 +128,7 @@ impl Partition {
             sequence: None,
             marks: Vec::new(),
             records: 0,
+            redelivered: 0,
             batches: Batches::default(),
             samples: Vec::new(),
         }

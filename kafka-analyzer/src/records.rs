@@ -406,7 +406,7 @@ impl Batch {
 }
 
 /// Records of a batch as its header says, never more than its bytes can hold.
-fn claimed(header: &BatchHeader) -> u64 {
+pub(crate) fn claimed(header: &BatchHeader) -> u64 {
     let claimed = header.records_count.max(0) as u64;
     if header.codec == Codec::None && header.magic >= 2 {
         return claimed.min(u64::from(header.body_len) / RECORD_LEAST);

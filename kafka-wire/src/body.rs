@@ -131,7 +131,8 @@ pub struct Aborted<'a> {
 }
 
 impl Partition<'static> {
-    const UNKNOWN: Partition<'static> = Partition {
+    /// What a version does not have.
+    pub const UNKNOWN: Partition<'static> = Partition {
         index: -1,
         error_code: 0,
         acknowledge_error_code: 0,

@@ -77,6 +77,7 @@ pub(crate) fn fetched(
         fetch_offset: Some(5),
         high_watermark: Some(50),
         records,
+        redelivered: 0,
         batches,
     }
 }
