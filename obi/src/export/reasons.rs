@@ -149,6 +149,16 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "an exchange that could not wait for its labels",
     ),
     (
+        "producer_table_full",
+        Counts,
+        "a client that writes to a topic and found no room: how it writes is not shown",
+    ),
+    (
+        "producer_partitions_full",
+        Counts,
+        "a partition of a client that writes to a topic and found no room: it is not in the spread",
+    ),
+    (
         "transaction_table_full",
         Counts,
         "a message about a transaction whose transactional id found no room: the transaction is not counted",
