@@ -92,7 +92,10 @@ fn encode(span: Span, wall_offset: i64) -> otlp::Span {
         span_id: span.span_id.to_vec(),
         parent_span_id: span.parent.map(Vec::from).unwrap_or_default(),
         flags: SAMPLED,
-        name: format!("{operation} {}", span.topic),
+        name: match span.span {
+            SpanKind::Transaction => format!("{operation} {}", span.transactional_id),
+            _ => format!("{operation} {}", span.topic),
+        },
         kind: kind as i32,
         start_time_unix_nano: wall(span.began),
         end_time_unix_nano: wall(span.ended.max(span.began)),
@@ -115,14 +118,20 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
         text("messaging.system", "kafka"),
         text("messaging.operation.name", operation),
         text("messaging.operation.type", kind),
-        text("messaging.destination.name", span.topic.as_ref()),
-        text(
-            "messaging.destination.partition.id",
-            span.partition.to_string(),
-        ),
-        text("obi.kafka.codec", span.codec),
     ];
+    // A transaction has many destinations.
+    if span.span != SpanKind::Transaction {
+        out.extend([
+            text("messaging.destination.name", span.topic.as_ref()),
+            text(
+                "messaging.destination.partition.id",
+                span.partition.to_string(),
+            ),
+            text("obi.kafka.codec", span.codec),
+        ]);
+    }
     let known = |key: &str, value: &str| (!value.is_empty()).then(|| text(key, value));
+    out.extend(known("obi.kafka.transactional_id", &span.transactional_id));
     out.extend(known("messaging.client.id", &span.client_id));
     out.extend(known("messaging.consumer.group.name", &span.group));
     out.extend(
@@ -170,6 +179,7 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
     }
     match span.address.as_str() {
         "" => {}
+        "none" if span.span == SpanKind::Transaction => {}
         "none" => out.push(text("obi.kafka.address", "none")),
         address => out.push(text("obi.kafka.message.address", address)),
     }
@@ -225,5 +235,31 @@ fn link(link: &Link) -> otlp::span::Link {
         attributes,
         flags: SAMPLED,
         ..otlp::span::Link::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::otlp::tests::span;
+
+    #[test]
+    fn a_transaction_has_its_own_name_and_no_destination() {
+        let mut transaction = span(7, SpanKind::Transaction);
+        (transaction.topic, transaction.partition) = ("".into(), -1);
+        transaction.transactional_id = "tx".into();
+        transaction.address = "none".to_owned();
+        let encoded = encode(transaction, 0);
+        assert_eq!(encoded.name, "transaction tx");
+        let key = |name: &str| encoded.attributes.iter().any(|it| it.key == name);
+        assert!(key("obi.kafka.transactional_id"));
+        for absent in [
+            "messaging.destination.name",
+            "messaging.destination.partition.id",
+            "obi.kafka.codec",
+            "obi.kafka.address",
+        ] {
+            assert!(!key(absent), "{absent}");
+        }
     }
 }
