@@ -54,6 +54,22 @@ pub const ENV_VARS: &[(&str, &str)] = &[
         "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         "/export/otlp/metrics/timeout_ms",
     ),
+    (
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+        "/export/otlp/logs/endpoint",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+        "/export/otlp/logs/protocol",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+        "/export/otlp/logs/headers",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+        "/export/otlp/logs/timeout_ms",
+    ),
     ("OBI_KAFKA_ENABLED", "/instrumentation/kafka/enabled"),
     (
         "OBI_KAFKA_CAPTURE_HEADERS",
@@ -144,6 +160,11 @@ pub const ENV_VARS: &[(&str, &str)] = &[
         "OBI_OTLP_METRICS_TIMEOUT_MS",
         "/export/otlp/metrics/timeout_ms",
     ),
+    ("OBI_OTLP_LOGS_ENABLED", "/export/otlp/logs/enabled"),
+    ("OBI_OTLP_LOGS_ENDPOINT", "/export/otlp/logs/endpoint"),
+    ("OBI_OTLP_LOGS_PROTOCOL", "/export/otlp/logs/protocol"),
+    ("OBI_OTLP_LOGS_HEADERS", "/export/otlp/logs/headers"),
+    ("OBI_OTLP_LOGS_TIMEOUT_MS", "/export/otlp/logs/timeout_ms"),
     ("OBI_LISTEN", "/listen"),
     ("OBI_SOCKET", "/socket"),
     ("OBI_STATE_DIR", "/state_dir"),

@@ -49,10 +49,12 @@ pub struct Otlp {
     pub timeout_ms: u64,
     /// Milliseconds between two exports of all metrics.
     pub metrics_interval_ms: u64,
-    /// Spans that wait at most; more are dropped and counted.
+    /// Spans, and events, that wait at most; more are dropped and counted.
     pub max_queue: usize,
     pub traces: OtlpSignal,
     pub metrics: OtlpSignal,
+    /// Events: rebalances, commit failures, fencing, ...
+    pub logs: OtlpSignal,
 }
 
 impl Default for Otlp {
@@ -67,11 +69,12 @@ impl Default for Otlp {
             max_queue: 8192,
             traces: OtlpSignal::default(),
             metrics: OtlpSignal::default(),
+            logs: OtlpSignal::default(),
         }
     }
 }
 
-/// What differs for one signal. Empty, `auto` and 0 mean: as for both.
+/// What differs for one signal. Empty, `auto` and 0 mean: as for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OtlpSignal {

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod catalogue;
+mod event_log;
 #[cfg(test)]
 pub(crate) mod examples;
 pub mod exposition;
@@ -21,7 +22,6 @@ pub mod registry;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::Receiver;
 use kafka_analyzer::capture::{Nanos, ProcessInfo};
 use kafka_analyzer::observation::{Event, Observation, Span};
 
@@ -52,9 +52,12 @@ struct Inner {
     processes: Processes,
     store: Store,
     /// None: spans go nowhere.
-    spans: Option<otlp::Queue>,
-    /// The other end of `spans`, until the exporter takes it.
-    waiting: Mutex<Option<Receiver<Box<otlp::Queued>>>>,
+    spans: Option<otlp::Queue<Span>>,
+    /// The same of events.
+    events: Option<otlp::Queue<Event>>,
+    /// The other ends of both, until the exporter takes them.
+    waiting: Mutex<otlp::Queues>,
+    logged: event_log::Log,
     value_size: bool,
     /// Wall clock minus monotonic clock, ns.
     wall_offset: AtomicI64,
@@ -77,20 +80,26 @@ impl Sinks {
             software: Default::default(),
         };
         let otlp = &config.export.otlp;
-        let (spans, waiting) = match otlp.sends(&otlp.traces) {
-            true => {
-                let (queue, waiting) = otlp::Queue::new(otlp.max_queue, Arc::clone(&telemetry));
-                (Some(queue), Some(waiting))
-            }
-            false => (None, None),
-        };
+        let mut waiting = otlp::Queues::default();
+        let spans = otlp.sends(&otlp.traces).then(|| {
+            let (queue, end) = otlp::Queue::new(otlp.max_queue, Arc::clone(&telemetry));
+            waiting.spans = Some(end);
+            queue
+        });
+        let events = otlp.sends(&otlp.logs).then(|| {
+            let (queue, end) = otlp::Queue::new(otlp.max_queue, Arc::clone(&telemetry));
+            waiting.events = Some(end);
+            queue
+        });
         Ok(Sinks(Arc::new(Inner {
             telemetry,
             measure,
             processes: Processes::default(),
             store: Store::default(),
             spans,
+            events,
             waiting: Mutex::new(waiting),
+            logged: event_log::Log::default(),
             value_size: config.instrumentation.kafka.capture_value_size,
             wall_offset: AtomicI64::new(0),
             newest: AtomicU64::new(0),
@@ -172,14 +181,15 @@ impl Sinks {
     }
 
     fn span(&self, span: &Span) {
-        let Some(queue) = self
-            .0
-            .spans
-            .as_ref()
-            .filter(|_| self.0.measure.filter.both(&span.group, &span.topic))
-        else {
+        let filter = &self.0.measure.filter;
+        // A commit of several topics and a transaction name none.
+        let topic = span.topic.is_empty() || filter.topic(&span.topic);
+        let Some(queue) = self.0.spans.as_ref() else {
             return;
         };
+        if !topic || !filter.group(&span.group) {
+            return;
+        }
         let mut span = span.clone();
         if !self.0.value_size {
             span.body_size = None;
@@ -187,19 +197,19 @@ impl Sinks {
         let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
         queue.push(otlp::Queued {
             process: self.0.processes.get(span.pid),
-            span,
+            item: span,
             wall_offset,
         });
     }
 
     /// Starts sending by OTLP what the configuration says; without an endpoint, nothing. Call once.
     pub fn start_otlp(&self, config: &Otlp) -> anyhow::Result<otlp::Exporter> {
-        let waiting = self
+        let mut waiting = self
             .0
             .waiting
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+            .unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(&mut *waiting);
         let sinks = self.clone();
         let metrics = move || otlp::Metrics {
             snapshots: sinks.snapshot(true),
@@ -257,10 +267,18 @@ impl Sinks {
 
     fn event(&self, event: &Event) {
         let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
-        self.0
-            .store
-            .events
-            .event(event, wall_offset, &self.0.processes);
+        let processes = &self.0.processes;
+        let events = &self.0.store.events;
+        events.event(event, wall_offset, processes);
+        let process = processes.get(event.pid);
+        self.0.logged.event(event, &process.service);
+        if let Some(queue) = &self.0.events {
+            queue.push(otlp::Queued {
+                process,
+                item: event.clone(),
+                wall_offset,
+            });
+        }
     }
 
     /// The answer to `obi kafka groups`.

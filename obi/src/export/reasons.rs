@@ -206,18 +206,22 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "otlp_queue_full",
         Spans,
-        "a span that found the queue to the OTLP endpoint full",
+        "a span or event that found the queue to the OTLP endpoint full",
     ),
-    ("otlp_send_failed", Spans, "a span that could not be sent"),
+    (
+        "otlp_send_failed",
+        Spans,
+        "a span or event that could not be sent",
+    ),
     (
         "otlp_rejected",
         Spans,
-        "a span or data point that the receiver rejected",
+        "a span, event or data point that the receiver rejected",
     ),
     (
         "otlp_stopped",
         Spans,
-        "a span made after the exporter ended",
+        "a span or event made after the exporter ended",
     ),
 ];
 

@@ -1,11 +1,13 @@
-//! OTLP: spans and metrics of watched services to an OpenTelemetry endpoint. In: a bounded queue of spans, and snapshots of the
-//! series tables; out: requests in which each service is a resource of its own.
+//! OTLP: spans, events and metrics of watched services to an OpenTelemetry endpoint. In: bounded queues of spans and events, and
+//! snapshots of the series tables; out: requests in which each service is a resource of its own.
 //!
 //! One thread a signal, so that a slow endpoint of one does not hold the other. What does not fit or cannot be sent is dropped and
 //! counted in `obi_events_lost_total{reason}`.
 
 mod attributes;
+mod batch;
 mod deliver;
+mod logs;
 mod metrics;
 mod resource;
 mod spans;
@@ -19,16 +21,17 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use kafka_analyzer::capture::ProcessInfo;
-use kafka_analyzer::observation::Span;
+use kafka_analyzer::observation::{Event, Span};
 
 use super::registry::Snapshot;
 use crate::config::Otlp;
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
+use batch::Batch;
 use deliver::Delivery;
 use target::Signal;
 
-/// A span waits at most so long for others to share its request.
+/// A span or event waits at most so long for others to share its request.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of one request, about: receivers refuse above 4 MiB by default.
 const MAX_REQUEST: usize = 1 << 20;
@@ -39,29 +42,31 @@ const GRACE: Duration = Duration::from_secs(3);
 
 type Ending = Arc<OnceLock<Instant>>;
 
-/// A span with the process it belongs to and the wall clock of its time.
-pub struct Queued {
+/// A span or event with the process it belongs to and the wall clock of its time.
+pub struct Queued<T> {
     pub process: Arc<ProcessInfo>,
-    pub span: Span,
+    pub item: T,
     /// Wall clock minus monotonic clock, ns.
     pub wall_offset: i64,
 }
 
-/// The way in of spans; bounded.
-#[derive(Clone)]
-pub struct Queue {
-    sender: Sender<Box<Queued>>,
+/// What comes out of a queue.
+pub type Waiting<T> = Receiver<Box<Queued<T>>>;
+
+/// The way in of spans or events; bounded.
+pub struct Queue<T> {
+    sender: Sender<Box<Queued<T>>>,
     telemetry: Arc<Telemetry>,
 }
 
-impl Queue {
-    pub fn new(capacity: usize, telemetry: Arc<Telemetry>) -> (Queue, Receiver<Box<Queued>>) {
+impl<T> Queue<T> {
+    pub fn new(capacity: usize, telemetry: Arc<Telemetry>) -> (Queue<T>, Waiting<T>) {
         let (sender, receiver) = bounded(capacity.max(1));
         (Queue { sender, telemetry }, receiver)
     }
 
-    /// Never waits: a full queue drops the span and counts it.
-    pub fn push(&self, queued: Queued) {
+    /// Never waits: a full queue drops the item and counts it.
+    pub fn push(&self, queued: Queued<T>) {
         match self.sender.try_send(Box::new(queued)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => self.telemetry.lost("otlp_queue_full", 1),
@@ -70,11 +75,19 @@ impl Queue {
     }
 }
 
+/// The other ends of the queues.
+#[derive(Default)]
+pub struct Queues {
+    pub spans: Option<Waiting<Span>>,
+    pub events: Option<Waiting<Event>>,
+}
+
 /// Can what the configuration says be sent? Opens no connection.
 pub fn check(otlp: &Otlp) -> anyhow::Result<()> {
     for (signal, own) in [
         (Signal::Traces, &otlp.traces),
         (Signal::Metrics, &otlp.metrics),
+        (Signal::Logs, &otlp.logs),
     ] {
         if otlp.sends(own) {
             transport::Transport::new(&target::resolve(otlp, signal)?)?;
@@ -95,7 +108,7 @@ impl Exporter {
     /// Starts what the configuration sends. Errors: an endpoint that is not a URL, a certificate that cannot be read.
     pub fn start(
         otlp: &Otlp,
-        spans: Option<Receiver<Box<Queued>>>,
+        queues: Queues,
         snapshot: impl Fn() -> Metrics + Send + 'static,
         telemetry: &Arc<Telemetry>,
     ) -> anyhow::Result<Exporter> {
@@ -108,26 +121,31 @@ impl Exporter {
                 .map(|t| threads.push(t))
                 .context("cannot start an OTLP thread")
         };
-        if let (true, Some(spans)) = (otlp.sends(&otlp.traces), spans) {
-            let mut delivery = Delivery::new(
-                target::resolve(otlp, Signal::Traces)?,
-                Arc::clone(telemetry),
-                done.clone(),
-                Arc::clone(&ending),
-            )?;
-            let done = done.clone();
-            spawn(
-                "obi-otlp-spans",
-                Box::new(move || send_spans(&spans, &mut delivery, &done)),
-            )?;
+        let delivery = |signal| {
+            let target = target::resolve(otlp, signal)?;
+            let (telemetry, ending) = (Arc::clone(telemetry), Arc::clone(&ending));
+            Delivery::new(target, telemetry, done.clone(), ending)
+        };
+        if let (true, Some(waiting)) = (otlp.sends(&otlp.traces), queues.spans) {
+            let (mut delivery, done) = (delivery(Signal::Traces)?, done.clone());
+            let run = move || {
+                send(
+                    &waiting,
+                    spans::encode,
+                    spans::request,
+                    &mut delivery,
+                    &done,
+                )
+            };
+            spawn("obi-otlp-spans", Box::new(run))?;
+        }
+        if let (true, Some(waiting)) = (otlp.sends(&otlp.logs), queues.events) {
+            let (mut delivery, done) = (delivery(Signal::Logs)?, done.clone());
+            let run = move || send(&waiting, logs::encode, logs::request, &mut delivery, &done);
+            spawn("obi-otlp-logs", Box::new(run))?;
         }
         if otlp.sends(&otlp.metrics) {
-            let mut delivery = Delivery::new(
-                target::resolve(otlp, Signal::Metrics)?,
-                Arc::clone(telemetry),
-                done.clone(),
-                Arc::clone(&ending),
-            )?;
+            let mut delivery = delivery(Signal::Metrics)?;
             let interval = Duration::from_millis(otlp.metrics_interval_ms.max(100));
             let done = done.clone();
             spawn(
@@ -166,10 +184,16 @@ pub struct Metrics {
     pub wall_offset: i64,
 }
 
-fn send_spans(spans: &Receiver<Box<Queued>>, delivery: &mut Delivery, done: &Stop) {
+fn send<T, M: prost::Message>(
+    waiting: &Waiting<T>,
+    encode: fn(T, i64) -> M,
+    request: fn(Batch<M>) -> transport::Request,
+    delivery: &mut Delivery,
+    done: &Stop,
+) {
     let mut open = true;
     while open {
-        let mut batch = spans::Batch::default();
+        let mut batch = Batch::default();
         let mut full_at: Option<Instant> = None;
         while batch.bytes() < MAX_REQUEST {
             let ending = done.requested();
@@ -178,10 +202,11 @@ fn send_spans(spans: &Receiver<Box<Queued>>, delivery: &mut Delivery, done: &Sto
                 Some(at) => at.saturating_duration_since(Instant::now()),
                 None => Duration::from_millis(100),
             };
-            match spans.recv_timeout(wait) {
+            match waiting.recv_timeout(wait) {
                 Ok(queued) => {
                     full_at.get_or_insert_with(|| Instant::now() + LINGER);
-                    batch.add(*queued);
+                    let message = encode(queued.item, queued.wall_offset);
+                    batch.add(queued.process, message);
                 }
                 Err(RecvTimeoutError::Timeout) if full_at.is_none() && !ending => {}
                 Err(RecvTimeoutError::Timeout) => {
@@ -196,7 +221,7 @@ fn send_spans(spans: &Receiver<Box<Queued>>, delivery: &mut Delivery, done: &Sto
         }
         let count = batch.len();
         if count > 0 {
-            delivery.deliver(transport::Request::Traces(batch.request()), count);
+            delivery.deliver(request(batch), count);
         }
     }
 }
@@ -220,6 +245,8 @@ fn send_metrics(
     }
 }
 
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]

@@ -2,78 +2,41 @@
 //!
 //! Names follow the messaging conventions 1.44; what they have no name for is `obi.kafka.*`.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use kafka_analyzer::capture::{Nanos, ProcessInfo};
+use kafka_analyzer::capture::Nanos;
 use kafka_analyzer::observation::{Link, Span, SpanKind};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
-use super::Queued;
 use super::attributes::{SCHEMA_URL, int, scope, text, texts, truth};
+use super::batch::Batch;
 use super::resource;
+use super::transport::Request;
 
 /// W3C trace flags: sampled.
 const SAMPLED: u32 = 1;
 
-/// Spans on their way into one request.
-#[derive(Default)]
-pub struct Batch {
-    processes: Vec<(Arc<ProcessInfo>, Vec<otlp::Span>)>,
-    index: HashMap<*const ProcessInfo, usize>,
-    bytes: usize,
-    spans: usize,
+pub fn request(batch: Batch<otlp::Span>) -> Request {
+    let resource_spans = batch
+        .into_processes()
+        .map(|(process, spans)| otlp::ResourceSpans {
+            resource: Some(resource::of_process(&process)),
+            scope_spans: vec![otlp::ScopeSpans {
+                scope: Some(scope()),
+                spans,
+                schema_url: SCHEMA_URL.to_owned(),
+            }],
+            schema_url: SCHEMA_URL.to_owned(),
+        });
+    Request::Traces(ExportTraceServiceRequest {
+        resource_spans: resource_spans.collect(),
+    })
 }
 
-impl Batch {
-    pub fn add(&mut self, queued: Queued) {
-        // Processes are compared by address: the same one is shared until an exec makes it another.
-        let key = Arc::as_ptr(&queued.process);
-        let at = *self.index.entry(key).or_insert(self.processes.len());
-        if at == self.processes.len() {
-            self.processes
-                .push((Arc::clone(&queued.process), Vec::new()));
-        }
-        let span = encode(queued.span, queued.wall_offset);
-        self.bytes += prost::Message::encoded_len(&span);
-        self.spans += 1;
-        if let Some((_, spans)) = self.processes.get_mut(at) {
-            spans.push(span);
-        }
-    }
-
-    /// Encoded size, about.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub fn len(&self) -> u64 {
-        self.spans as u64
-    }
-
-    pub fn request(self) -> ExportTraceServiceRequest {
-        let resource_spans =
-            self.processes
-                .into_iter()
-                .map(|(process, spans)| otlp::ResourceSpans {
-                    resource: Some(resource::of_process(&process)),
-                    scope_spans: vec![otlp::ScopeSpans {
-                        scope: Some(scope()),
-                        spans,
-                        schema_url: SCHEMA_URL.to_owned(),
-                    }],
-                    schema_url: SCHEMA_URL.to_owned(),
-                });
-        ExportTraceServiceRequest {
-            resource_spans: resource_spans.collect(),
-        }
-    }
-}
-
-fn encode(span: Span, wall_offset: i64) -> otlp::Span {
+/// `wall_offset`: wall clock minus monotonic clock, ns.
+pub fn encode(span: Span, wall_offset: i64) -> otlp::Span {
     let wall = |time: Nanos| time.wrapping_add_signed(wall_offset);
     let (operation, kind) = match span.span {
         SpanKind::Send => ("send", otlp::span::SpanKind::Producer),
@@ -92,10 +55,7 @@ fn encode(span: Span, wall_offset: i64) -> otlp::Span {
         span_id: span.span_id.to_vec(),
         parent_span_id: span.parent.map(Vec::from).unwrap_or_default(),
         flags: SAMPLED,
-        name: match span.span {
-            SpanKind::Transaction => format!("{operation} {}", span.transactional_id),
-            _ => format!("{operation} {}", span.topic),
-        },
+        name: name(&span, operation),
         kind: kind as i32,
         start_time_unix_nano: wall(span.began),
         end_time_unix_nano: wall(span.ended.max(span.began)),
@@ -108,30 +68,36 @@ fn encode(span: Span, wall_offset: i64) -> otlp::Span {
     }
 }
 
-fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
-    let kind = if span.span == SpanKind::Poll {
-        "receive"
-    } else {
-        operation
+/// What the operation is about: a topic, a transactional id, or several topics, which are not named.
+fn name(span: &Span, operation: &str) -> String {
+    let about = match span.span {
+        SpanKind::Transaction => &span.transactional_id,
+        _ => &span.topic,
     };
+    if about.is_empty() {
+        operation.to_owned()
+    } else {
+        format!("{operation} {about}")
+    }
+}
+
+fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
     let mut out = vec![
         text("messaging.system", "kafka"),
         text("messaging.operation.name", operation),
-        text("messaging.operation.type", kind),
     ];
-    // A transaction has many destinations.
-    if span.span != SpanKind::Transaction {
-        out.extend([
-            text("messaging.destination.name", span.topic.as_ref()),
-            text(
-                "messaging.destination.partition.id",
-                span.partition.to_string(),
-            ),
-            text("obi.kafka.codec", span.codec),
-        ]);
+    let kind = match span.span {
+        SpanKind::Poll => Some("receive"),
+        SpanKind::Commit => Some("settle"),
+        // The conventions have no type for it.
+        SpanKind::Transaction => None,
+        SpanKind::Send | SpanKind::SendBatch | SpanKind::Create => Some(operation),
+    };
+    out.extend(kind.map(|kind| text("messaging.operation.type", kind)));
+    if !span.topic.is_empty() {
+        out.push(text("messaging.destination.name", span.topic.as_ref()));
     }
     let known = |key: &str, value: &str| (!value.is_empty()).then(|| text(key, value));
-    out.extend(known("obi.kafka.transactional_id", &span.transactional_id));
     out.extend(known("messaging.client.id", &span.client_id));
     out.extend(known("messaging.consumer.group.name", &span.group));
     out.extend(
@@ -139,6 +105,39 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
             .then(|| known("messaging.kafka.cluster.id", &span.cluster))
             .flatten(),
     );
+    out.extend(known("obi.kafka.transactional_id", &span.transactional_id));
+    out.extend(span.error.map(|error| text("error.type", error)));
+    out.extend(span.server.map(server).into_iter().flatten());
+    match span.span {
+        SpanKind::Commit => {
+            // Of one partition.
+            if let Some(offset) = span.offset {
+                out.push(partition(span));
+                out.push(int("obi.kafka.committed_offset", offset));
+            }
+        }
+        SpanKind::Transaction => {
+            let records = span.message_count;
+            out.extend(records.map(|n| int("obi.kafka.transaction.records", n as i64)));
+        }
+        SpanKind::Send | SpanKind::SendBatch | SpanKind::Create | SpanKind::Poll => {
+            messages(span, &mut out);
+        }
+    }
+    out
+}
+
+fn partition(span: &Span) -> KeyValue {
+    text(
+        "messaging.destination.partition.id",
+        span.partition.to_string(),
+    )
+}
+
+/// What is said of messages that are sent or received.
+fn messages(span: &Span, out: &mut Vec<KeyValue>) {
+    out.push(partition(span));
+    out.push(text("obi.kafka.codec", span.codec));
     let offset = if span.message_count.is_some() {
         "obi.kafka.batch.first_offset"
     } else {
@@ -166,7 +165,6 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
         span.envelope_size
             .map(|n| int("messaging.message.envelope.size", n as i64)),
     );
-    out.extend(span.error.map(|error| text("error.type", error)));
     out.extend(
         span.timestamp_ms
             .map(|ms| int("obi.kafka.message.timestamp", ms)),
@@ -179,13 +177,10 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
     }
     match span.address.as_str() {
         "" => {}
-        "none" if span.span == SpanKind::Transaction => {}
         "none" => out.push(text("obi.kafka.address", "none")),
         address => out.push(text("obi.kafka.message.address", address)),
     }
-    out.extend(span.server.map(server).into_iter().flatten());
-    headers(&span.headers, &mut out);
-    out
+    headers(&span.headers, out);
 }
 
 /// The broker really contacted.

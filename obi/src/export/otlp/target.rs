@@ -1,6 +1,6 @@
-//! Where one signal goes. In: the configuration for both signals and for this one; out: one address with protocol, headers, time.
+//! Where one signal goes. In: the configuration for all signals and for this one; out: one address with protocol, headers, time.
 //!
-//! As in OpenTelemetry's exporter specification: an endpoint for both gets `/v1/traces` or `/v1/metrics` with HTTP, one for the
+//! As in OpenTelemetry's exporter specification: an endpoint for all gets `/v1/traces`, `/v1/metrics` or `/v1/logs` with HTTP, one for the
 //! signal is used as it is. Without a protocol, port 4317 means gRPC and everything else HTTP.
 
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::config::{Otlp, OtlpSignal, Protocol};
 pub enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 impl Signal {
@@ -20,6 +21,7 @@ impl Signal {
         match self {
             Signal::Traces => "traces",
             Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
         }
     }
 }
@@ -40,6 +42,7 @@ pub fn resolve(otlp: &Otlp, signal: Signal) -> anyhow::Result<Target> {
     let own: &OtlpSignal = match signal {
         Signal::Traces => &otlp.traces,
         Signal::Metrics => &otlp.metrics,
+        Signal::Logs => &otlp.logs,
     };
     let endpoint = if own.endpoint.is_empty() {
         &otlp.endpoint

@@ -9,6 +9,12 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use kafka_analyzer::capture::ConnectionId;
 use kafka_analyzer::observation::{Link, Origin, SpanKind};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -32,6 +38,7 @@ use kafka_analyzer::observation::{Observation, PartitionProgress, Unsupported};
 pub(super) struct Received {
     pub(super) traces: Mutex<Vec<ExportTraceServiceRequest>>,
     metrics: Mutex<Vec<ExportMetricsServiceRequest>>,
+    pub(super) logs: Mutex<Vec<ExportLogsServiceRequest>>,
     headers: Mutex<Vec<String>>,
     /// Requests still to be refused.
     refuse: AtomicUsize,
@@ -73,6 +80,17 @@ impl TraceService for Grpc {
     }
 }
 
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        self.0.logs.lock().unwrap().push(request.into_inner());
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -81,7 +99,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-fn grpc(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAddr {
+pub(super) fn grpc(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAddr {
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
         .unwrap();
@@ -91,17 +109,19 @@ fn grpc(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAd
     runtime.spawn(
         tonic::transport::Server::builder()
             .add_service(service)
+            .add_service(LogsServiceServer::new(Grpc(Arc::clone(received))))
             .serve_with_incoming(incoming),
     );
     address
 }
 
-fn http(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAddr {
+pub(super) fn http(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAddr {
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
         .unwrap();
     let address = listener.local_addr().unwrap();
     let (traces, metrics) = (Arc::clone(received), Arc::clone(received));
+    let logs = Arc::clone(received);
     let take = |received: Arc<Received>, headers: HeaderMap, body: Bytes| {
         if received
             .refuse
@@ -140,6 +160,15 @@ fn http(runtime: &tokio::runtime::Runtime, received: &Arc<Received>) -> SocketAd
                     .lock()
                     .unwrap()
                     .push(ExportMetricsServiceRequest::decode(body).unwrap());
+                Ok::<_, StatusCode>(())
+            }),
+        )
+        .route(
+            "/v1/logs",
+            axum::routing::post(move |headers, body| async move {
+                let (received, body) = take(logs, headers, body)?;
+                let request = ExportLogsServiceRequest::decode(body).unwrap();
+                received.logs.lock().unwrap().push(request);
                 Ok::<_, StatusCode>(())
             }),
         );
@@ -194,7 +223,7 @@ pub(crate) fn span(pid: u32, kind: SpanKind) -> Span {
     }
 }
 
-fn process(pid: u32, service: &str) -> ProcessInfo {
+pub(super) fn process(pid: u32, service: &str) -> ProcessInfo {
     ProcessInfo {
         pid,
         exe: format!("/usr/bin/{service}"),
@@ -214,7 +243,7 @@ pub(super) fn config(address: SocketAddr, protocol: Protocol) -> Config {
 }
 
 /// All attributes as text.
-fn texts(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
+pub(super) fn texts(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
     fn text(value: &AnyValue) -> String {
         match value.value.as_ref().unwrap() {
             Any::StringValue(s) => s.clone(),

@@ -5,6 +5,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
@@ -24,6 +28,7 @@ use super::target::{Signal, Target};
 pub enum Request {
     Traces(ExportTraceServiceRequest),
     Metrics(ExportMetricsServiceRequest),
+    Logs(ExportLogsServiceRequest),
 }
 
 /// What the receiver did not take of an accepted request.
@@ -199,6 +204,13 @@ async fn send_grpc(
                 .map_err(status)?;
             Ok(metrics_accepted(reply.into_inner()))
         }
+        Request::Logs(message) => {
+            let reply = LogsServiceClient::new(channel)
+                .export(with(message, headers, timeout))
+                .await
+                .map_err(status)?;
+            Ok(logs_accepted(reply.into_inner()))
+        }
     }
 }
 
@@ -243,6 +255,7 @@ fn send_http(
     let body = match request {
         Request::Traces(message) => message.encode_to_vec(),
         Request::Metrics(message) => message.encode_to_vec(),
+        Request::Logs(message) => message.encode_to_vec(),
     };
     let mut post = agent.post(url).content_type("application/x-protobuf");
     for (name, value) in headers {
@@ -280,6 +293,9 @@ fn send_http(
         Signal::Metrics => ExportMetricsServiceResponse::decode(&*body)
             .map(metrics_accepted)
             .unwrap_or_default(),
+        Signal::Logs => ExportLogsServiceResponse::decode(&*body)
+            .map(logs_accepted)
+            .unwrap_or_default(),
     })
 }
 
@@ -297,6 +313,15 @@ fn metrics_accepted(reply: ExportMetricsServiceResponse) -> Accepted {
         .partial_success
         .map_or_else(Accepted::default, |p| Accepted {
             rejected: p.rejected_data_points.try_into().unwrap_or(0),
+            message: p.error_message,
+        })
+}
+
+fn logs_accepted(reply: ExportLogsServiceResponse) -> Accepted {
+    reply
+        .partial_success
+        .map_or_else(Accepted::default, |p| Accepted {
+            rejected: p.rejected_log_records.try_into().unwrap_or(0),
             message: p.error_message,
         })
 }
