@@ -159,6 +159,26 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a partition of a client that writes to a topic and found no room: it is not in the spread",
     ),
     (
+        "client_table_full",
+        Labels,
+        "a client forgotten because its table was full: the group of its fetches may not be known",
+    ),
+    (
+        "group_table_full",
+        Counts,
+        "a word of a consumer group that found no room: its lag, members and rebalances are not seen",
+    ),
+    (
+        "group_offset_table_full",
+        Counts,
+        "a committed offset that found no room: the lag of the group in that partition is not seen",
+    ),
+    (
+        "partition_table_full",
+        Counts,
+        "a word of a partition that found no room: lag in it is not seen",
+    ),
+    (
         "transaction_table_full",
         Counts,
         "a message about a transaction whose transactional id found no room: the transaction is not counted",
