@@ -3,15 +3,30 @@
 use std::collections::BTreeMap;
 
 use kafka_analyzer::observation::{EventKind, Observation, Reason, SpanKind};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span as Wire;
 
-use super::tests::{Received, config, grpc, http, process, runtime, span, texts};
+use super::tests::{Grpc, Received, config, grpc, http, process, runtime, span, texts};
 use super::*;
 use crate::config::Protocol;
 use crate::export::Sinks;
 use crate::export::examples::event;
+
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        self.0.logs.lock().unwrap().push(request.into_inner());
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
 
 #[test]
 fn events_are_log_records_by_grpc_and_http() {
