@@ -223,7 +223,7 @@ pub static CATALOGUE: [Metric; 44] = [
         Unit::One,
         &["cluster", "service", "group", "result", "error_type"],
         "Offset commits of clients of this node",
-        "an OffsetCommit or TxnOffsetCommit exchange; result: success, failure (error_type is its first error), or unknown (its answer was not seen)",
+        "an OffsetCommit or TxnOffsetCommit exchange; result: ok, error (error_type is its first error), or unknown (its answer was not seen)",
     ),
     table(
         Id::ConsumerRebalances,

@@ -109,8 +109,8 @@ impl Measure {
         ];
         let [cluster, service, group] = labels.clone();
         let result = match commit.error {
-            Some(_) => "failure",
-            None if commit.answered => "success",
+            Some(_) => "error",
+            None if commit.answered => "ok",
             None => "unknown",
         };
         let counted = [

@@ -95,9 +95,9 @@ fn commits_by_result() {
         2,
     ));
     for (result, error) in [
-        ("failure", "CONNECTION_CLOSED"),
-        ("failure", "REBALANCE_IN_PROGRESS"),
-        ("success", ""),
+        ("error", "CONNECTION_CLOSED"),
+        ("error", "REBALANCE_IN_PROGRESS"),
+        ("ok", ""),
         ("unknown", ""),
     ] {
         want.push(format!(
