@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_analyzer::capture::{Pid, ProcessInfo};
 
@@ -14,6 +15,9 @@ mod script;
 
 /// Of `environ` and `cmdline` at most this many bytes are read; the kernel's own limit for one string is 128 KiB.
 const READ_LIMIT: u64 = 1024 * 1024;
+/// How often, and how far apart, a process is looked at that is still being exec'ed; that takes well below a millisecond.
+const EXEC_LOOKS: u32 = 5;
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
 /// Resource attributes kept of one process.
 const ATTRIBUTES: usize = 64;
 
@@ -24,8 +28,7 @@ pub fn process_info(proc_root: &Path, pid: Pid) -> Option<ProcessInfo> {
     let exe = exe.to_string_lossy();
     // A replaced binary is shown by the kernel as "/path (deleted)"; the name is still the right one.
     let exe = exe.strip_suffix(" (deleted)").unwrap_or(&exe).to_owned();
-    let environ = strings(&dir.join("environ")).unwrap_or_default();
-    let cmdline = strings(&dir.join("cmdline")).unwrap_or_default();
+    let (environ, cmdline) = arguments(&dir);
     let value = |name: &str| {
         environ
             .iter()
@@ -54,6 +57,21 @@ pub fn process_info(proc_root: &Path, pid: Pid) -> Option<ProcessInfo> {
         attributes,
         container_id: container_id(&cgroup),
     })
+}
+
+/// Environment and command line. The kernel maps an executable before it says where these are: a process that is seen that early is
+/// read again.
+fn arguments(dir: &Path) -> (Vec<String>, Vec<String>) {
+    let read = |name: &str| strings(&dir.join(name)).unwrap_or_default();
+    let mut cmdline = read("cmdline");
+    for _ in 0..EXEC_LOOKS {
+        if cmdline.iter().any(|argument| !argument.is_empty()) {
+            break;
+        }
+        std::thread::sleep(EXEC_PAUSE);
+        cmdline = read("cmdline");
+    }
+    (read("environ"), cmdline)
 }
 
 fn file_name(path: &str) -> &str {

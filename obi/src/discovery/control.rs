@@ -57,6 +57,12 @@ pub enum Announcement {
     Exited(Pid),
 }
 
+/// For so long after its start a program is looked at each second.
+const YOUNG_MS: u64 = 60_000;
+const YOUNG_MOST: usize = 512;
+/// Each so many seconds all processes are looked at.
+const ALL_TICKS: u32 = 15;
+
 /// Whom a set of hooks belongs to: a file as a whole, or one process of it.
 type Place = (FileId, Option<Pid>);
 
@@ -71,6 +77,9 @@ pub struct Control {
     deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
     /// Executables by pid, as far as they were asked for.
     chosen: HashMap<Pid, bool>,
+    /// Programs that began lately, and when: a client without a known library shows itself by its connections only.
+    young: VecDeque<(u64, Pid)>,
+    ticks: u32,
     announce: Sender<Announcement>,
     telemetry: Arc<Telemetry>,
     proc_root: PathBuf,
@@ -98,6 +107,8 @@ impl Control {
             attached: BTreeMap::new(),
             deferred: VecDeque::new(),
             chosen: HashMap::new(),
+            young: VecDeque::new(),
+            ticks: 0,
             announce,
             telemetry,
             proc_root,
@@ -152,9 +163,18 @@ impl Control {
             ProcessEvent::Exec { pid } => {
                 tracing::debug!(pid, "exec");
                 self.forget(*pid);
+                // A child of a followed process was known by its parent's name.
+                let known = self.targets.state(*pid).is_some();
                 let mut actions = Vec::new();
                 self.targets.executed(*pid, self.now(), &mut actions);
                 self.carry_out(actions);
+                if known {
+                    self.announce(*pid);
+                }
+                if self.young.len() == YOUNG_MOST {
+                    self.young.pop_front();
+                }
+                self.young.push_back((self.now(), *pid));
             }
             ProcessEvent::Mapped { pid, mapping } => {
                 if self.is_chosen(*pid) {
@@ -240,11 +260,32 @@ impl Control {
 
     /// Once a second: new connections of followed processes, processes to let go, hooks on system calls, tables.
     pub fn tick(&mut self) {
-        self.look_at_connections(&self.targets.pids());
+        let pids = self.with_connections();
+        self.look_at_connections(&pids);
         let mut actions = Vec::new();
         self.targets.tick(self.now(), &mut actions);
         self.carry_out(actions);
         self.publish();
+    }
+
+    /// Processes whose connections are looked at: those followed, those that began lately, and now and then all.
+    fn with_connections(&mut self) -> Vec<Pid> {
+        self.ticks = self.ticks.wrapping_add(1);
+        let now = self.now();
+        let is_old = |(began, _): &(u64, Pid)| now.saturating_sub(*began) > YOUNG_MS;
+        while self.young.front().is_some_and(is_old) {
+            self.young.pop_front();
+        }
+        let mut pids = if self.ticks.is_multiple_of(ALL_TICKS) {
+            process::pids(&self.proc_root)
+        } else {
+            self.young.iter().map(|(_, pid)| *pid).collect()
+        };
+        pids.retain(|pid| self.is_chosen(*pid));
+        pids.extend(self.targets.pids());
+        pids.sort_unstable();
+        pids.dedup();
+        pids
     }
 
     fn is_chosen(&mut self, pid: Pid) -> bool {

@@ -39,6 +39,8 @@ class Library(ConsumerRebalanceListener):
             client_id=plan["client_id"],
             group_id=plan["group"],
             auto_offset_reset="earliest",
+            # A new topic may not be in its first metadata; by default it asks again after 5 minutes.
+            metadata_max_age_ms=1000,
             enable_auto_commit=plan["commit"] == "auto",
             auto_commit_interval_ms=1000,
             max_poll_interval_ms=plan["max_poll_interval_ms"],

@@ -138,6 +138,8 @@ struct ShownGroup {
 struct ShownMember {
     member_id: String,
     client_id: String,
+    /// Absent: not known, as of a member that has only just joined.
+    #[serde(default)]
     assignments: Vec<ShownAssignment>,
 }
 
