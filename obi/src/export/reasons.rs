@@ -119,26 +119,6 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a message given up because too much of others was being gathered",
     ),
     (
-        "client_table_full",
-        Labels,
-        "a client forgotten to make room for another: its group may be unknown for a while",
-    ),
-    (
-        "group_table_full",
-        Labels,
-        "a message about a group above 20,000 groups or 100,000 members",
-    ),
-    (
-        "group_offset_table_full",
-        Labels,
-        "a committed offset above 1,200,000 offsets of groups in partitions",
-    ),
-    (
-        "partition_table_full",
-        Labels,
-        "a message about a partition above 100,000 partitions whose log ends are remembered",
-    ),
-    (
         "partition_not_answered",
         Counts,
         "a produced partition that the answer does not name",
