@@ -479,6 +479,7 @@ fn completed(
         return false;
     };
     let lost = local.lost.take();
+    local.gives_up = false;
     let reason = lost.and_then(|lost| lost.reason).unwrap_or(group_reason);
     (local.completed, local.completed_at) = (epoch, labels.origin.time);
     let since = lost.map_or(hearing.exchange.began, |lost| lost.since);

@@ -43,6 +43,8 @@ pub(super) struct Local {
     pub heard: Nanos,
     /// It lost its partitions, or was asked to join again.
     pub lost: Option<Lost>,
+    /// It was told to give partitions up (KIP-848) and did not reach the next epoch yet.
+    pub gives_up: bool,
     /// The generation or epoch that it completed last; −1: none that was seen.
     pub completed: i32,
     /// When; or when it was met.
@@ -80,6 +82,7 @@ impl Local {
             rebalance_timeout: REBALANCE,
             heard: time,
             lost: None,
+            gives_up: false,
             completed: -1,
             completed_at: time,
             idle: None,

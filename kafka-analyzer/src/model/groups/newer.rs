@@ -5,9 +5,13 @@
 use std::sync::Arc;
 
 use super::classic::{event, loses};
-use super::{Groups, Hearing, assigned, completed};
+use super::{Group, Groups, Hearing, assigned, completed};
+use crate::capture::Nanos;
 use crate::fact::group::{GroupHeartbeat, GroupKind, HeartbeatAnswer};
 use crate::observation::{EventKind, Reason};
+
+/// Steps of one rebalance follow each other within this.
+const SAME_REBALANCE: Nanos = 30_000_000_000;
 
 impl Groups {
     pub(super) fn heartbeat(&mut self, heartbeat: &GroupHeartbeat, hearing: &mut Hearing<'_>) {
@@ -127,17 +131,25 @@ impl Groups {
         }
         group.epoch = group.epoch.max(Some(answer.epoch));
         group.subscribed(member_id, heartbeat.topics.as_ref(), time);
-        let reason = group
-            .causes
-            .since(group.announced.1, time)
-            .unwrap_or(Reason::Unknown);
+        let reason = group.reason_of_epoch(answer.epoch, time);
         let Some(member) = group.members.get_mut(member_id) else {
             return false;
         };
         member.epoch = Some(answer.epoch);
         let Some(given) = &answer.assignment else {
+            // What it was told to give up is given up.
+            let local = member.local.as_ref();
+            let done = local.is_some_and(|local| answer.epoch > local.completed && local.gives_up);
             group.state = Some("Stable").filter(|_| group.is_settled());
-            return false;
+            return done
+                && completed(
+                    group,
+                    &speaker.group,
+                    member_id,
+                    answer.epoch,
+                    reason,
+                    hearing,
+                );
         };
         let given = assigned(given, hearing.topics);
         for (topic, _) in &given {
@@ -149,12 +161,14 @@ impl Groups {
         let revoked = before
             .as_ref()
             .is_some_and(|before| loses(before, &member.assignment));
-        let changed = before != member.assignment;
+        // One that had nothing and is given nothing waits for what others give up.
+        let changed = before.unwrap_or_default() != *member.assignment.get_or_insert_default();
         let Some(local) = &mut member.local else {
             return false;
         };
         if revoked {
             local.lose(time, None);
+            local.gives_up = true;
         }
         let risen = answer.epoch > local.completed && changed;
         group.state = Some("Reconciling");
@@ -167,5 +181,24 @@ impl Groups {
                 reason,
                 hearing,
             )
+    }
+}
+
+impl Group {
+    /// Why the group is at this epoch. Members reach it one after another, and some in two steps: until something new happens, it is still the
+    /// same rebalance.
+    fn reason_of_epoch(&mut self, epoch: i32, now: Nanos) -> Reason {
+        let known = self.compared;
+        let lately = self.causes.since(self.announced.1, now);
+        let reason = match (known, lately) {
+            (Some((of, reason)), _) if of == epoch => reason,
+            (_, Some(reason)) => reason,
+            (Some((_, reason)), None) if now.saturating_sub(self.announced.1) <= SAME_REBALANCE => {
+                reason
+            }
+            _ => Reason::Unknown,
+        };
+        self.compared = Some((epoch, reason));
+        reason
     }
 }

@@ -48,6 +48,9 @@ class Library(ConsumerRebalanceListener):
             heartbeat_interval_ms=plan["session_timeout_ms"] // 6,
             **more,
         )
+        # A leader that joins before it knows the topic's partitions assigns none, and stays with that.
+        while not all(self.consumer.partitions_for_topic(t) for t in plan["topics"]):
+            time.sleep(0.1)
         self.consumer.subscribe(plan["topics"], listener=self)
 
     def on_partitions_assigned(self, assigned):

@@ -92,6 +92,25 @@ pub fn rebalances(events: &[Event]) -> usize {
     events.iter().filter(assigned).count()
 }
 
+/// KIP-848: times that a member's partitions changed. One that only gives some up is told so alone by some libraries, by others an empty
+/// `assigned` follows; one that has to wait for its first partitions is told of an empty assignment by some.
+pub fn reconciliations(events: &[Event]) -> usize {
+    let (mut held, mut given_up, mut n) = (false, false, 0);
+    for event in events {
+        match event {
+            Event::Revoked { partitions } => given_up |= !partitions.is_empty(),
+            Event::Assigned { partitions } => {
+                let waits = partitions.is_empty() && !held && !given_up;
+                n += usize::from(!waits);
+                held |= !partitions.is_empty();
+                given_up = false;
+            }
+            _ => {}
+        }
+    }
+    n + usize::from(given_up)
+}
+
 /// Commits that were sent and answered: good ones, and refused ones by error.
 pub fn commits(events: &[Event]) -> (u64, Vec<String>) {
     let (mut good, mut refused) = (0, Vec::new());

@@ -77,6 +77,9 @@ pub fn good_commits(members: &[Member]) -> u64 {
 }
 
 pub fn rebalances(members: &[Member]) -> usize {
-    let of = |member: &Member| event::rebalances(&member.events());
+    let of = |member: &Member| match member.plan.protocol {
+        "consumer" => event::reconciliations(&member.events()),
+        _ => event::rebalances(&member.events()),
+    };
     members.iter().map(of).sum()
 }

@@ -102,6 +102,7 @@ impl<'a> Stage<'a> {
     }
 
     pub fn member(&self, cluster: &Cluster, plan: Plan) -> Result<Member> {
+        self.meet(cluster, &plan)?;
         let folder = self.folder()?;
         let at = |suffix: &str| folder.join(format!("{}.{suffix}", plan.client_id));
         std::fs::write(at("plan.json"), plan.json(cluster).to_string())?;
@@ -128,8 +129,8 @@ impl<'a> Stage<'a> {
         if !self.met.borrow_mut().insert(name) {
             return Ok(());
         }
-        let topic = plan.topics.first().context("a plan has topics")?;
-        let mut member = self.member(cluster, self.plan(library, topic))?;
+        let topic = self.topic(cluster, "met")?;
+        let mut member = self.member(cluster, self.plan(library, &topic))?;
         let service = member.plan.client_id.clone();
         step::wait(
             &format!("the agent meets {}", library.name()),
@@ -149,7 +150,6 @@ impl<'a> Stage<'a> {
     /// Members with equal plans but for their client ids, which are `STEM-1` and so on. Each joins after the others have settled, so
     /// that the number of rebalances is no accident.
     pub fn members(&self, cluster: &Cluster, plan: &Plan, n: usize) -> Result<Vec<Member>> {
-        self.meet(cluster, plan)?;
         let mut members: Vec<Member> = Vec::new();
         for number in 1..=n {
             let mut plan = plan.clone();
