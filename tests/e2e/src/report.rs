@@ -34,11 +34,6 @@ impl Report {
         self.only.is_empty() || self.only.iter().any(|text| name.contains(text))
     }
 
-    /// True if tests whose names begin so were asked for as such.
-    pub fn asked_for(&self, prefix: &str) -> bool {
-        self.only.iter().any(|text| text.starts_with(prefix))
-    }
-
     /// Runs one test; its `Ok` text says what was seen.
     pub fn test(&mut self, name: &str, body: impl FnOnce() -> Result<String>) {
         if !self.wants(name) || self.stop.came() {

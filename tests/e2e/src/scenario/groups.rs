@@ -53,9 +53,8 @@ pub fn names(full: bool) -> Vec<String> {
     names
 }
 
-/// Only where they were asked for by name: the agent's side of the comparison is not there yet.
 pub fn wanted(full: bool, report: &Report) -> bool {
-    report.asked_for("groups") && names(full).iter().any(|name| report.wants(name))
+    names(full).iter().any(|name| report.wants(name))
 }
 
 pub fn run(world: &World, full: bool, report: &mut Report) -> Result<()> {

@@ -65,6 +65,8 @@ class Library:
             config["group.instance.id"] = plan["instance_id"]
         if plan["protocol"] == "consumer":
             return config | {"group.protocol": "consumer"}
+        # An agent that comes late learns the names of topic ids from the next answer.
+        config |= {"topic.metadata.refresh.interval.ms": 1000}
         config |= {"session.timeout.ms": plan["session_timeout_ms"], "heartbeat.interval.ms": plan["session_timeout_ms"] // 6}
         if plan["assignor"]:
             config["partition.assignment.strategy"] = plan["assignor"]

@@ -31,10 +31,12 @@ pub fn run(stage: &Stage) -> Result<String> {
                 bail!("{}: {error}", member.plan.client_id);
             }
         }
-        groups.push((plan.group, members));
+        groups.push((plan.group, topic, members));
     }
     let late = stage.world.settings("late-for-groups")?.start()?;
-    for (group, members) in &mut groups {
+    for (group, topic, members) in &mut groups {
+        // A fetch session does not repeat the end of a partition in which nothing happens.
+        stage.produce(cluster, topic, 60)?;
         let mut committed = Vec::new();
         for member in members.iter_mut() {
             member.consume(20)?;

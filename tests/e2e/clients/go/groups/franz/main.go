@@ -50,7 +50,9 @@ func open(plan *member.Plan, log *member.Log) (member.Library, error) {
 }
 
 func connect(plan *member.Plan) ([]kgo.Opt, error) {
-	options := []kgo.Opt{kgo.SeedBrokers(plan.Brokers...), kgo.ClientID(plan.ClientID)}
+	// An agent that comes late learns the names of topic ids from the next answer.
+	names := []kgo.Opt{kgo.MetadataMinAge(time.Second / 2), kgo.MetadataMaxAge(time.Second)}
+	options := append(names, kgo.SeedBrokers(plan.Brokers...), kgo.ClientID(plan.ClientID))
 	if !plan.TLS {
 		return options, nil
 	}
