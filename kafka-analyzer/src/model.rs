@@ -292,6 +292,14 @@ impl Model {
         &self.losses
     }
 
+    /// Tables whose size is in the hands of strangers: entries now, and at most.
+    pub fn tables(&self) -> [(&'static str, usize, usize); 6] {
+        let [partitions, offsets, names] = self.lags.tables();
+        let [groups, members] = self.groups.tables();
+        let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
+        [waiting, partitions, offsets, names, groups, members]
+    }
+
     fn bind(&mut self, connection: ConnectionId, client: &fact::Client) {
         if let Some(server) = client.server {
             if self.servers.len() < CONNECTIONS_MOST || self.servers.contains_key(&connection) {

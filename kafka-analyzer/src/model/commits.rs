@@ -93,7 +93,8 @@ impl Commits {
                     hearing.losses,
                 ),
             };
-            let moved = before.and_then(|before| u64::try_from(offset.offset - before).ok());
+            let moved = before.and_then(|before| offset.offset.checked_sub(before));
+            let moved = moved.and_then(|moved| u64::try_from(moved).ok());
             records = records
                 .zip(moved)
                 .map(|(sum, moved): (u64, u64)| sum.saturating_add(moved));

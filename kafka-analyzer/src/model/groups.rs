@@ -186,6 +186,14 @@ impl Groups {
         of_name.any(|(_, group)| group.members.values().any(|member| member.local.is_some()))
     }
 
+    pub fn tables(&self) -> [(&'static str, usize, usize); 2] {
+        let members = self.groups.values().map(|group| group.members.len()).sum();
+        [
+            ("groups", self.groups.len(), MOST),
+            ("members", members, MEMBERS_MOST),
+        ]
+    }
+
     /// A second is over: says which groups changed in it.
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<Observation>) {
         let again = now.saturating_sub(self.swept) >= AGAIN;
@@ -264,8 +272,22 @@ impl Groups {
                 state.assignment = Some(assigned(assignment, hearing.topics));
             }
         }
-        let now = group.members.len();
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(&told.group, before, hearing);
+    }
+
+    /// The group had `before` members; of those that are too many now, members elsewhere go first.
+    fn counted(&mut self, name: &Name, before: usize, hearing: &mut Hearing<'_>) {
+        let key = (Arc::clone(&hearing.labels.cluster), Arc::clone(name));
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        let others = self.members.saturating_sub(before);
+        let excess = (others + group.members.len()).saturating_sub(MEMBERS_MOST);
+        if excess > 0 {
+            hearing.losses.add("group_table_full", excess as u64);
+            group.shed(excess);
+        }
+        self.members = others + group.members.len();
     }
 
     /// The group of an exchange, made when it is new; the coordinator is who answered.
@@ -358,6 +380,20 @@ impl Group {
             self.state = Some("Empty");
         }
         Some(member)
+    }
+
+    /// There is no room for so many of its members: how many there are is not known any more.
+    fn shed(&mut self, excess: usize) {
+        let mut ids: Vec<(bool, Name)> = self
+            .members
+            .iter()
+            .map(|(id, member)| (member.local.is_some(), Arc::clone(id)))
+            .collect();
+        ids.sort();
+        for (_, id) in ids.iter().take(excess) {
+            self.members.remove(id);
+        }
+        (self.listed, self.described) = (None, None);
     }
 
     /// Time passed: members that the coordinator has put out go. True: something changed.

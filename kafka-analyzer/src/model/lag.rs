@@ -92,14 +92,24 @@ impl Lags {
         offset: i64,
         losses: &mut Losses,
     ) {
+        // No log has such an offset.
+        if offset < 0 {
+            return;
+        }
         let Some(group) = self.group(&labels.cluster, group, losses) else {
             return;
         };
+        let full = self.offsets >= OFFSETS_MOST;
         let time = labels.origin.time;
         let Some(partition) = self.partition(&labels.cluster, topic, index, losses) else {
             return;
         };
-        if partition.set_position(group, Offset { offset, time }) {
+        let known = partition.offsets_len();
+        if full && !partition.has_position(group) {
+            losses.add("group_offset_table_full", 1);
+        } else if partition.set_position(group, Offset { offset, time }) {
+            let now = partition.offsets_len();
+            self.offsets = (self.offsets + now).saturating_sub(known);
             self.soil(&labels.cluster, topic, index);
         }
     }
@@ -114,17 +124,21 @@ impl Lags {
         offset: Option<i64>,
         losses: &mut Losses,
     ) -> Option<i64> {
+        // Brokers take any number; no log has such an offset.
+        if offset.is_some_and(|offset| offset < 0) {
+            return None;
+        }
         let group = self.group(&labels.cluster, group, losses)?;
         let full = self.offsets >= OFFSETS_MOST;
         let time = labels.origin.time;
         let partition = self.partition(&labels.cluster, topic, index, losses)?;
-        let (before, known) = (partition.committed(group), partition.committed_len());
+        let (before, known) = (partition.committed(group), partition.offsets_len());
         match offset {
             Some(_) if full && before.is_none() => losses.add("group_offset_table_full", 1),
             Some(offset) => partition.set_committed(group, Offset { offset, time }),
             None => partition.forget_committed(group, time),
         }
-        let now = partition.committed_len();
+        let now = partition.offsets_len();
         self.offsets = (self.offsets + now).saturating_sub(known);
         self.soil(&labels.cluster, topic, index);
         before.map(|before| before.offset)
@@ -142,13 +156,22 @@ impl Lags {
         let mut forgotten = 0;
         for ((of, topic, index), state) in &mut self.partitions {
             if of == cluster && partition.is_none_or(|wanted| wanted == (topic, *index)) {
-                let before = state.committed_len();
+                let before = state.offsets_len();
                 state.forget_committed(group, Nanos::MAX);
                 state.forget_position(group);
-                forgotten += before - state.committed_len();
+                forgotten += before - state.offsets_len();
             }
         }
         self.offsets = self.offsets.saturating_sub(forgotten);
+    }
+
+    pub fn tables(&self) -> [(&'static str, usize, usize); 3] {
+        let offsets = self.partitions.values().map(Partition::offsets_len).sum();
+        [
+            ("lag_partitions", self.partitions.len(), PARTITIONS_MOST),
+            ("lag_offsets", offsets, OFFSETS_MOST),
+            ("lag_groups", self.groups.len(), GROUPS_MOST),
+        ]
     }
 
     /// A second is over: says what changed in it.
@@ -177,7 +200,7 @@ impl Lags {
         let mut offsets = 0;
         self.partitions.retain(|_, partition| {
             let kept = partition.expire(before, &is_live);
-            offsets += partition.committed_len();
+            offsets += partition.offsets_len();
             kept
         });
         self.offsets = offsets;

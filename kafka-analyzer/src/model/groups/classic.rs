@@ -58,8 +58,7 @@ impl Groups {
         if let Some(joined) = joined {
             group.joined(join, joined, hearing);
         }
-        let now = group.members.len();
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(&join.member.group, before, hearing);
     }
 
     pub(super) fn sync(&mut self, sync: &Sync, hearing: &mut Hearing<'_>) {
@@ -118,9 +117,8 @@ impl Groups {
             group.state = Some("Stable");
         }
         let idle = new && completed(group, name, member_id, epoch, reason, hearing);
-        let now = group.members.len();
         self.idle += usize::from(idle);
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(name, before, hearing);
     }
 
     /// A heartbeat or a commit shows that the member is there, or that it must join again.
@@ -160,8 +158,7 @@ impl Groups {
         if group.state.is_none() && kind == GroupKind::Classic {
             group.state = Some("Stable");
         }
-        let now = group.members.len();
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(&speaker.group, before, hearing);
         if is_settled && !was_dirty {
             self.dirty.remove(&key);
         }
@@ -175,6 +172,7 @@ impl Groups {
         let Some(group) = self.groups.get_mut(&key) else {
             return;
         };
+        let before = group.members.len();
         match error {
             "REBALANCE_IN_PROGRESS" => {
                 let local = group.local(&speaker.member_id, &speaker.instance_id, labels);
@@ -206,6 +204,7 @@ impl Groups {
             _ => return,
         }
         self.dirty.insert(key);
+        self.counted(&speaker.group, before, hearing);
     }
 
     pub(super) fn leave(&mut self, name: &Name, leavers: &[Leaver], hearing: &mut Hearing<'_>) {
@@ -244,8 +243,7 @@ impl Groups {
                 ));
             }
         }
-        let now = group.members.len();
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(name, before, hearing);
     }
 }
 

@@ -89,8 +89,7 @@ impl Groups {
             idle = self.told(heartbeat, answer, member_id, hearing);
         }
         self.idle += usize::from(idle);
-        let now = self.groups.get(&key).map_or(0, |group| group.members.len());
-        self.members = (self.members + now).saturating_sub(before);
+        self.counted(&speaker.group, before, hearing);
         if !news && !was_dirty {
             self.dirty.remove(&key);
         }

@@ -115,8 +115,16 @@ impl Partition {
             .map(|known| known.at)
     }
 
-    pub fn committed_len(&self) -> usize {
-        self.committed.len()
+    pub fn has_position(&self, group: GroupId) -> bool {
+        let found = self
+            .positions
+            .binary_search_by_key(&group, |known| known.group);
+        found.is_ok()
+    }
+
+    /// Committed ones and positions.
+    pub fn offsets_len(&self) -> usize {
+        self.committed.len() + self.positions.len()
     }
 
     pub fn forget_committed(&mut self, group: GroupId, time: Nanos) {
