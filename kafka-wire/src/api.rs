@@ -71,6 +71,7 @@ pub const DESCRIBE_GROUPS: i16 = 15;
 pub const LIST_GROUPS: i16 = 16;
 pub const SASL_HANDSHAKE: i16 = 17;
 pub const API_VERSIONS: i16 = 18;
+pub const CREATE_TOPICS: i16 = 19;
 pub const INIT_PRODUCER_ID: i16 = 22;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 pub const SASL_AUTHENTICATE: i16 = 36;
@@ -79,6 +80,7 @@ pub const OFFSET_DELETE: i16 = 47;
 pub const DESCRIBE_CLUSTER: i16 = 60;
 pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
+pub const PUSH_TELEMETRY: i16 = 72;
 pub const SHARE_FETCH: i16 = 78;
 
 pub(crate) type Decode = for<'a> fn(&mut Reader<'a>, i16) -> Read<Message<'a>>;
@@ -99,6 +101,17 @@ pub(crate) enum Shape {
     ProduceRequest,
     FetchResponse,
     ShareFetchResponse,
+}
+
+/// What the decoder makes of a body, for those who store bodies: see [`reading`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Stepped over.
+    Nothing,
+    /// One message, or several.
+    Messages,
+    /// Record batches lie among what it tells.
+    Records,
 }
 
 /// A line of the table.
@@ -126,6 +139,17 @@ pub(crate) fn shape(side: Side, key: i16, version: i16) -> Shape {
         Some(api) if side == Side::Request => api.request,
         Some(api) => api.response,
         None => Shape::Framed,
+    }
+}
+
+/// What a [`body::Decoder`](crate::body::Decoder) reads of bodies of this key and version.
+pub fn reading(side: Side, key: i16, version: i16) -> Reading {
+    match shape(side, key, version) {
+        Shape::Framed => Reading::Nothing,
+        Shape::Whole(_) | Shape::Parts(..) => Reading::Messages,
+        Shape::ProduceRequest | Shape::FetchResponse | Shape::ShareFetchResponse => {
+            Reading::Records
+        }
     }
 }
 

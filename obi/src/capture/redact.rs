@@ -1,7 +1,8 @@
 //! What of a connection may be stored. In: captured bytes in stream order; out: for each byte keep, drop or erase.
 //!
 //! Only what the analysis reads is kept: frame and request headers, bodies of the APIs that are decoded, of records their framing without
-//! keys, values and headers (with `payload` all of them). SASL tokens are erased always. A connection that is not Kafka, and bytes
+//! keys, values and headers (with `payload` all of them). SASL tokens and pushed metrics are erased always, and configurations of topics
+//! dropped. A connection that is not Kafka, and bytes
 //! whose frame is not known, are dropped: what is not understood is not stored.
 
 mod frames;

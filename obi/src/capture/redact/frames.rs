@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use kafka_wire::api;
+use kafka_wire::api::{self, Reading};
 use kafka_wire::body;
 use kafka_wire::header::{
     MAX_FRAME, Parse, Plausible, RequestHeader, parse_response, plausible_request,
@@ -17,16 +17,6 @@ use super::{Fate, Runs};
 
 /// Requests without an answer that are remembered of a connection.
 const PENDING: usize = 4096;
-/// The bodies that the analysis reads; all others are stepped over there and dropped here.
-const READ: [i16; 7] = [
-    api::PRODUCE,
-    api::FETCH,
-    api::METADATA,
-    api::FIND_COORDINATOR,
-    api::SASL_HANDSHAKE,
-    api::API_VERSIONS,
-    api::INIT_PRODUCER_ID,
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -256,14 +246,25 @@ fn after_header(
     }
 }
 
+/// Kept is what the decoders read, as their table says; what stays out although it is read stands here.
 fn kind(side: Side, key: i16, version: i16, left: u64, payload: bool) -> Kind {
-    let records = |side| Kind::Records(Box::new(Records::new(side, key, version, left)));
-    match (side, key) {
-        (Side::Request, api::SASL_AUTHENTICATE) => Kind::All(Fate::Erase),
-        (Side::Response, api::SASL_AUTHENTICATE) => Kind::Token(Token::new(version)),
-        (Side::Request, api::PRODUCE) if !payload => records(body::Side::Request),
-        (Side::Response, api::FETCH) if !payload => records(body::Side::Response),
-        _ if READ.contains(&key) => Kind::All(Fate::Keep),
-        _ => Kind::All(Fate::Drop),
+    let wire = match side {
+        Side::Request => body::Side::Request,
+        Side::Response => body::Side::Response,
+    };
+    match (api::reading(wire, key, version), side, key) {
+        (Reading::Messages, Side::Response, api::SASL_AUTHENTICATE) => {
+            Kind::Token(Token::of_authentication(version))
+        }
+        (_, _, api::SASL_AUTHENTICATE) => Kind::All(Fate::Erase),
+        (Reading::Messages, Side::Request, api::PUSH_TELEMETRY) => {
+            Kind::Token(Token::of_telemetry())
+        }
+        // Configurations of topics are in both directions, and can name anything.
+        (_, _, api::CREATE_TOPICS) | (Reading::Nothing, _, _) => Kind::All(Fate::Drop),
+        (Reading::Records, _, _) if !payload => {
+            Kind::Records(Box::new(Records::new(wire, key, version, left)))
+        }
+        (Reading::Records | Reading::Messages, _, _) => Kind::All(Fate::Keep),
     }
 }

@@ -1,4 +1,4 @@
-//! Record fields of Produce requests and Fetch answers: the framing of batches and records is kept, keys, values and headers are dropped.
+//! Record fields of Produce requests, Fetch and ShareFetch answers: the framing of batches and records is kept, keys, values and headers are dropped.
 //!
 //! Where a record field begins is told by `kafka_wire`'s own decoder, fed byte by byte outside of record fields, which are nearly all of
 //! such a body. Compressed batches keep their 61 bytes of header. Layouts: `DefaultRecordBatch.java`, `DefaultRecord.java`, `LegacyRecord.java`.
@@ -16,7 +16,7 @@ const MAGIC_AT: u64 = 16;
 pub struct Records {
     decoder: Decoder,
     field: Option<Field>,
-    /// A hole in the structure: where records are is not known any more.
+    /// A hole in the structure, or it is not as it should be: where records are is not known any more.
     lost: bool,
 }
 
@@ -78,11 +78,11 @@ impl Records {
     }
 
     pub fn bytes(&mut self, mut bytes: &[u8], runs: &mut Runs) {
-        if self.lost {
-            runs.push(Fate::Drop, bytes.len());
-            return;
-        }
         while let Some((first, rest)) = bytes.split_first() {
+            if self.lost {
+                runs.push(Fate::Drop, bytes.len());
+                return;
+            }
             if let Some(field) = &mut self.field {
                 let n = usize::try_from(field.left)
                     .unwrap_or(usize::MAX)
@@ -94,11 +94,16 @@ impl Records {
             } else {
                 runs.push(Fate::Keep, 1);
                 let mut begins = None;
-                self.decoder.feed(Segment::Bytes(&[*first]), &mut |event| {
-                    if let Event::Partition(partition) = event {
-                        begins = partition.records_len.filter(|len| *len > 0);
-                    }
-                });
+                let mut lost = false;
+                self.decoder
+                    .feed(Segment::Bytes(&[*first]), &mut |event| match event {
+                        Event::Partition(partition) => {
+                            begins = partition.records_len.filter(|len| *len > 0);
+                        }
+                        Event::Undecodable { .. } => lost = true,
+                        _ => {}
+                    });
+                self.lost = lost;
                 self.field = begins.map(|len| Field {
                     left: u64::from(len),
                     at: At::Head,

@@ -1,5 +1,7 @@
 //! What is kept, dropped and erased. In: hand-made frames; out: assertions on each byte.
 
+mod decoded;
+
 use super::*;
 use kafka_analyzer::capture::Source;
 
@@ -26,8 +28,7 @@ impl Stream {
         }
     }
 
-    /// What a recording would hold of these bytes: kept ones, `_` for dropped, `#` for erased.
-    fn stored(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+    fn fates(&mut self, direction: Direction, bytes: &[u8]) -> Vec<(Fate, usize)> {
         let offset = &mut self.next[usize::from(direction == Direction::Write)];
         let event = CaptureEvent::Data {
             connection: ConnectionId(1),
@@ -41,9 +42,14 @@ impl Stream {
             bytes,
         };
         *offset += bytes.len() as u64;
+        self.redactor.runs(&event).0
+    }
+
+    /// What a recording would hold of these bytes: kept ones, `_` for dropped, `#` for erased.
+    fn stored(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
         let mut at = 0;
         let mut out = Vec::new();
-        for (fate, n) in self.redactor.runs(&event).0 {
+        for (fate, n) in self.fates(direction, bytes) {
             match fate {
                 Fate::Keep => out.extend_from_slice(&bytes[at..at + n]),
                 Fate::Drop => out.extend(std::iter::repeat_n(b'_', n)),

@@ -1,10 +1,15 @@
-//! The answer to SaslAuthenticate: its token is erased, the error and the session's lifetime stay.
+//! A secret in the middle of a body that is kept: its bytes are erased, what is around it and its length stay.
 //!
-//! Versions 0 and 1: error int16, message nullable string, token bytes (int32 length), from v1 lifetime int64. Version 2 has compact lengths (KIP-482).
+//! The answer to SaslAuthenticate. Versions 0 and 1: error int16, message nullable string, token bytes (int32 length), from v1 lifetime int64.
+//! Version 2 has compact lengths (KIP-482). And PushTelemetry, version 0 (KIP-714): instance id uuid, subscription int32, terminating bool,
+//! compression int8, metrics compact bytes.
 
 use super::{Fate, Runs};
 
-/// Where in the answer the next byte is.
+/// What stands before the metrics.
+const TELEMETRY_HEAD: u64 = 22;
+
+/// Where in the body the next byte is.
 #[derive(Debug)]
 pub struct Token {
     flexible: bool,
@@ -17,6 +22,7 @@ pub struct Token {
 enum At {
     Error,
     MessageLength,
+    /// Of PushTelemetry its head.
     Message(u64),
     TokenLength,
     Token(u64),
@@ -24,10 +30,19 @@ enum At {
 }
 
 impl Token {
-    pub fn new(version: i16) -> Token {
+    pub fn of_authentication(version: i16) -> Token {
         Token {
             flexible: version >= 2,
             at: At::Error,
+            number: 0,
+            digits: 0,
+        }
+    }
+
+    pub fn of_telemetry() -> Token {
+        Token {
+            flexible: true,
+            at: At::Message(TELEMETRY_HEAD),
             number: 0,
             digits: 0,
         }
