@@ -10,6 +10,7 @@ mod prometheus;
 mod reconnects;
 mod replay;
 mod restart;
+mod rules;
 mod two_brokers;
 
 use anyhow::{Context, Result};
@@ -33,6 +34,7 @@ const SHARED: &[(&str, Body)] = &[
     ("agent started late", restart::late),
     ("agent killed and restarted", restart::killed),
     ("prometheus", prometheus::run),
+    ("prometheus rules", rules::run),
     ("misuse", misuse::run),
 ];
 
