@@ -54,6 +54,10 @@ pub enum Notice {
 #[derive(Clone, Debug)]
 pub enum Announcement {
     Process(ProcessInfo),
+    /// A child of a followed process, which it takes after until it runs a program of its own; for when it cannot be read any more.
+    Forked(ProcessInfo),
+    /// It runs another program: what was said of it does not hold.
+    Executed(Pid),
     Exited(Pid),
 }
 
@@ -163,14 +167,12 @@ impl Control {
             ProcessEvent::Exec { pid } => {
                 tracing::debug!(pid, "exec");
                 self.forget(*pid);
-                // A child of a followed process was known by its parent's name.
-                let known = self.targets.state(*pid).is_some();
+                if self.targets.state(*pid).is_some() {
+                    let _ = self.announce.try_send(Announcement::Executed(*pid));
+                }
                 let mut actions = Vec::new();
                 self.targets.executed(*pid, self.now(), &mut actions);
                 self.carry_out(actions);
-                if known {
-                    self.announce(*pid);
-                }
                 if self.young.len() == YOUNG_MOST {
                     self.young.pop_front();
                 }
@@ -185,8 +187,14 @@ impl Control {
                 let mut actions = Vec::new();
                 self.targets
                     .forked(*parent, *child, self.now(), &mut actions);
-                if self.targets.state(*child).is_some() {
-                    self.announce(*child);
+                if self.targets.state(*child).is_some()
+                    && let Some(info) = enrich::process_info(&self.proc_root, *parent)
+                {
+                    let info = ProcessInfo {
+                        pid: *child,
+                        ..info
+                    };
+                    let _ = self.announce.try_send(Announcement::Forked(info));
                 }
                 self.carry_out(actions);
             }

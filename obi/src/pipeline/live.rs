@@ -2,7 +2,7 @@
 //! discovery. Drains, reassembles and decodes in place: a byte is copied once, by the kernel.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub type Tee<'a> = &'a mut dyn FnMut(&CaptureEvent<'_>);
 struct State<'a> {
     shard: Shard,
     announced: HashSet<Pid>,
+    /// Children that were forked, by what their parents are.
+    forked: HashMap<Pid, ProcessInfo>,
     /// Connections to peers that the user did not choose.
     ignored: HashSet<ConnectionId>,
     waiting: VecDeque<Message>,
@@ -81,6 +83,7 @@ impl StreamThread {
         let state = RefCell::new(State {
             shard,
             announced: HashSet::new(),
+            forked: HashMap::new(),
             ignored: HashSet::new(),
             waiting: VecDeque::new(),
             exited: Vec::new(),
@@ -175,6 +178,7 @@ impl StreamThread {
         }
         let info = enrich::process_info(Path::new("/proc"), pid);
         // Gone already: its messages still count, under no name.
+        let info = info.or_else(|| state.forked.remove(&pid));
         let info = info.unwrap_or_else(|| ProcessInfo {
             pid,
             service: Arc::from("unknown"),
@@ -187,6 +191,16 @@ impl StreamThread {
         for announcement in self.announcements.try_iter() {
             match announcement {
                 Announcement::Process(info) => state.process(info),
+                Announcement::Forked(info) => {
+                    if state.forked.len() >= ANNOUNCED {
+                        state.forked.clear();
+                    }
+                    state.forked.insert(info.pid, info);
+                }
+                Announcement::Executed(pid) => {
+                    state.forked.remove(&pid);
+                    state.announced.remove(&pid);
+                }
                 // What it moved last may still be in the ring.
                 Announcement::Exited(pid) => state.exited.push(pid),
             }
@@ -197,6 +211,7 @@ impl StreamThread {
     fn end_processes(state: &mut State<'_>) {
         for pid in std::mem::take(&mut state.drained) {
             state.announced.remove(&pid);
+            state.forked.remove(&pid);
             state.pass(&CaptureEvent::Exited {
                 pid,
                 time: monotonic(),
