@@ -180,10 +180,10 @@ impl Groups {
         }
     }
 
-    /// A member of the group is on this node.
-    pub fn is_live(&self, group: &Name) -> bool {
-        let mut of_name = self.groups.iter().filter(|((_, name), _)| name == group);
-        of_name.any(|(_, group)| group.members.values().any(|member| member.local.is_some()))
+    /// A member of the group (of a cluster) is on this node.
+    pub fn is_live(&self, key: &(Name, Name)) -> bool {
+        let members = self.groups.get(key).map(|group| group.members.values());
+        members.is_some_and(|mut members| members.any(|member| member.local.is_some()))
     }
 
     pub fn tables(&self) -> [(&'static str, usize, usize); 2] {

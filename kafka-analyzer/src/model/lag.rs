@@ -40,7 +40,8 @@ type GroupId = u32;
 #[derive(Debug, Default)]
 pub(super) struct Lags {
     partitions: HashMap<Key, Partition>,
-    groups: Vec<Name>,
+    /// Cluster and name.
+    groups: Vec<(Name, Name)>,
     group_ids: HashMap<(Name, Name), GroupId>,
     offsets: usize,
     /// Partitions with news, in the order in which they got them.
@@ -175,7 +176,12 @@ impl Lags {
     }
 
     /// A second is over: says what changed in it.
-    pub fn tick(&mut self, now: Nanos, live: &dyn Fn(&Name) -> bool, out: &mut Vec<Observation>) {
+    pub fn tick(
+        &mut self,
+        now: Nanos,
+        live: &dyn Fn(&(Name, Name)) -> bool,
+        out: &mut Vec<Observation>,
+    ) {
         if now.saturating_sub(self.swept) >= AGAIN {
             self.swept = now;
             self.sweep(now, live);
@@ -193,16 +199,25 @@ impl Lags {
     }
 
     /// Forgets what nobody confirmed for long and says the rest again.
-    fn sweep(&mut self, now: Nanos, live: &dyn Fn(&Name) -> bool) {
+    fn sweep(&mut self, now: Nanos, live: &dyn Fn(&(Name, Name)) -> bool) {
         let before = now.saturating_sub(RETENTION);
-        let groups = &self.groups;
-        let is_live = |group: GroupId| groups.get(group as usize).is_some_and(live);
+        let live: Vec<bool> = self.groups.iter().map(live).collect();
+        let is_live = |group: GroupId| live.get(group as usize).copied().unwrap_or(false);
+        let mut used = vec![false; self.groups.len()];
         let mut offsets = 0;
         self.partitions.retain(|_, partition| {
             let kept = partition.expire(before, &is_live);
             offsets += partition.offsets_len();
+            for group in partition.groups() {
+                if let Some(used) = used.get_mut(group as usize) {
+                    *used = true;
+                }
+            }
             kept
         });
+        if self.groups.len() > GROUPS_MOST / 2 {
+            self.renumber(&used);
+        }
         self.offsets = offsets;
         let mut clean: Vec<Key> = Vec::new();
         for (key, partition) in &mut self.partitions {
@@ -215,6 +230,27 @@ impl Lags {
         // The same order in every replay.
         clean.sort_unstable();
         self.dirty.extend(clean);
+    }
+
+    /// Gives back the places of groups that no partition names any more. The order stays, so that tables stay sorted.
+    fn renumber(&mut self, used: &[bool]) {
+        let mut next = 0;
+        let places: Vec<GroupId> = used
+            .iter()
+            .map(|used| {
+                let place = next;
+                next += GroupId::from(*used);
+                place
+            })
+            .collect();
+        let mut kept = used.iter();
+        self.groups
+            .retain(|_| kept.next().copied().unwrap_or(false));
+        let ids = (0..).zip(&self.groups);
+        self.group_ids = ids.map(|(id, key)| (key.clone(), id)).collect();
+        for partition in self.partitions.values_mut() {
+            partition.renumber(&places);
+        }
     }
 
     fn soil(&mut self, cluster: &Name, topic: &Name, index: i32) {
@@ -252,7 +288,7 @@ impl Lags {
             return None;
         }
         let id = GroupId::try_from(self.groups.len()).ok()?;
-        self.groups.push(Arc::clone(group));
+        self.groups.push(key.clone());
         self.group_ids.insert(key, id);
         Some(id)
     }
@@ -260,7 +296,7 @@ impl Lags {
 
 /// Returns how many lags were said.
 fn say(
-    groups: &[Name],
+    groups: &[(Name, Name)],
     key: &Key,
     partition: &mut Partition,
     now: Nanos,
@@ -280,7 +316,7 @@ fn say(
     }
     let mut said = 0;
     for news in partition.take_news() {
-        let Some(group) = groups.get(news.group as usize) else {
+        let Some((_, group)) = groups.get(news.group as usize) else {
             continue;
         };
         if news.basis == LagBasis::Committed && news.changed {
@@ -315,4 +351,60 @@ fn say(
         }));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::ConnectionId;
+
+    fn labels(time: Nanos) -> Labels {
+        Labels {
+            origin: Origin {
+                time,
+                connection: ConnectionId(1),
+                offset: 0,
+            },
+            pid: 7,
+            cluster: "c".into(),
+            client_id: "app".into(),
+            server: None,
+        }
+    }
+
+    #[test]
+    fn places_of_forgotten_groups_are_given_again() {
+        let (mut lags, mut losses, mut out) = (Lags::default(), Losses::default(), Vec::new());
+        let orders: Name = "orders".into();
+        let mut commit = |lags: &mut Lags, losses: &mut Losses, time, group: &str, offset| {
+            lags.committed(
+                &labels(time),
+                &group.into(),
+                &orders,
+                0,
+                Some(offset),
+                losses,
+            );
+        };
+        for n in 0..GROUPS_MOST as i64 {
+            commit(&mut lags, &mut losses, SECOND, &format!("old-{n}"), n);
+        }
+        commit(&mut lags, &mut losses, 2 * SECOND, "refused", 1);
+        assert_eq!(losses.get("group_table_full"), 1);
+        commit(&mut lags, &mut losses, 2 * RETENTION, "old-9", 90);
+        lags.tick(2 * RETENTION, &|_| false, &mut out);
+        assert_eq!(lags.groups.len(), 1);
+        commit(&mut lags, &mut losses, 2 * RETENTION, "new", 80);
+        out.clear();
+        lags.tick(2 * RETENTION + SECOND, &|_| false, &mut out);
+        let told: Vec<(&str, i64)> = out
+            .iter()
+            .filter_map(|observation| match observation {
+                Observation::CommittedOffset(told) => Some((&*told.group, told.offset)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [("new", 80)], "the other one was said before");
+        assert_eq!(losses.get("group_table_full"), 1);
+    }
 }

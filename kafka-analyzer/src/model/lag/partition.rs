@@ -143,6 +143,20 @@ impl Partition {
         fresh || !self.committed.is_empty() || !self.positions.is_empty()
     }
 
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        let all = self.committed.iter().chain(&self.positions);
+        all.map(|known| known.group)
+    }
+
+    /// Groups have new places, in the same order.
+    pub fn renumber(&mut self, places: &[GroupId]) {
+        for known in self.committed.iter_mut().chain(&mut self.positions) {
+            if let Some(place) = places.get(known.group as usize) {
+                known.group = *place;
+            }
+        }
+    }
+
     /// All of it is to be said once more.
     pub fn again(&mut self) {
         self.news_of_ends = true;
