@@ -376,7 +376,7 @@ mod tests {
     fn places_of_forgotten_groups_are_given_again() {
         let (mut lags, mut losses, mut out) = (Lags::default(), Losses::default(), Vec::new());
         let orders: Name = "orders".into();
-        let mut commit = |lags: &mut Lags, losses: &mut Losses, time, group: &str, offset| {
+        let commit = |lags: &mut Lags, losses: &mut Losses, time, group: &str, offset| {
             lags.committed(
                 &labels(time),
                 &group.into(),

@@ -11,8 +11,7 @@ use super::stage::{PARTITIONS, Stage};
 use super::{agent, golden};
 use crate::check;
 
-const LIBRARIES: [Library; 5] = [
-    Library::KafkaPython,
+const LIBRARIES: [Library; 4] = [
     Library::Aiokafka,
     Library::Franz,
     Library::Segmentio,

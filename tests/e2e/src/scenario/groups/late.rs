@@ -10,11 +10,7 @@ use super::{agent, broker};
 use crate::check;
 
 /// The second one names topics by id in its commits.
-const LIBRARIES: [Library; 3] = [
-    Library::ConfluentPython,
-    Library::Franz,
-    Library::KafkaPython,
-];
+const LIBRARIES: [Library; 3] = [Library::ConfluentPython, Library::Franz, Library::Aiokafka];
 
 pub fn run(stage: &Stage) -> Result<String> {
     let cluster = stage.cluster(Version::V4_4_0)?;
