@@ -49,6 +49,8 @@ const WAITING_MOST: usize = 8192;
 const WAITING_BYTES_MOST: usize = 16 << 20;
 /// Of an element of a `Detail`, about.
 const DETAIL_BYTES: usize = 64;
+/// The cluster of what did not learn its own in time.
+const UNKNOWN: &str = "unknown";
 /// Topics whose number of partitions is remembered.
 const TOPICS_MOST: usize = 100_000;
 const SECOND: Nanos = 1_000_000_000;
@@ -173,7 +175,7 @@ impl Model {
                 if let Some(cluster) = &cluster {
                     self.counted(cluster, topics, fact.known);
                 }
-                let cluster = cluster.unwrap_or_else(|| "unknown".into());
+                let cluster = cluster.unwrap_or_else(|| UNKNOWN.into());
                 let refused = self.producers.counts(&cluster, topics);
                 self.losses.add("topic_table_full", refused);
             }
@@ -415,7 +417,7 @@ impl Model {
         let cluster = self
             .cluster(&fact, &client_id, server)
             .cloned()
-            .unwrap_or_else(|| "unknown".into());
+            .unwrap_or_else(|| UNKNOWN.into());
         let server = self.server(&fact, server);
         let labels = Labels {
             origin: fact.origin,

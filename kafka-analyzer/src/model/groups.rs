@@ -17,10 +17,10 @@ use crate::capture::{ConnectionId, Nanos};
 use crate::fact::group::{Assignment, Described, GroupKind};
 use crate::fact::{self, Detail};
 use crate::losses::Losses;
-use crate::model::Labels;
 use crate::model::consumers::Consumers;
 use crate::model::lag::RETENTION;
 use crate::model::topics::Topics;
+use crate::model::{Labels, UNKNOWN};
 use crate::observation::{self, Basis, Event, EventKind, Observation, Origin, Reason, Rebalance};
 use member::{Assigned, Idle, Local, Member};
 use reasons::{Causes, Gone};
@@ -299,7 +299,8 @@ impl Groups {
     ) -> Option<&mut Group> {
         let key = (Arc::clone(&hearing.labels.cluster), Arc::clone(name));
         let full = self.groups.len() >= MOST || self.members >= MEMBERS_MOST;
-        if name.is_empty() {
+        // Nor under a cluster that is not known yet: it would be there twice.
+        if name.is_empty() || &*key.0 == UNKNOWN {
             return None;
         }
         if full && !self.groups.contains_key(&key) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::capture::Nanos;
 use crate::losses::Losses;
-use crate::model::Labels;
+use crate::model::{Labels, UNKNOWN};
 use crate::observation::{CommittedOffset, Lag, LagBasis, Observation, Origin, PartitionProgress};
 use partition::{Offset, Partition};
 
@@ -221,9 +221,9 @@ impl Lags {
         self.offsets = offsets;
         let mut clean: Vec<Key> = Vec::new();
         for (key, partition) in &mut self.partitions {
+            partition.again();
             if !partition.dirty {
                 partition.dirty = true;
-                partition.again();
                 clean.push(key.clone());
             }
         }
@@ -270,6 +270,10 @@ impl Lags {
         index: i32,
         losses: &mut Losses,
     ) -> Option<&mut Partition> {
+        // A gauge would stand under a cluster's name and under none.
+        if &**cluster == UNKNOWN {
+            return None;
+        }
         let key = (Arc::clone(cluster), Arc::clone(topic), index);
         if self.partitions.len() >= PARTITIONS_MOST && !self.partitions.contains_key(&key) {
             losses.add("partition_table_full", 1);
