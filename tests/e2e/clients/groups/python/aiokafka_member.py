@@ -39,6 +39,8 @@ async def main():
         more["partition_assignment_strategy"] = [ASSIGNORS[plan["assignor"]]]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=",".join(plan["brokers"]),
+        # An agent that comes late learns the cluster from the next answer.
+        metadata_max_age_ms=1000,
         client_id=plan["client_id"],
         group_id=plan["group"],
         auto_offset_reset="earliest",
