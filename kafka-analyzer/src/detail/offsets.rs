@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use kafka_wire::TopicRef;
 use kafka_wire::api::Message;
 use kafka_wire::api::n02_list_offsets::ListOffsetsRequest;
 use kafka_wire::api::n08_offset_commit::OffsetCommitRequest;
@@ -40,26 +41,18 @@ pub(super) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> 
 pub(super) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut Names) {
     match (detail, message) {
         (Detail::Commit(commit), Message::OffsetCommitResponse(answer)) => {
-            let mut errors = HashMap::new();
-            for topic in &answer.topics {
-                let name = names.topic(topic.topic);
-                for partition in topic.partitions.iter().filter(|p| p.error_code != 0) {
-                    let key = (name.clone(), partition.partition_index);
-                    errors.insert(key, partition.error_code);
-                }
-            }
-            refuse(commit, &errors);
+            let codes = answer.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|p| (topic.topic, p.partition_index, p.error_code))
+            });
+            refuse(commit, codes, names);
         }
         (Detail::Commit(commit), Message::TxnOffsetCommitResponse(answer)) => {
-            let mut errors = HashMap::new();
-            for topic in &answer.topics {
-                let name = names.topic(topic.topic);
-                for partition in topic.partitions.iter().filter(|p| p.error_code != 0) {
-                    let key = (name.clone(), partition.partition_index);
-                    errors.insert(key, partition.error_code);
-                }
-            }
-            refuse(commit, &errors);
+            let codes = answer.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|p| (topic.topic, p.partition_index, p.error_code))
+            });
+            refuse(commit, codes, names);
         }
         (Detail::CommittedRead(groups), Message::OffsetFetchResponse(answer)) => {
             for told in answer.groups.iter().filter(|told| told.error_code == 0) {
@@ -145,7 +138,16 @@ fn transactional(request: &TxnOffsetCommitRequest<'_>, names: &mut Names) -> Com
     }
 }
 
-fn refuse(commit: &mut Commit, errors: &HashMap<(Topic, i32), i16>) {
+/// `codes` are (topic, partition, error code).
+fn refuse<'a>(
+    commit: &mut Commit,
+    codes: impl Iterator<Item = (TopicRef<'a>, i32, i16)>,
+    names: &mut Names,
+) {
+    let refused = codes.filter(|(.., code)| *code != 0);
+    let errors: HashMap<(Topic, i32), i16> = refused
+        .map(|(topic, index, code)| ((names.topic(topic), index), code))
+        .collect();
     for offset in &mut commit.offsets {
         let code = errors.get(&(offset.topic.clone(), offset.partition));
         offset.error = code.and_then(|code| error_name(*code));

@@ -9,7 +9,7 @@ mod member;
 mod newer;
 mod reasons;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ const STOPPED_AFTER: Nanos = 6 * SECOND;
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    groups: HashMap<Key, Group>,
+    groups: BTreeMap<Key, Group>,
     members: usize,
     /// Members that completed a rebalance and did not fetch yet.
     idle: usize,
@@ -210,7 +210,6 @@ impl Groups {
                 self.dirty.insert(key.clone());
             }
         }
-        over.sort_unstable();
         for key in over {
             self.remove(&key, out);
         }
