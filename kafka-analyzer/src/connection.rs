@@ -29,7 +29,7 @@ use crate::trace::sampling::Sampler;
 const PATIENT: [i16; 2] = [11, 14];
 /// Longest name of a mechanism that is told; Kafka's own have 5 to 13 letters.
 const MECHANISM_MOST: usize = 64;
-/// Bodies gathered at once in a stage; one is at most 256 KiB.
+/// Bodies gathered at once in a stage; one is at most 4 MiB.
 const GATHERED_MOST: usize = 32 << 20;
 const TIMEOUT: Nanos = 300_000_000_000;
 const TIMEOUT_PATIENT: Nanos = 1_800_000_000_000;

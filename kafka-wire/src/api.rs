@@ -96,6 +96,8 @@ pub(crate) enum Shape {
     Framed,
     /// Gathered, then decoded at once.
     Whole(Decode),
+    /// The same, where bodies are as large as groups and commits are: up to [`crate::body::Limits::large`].
+    Large(Decode),
     /// Whole while it is small enough to be gathered, else part by part.
     Parts(Decode, DecodePart),
     ProduceRequest,
@@ -146,7 +148,7 @@ pub(crate) fn shape(side: Side, key: i16, version: i16) -> Shape {
 pub fn reading(side: Side, key: i16, version: i16) -> Reading {
     match shape(side, key, version) {
         Shape::Framed => Reading::Nothing,
-        Shape::Whole(_) | Shape::Parts(..) => Reading::Messages,
+        Shape::Whole(_) | Shape::Large(_) | Shape::Parts(..) => Reading::Messages,
         Shape::ProduceRequest | Shape::FetchResponse | Shape::ShareFetchResponse => {
             Reading::Records
         }
@@ -203,14 +205,14 @@ static APIS: [Api; 95] = [
     framed(5, "StopReplica", 4, 2),
     framed(6, "UpdateMetadata", 8, 6),
     framed(7, "ControlledShutdown", 3, 3),
-    framed(8, "OffsetCommit", 10, 8).request(Shape::Whole(n08_offset_commit::request)).response(Shape::Whole(n08_offset_commit::response)),
-    framed(9, "OffsetFetch", 10, 6).request(Shape::Whole(n09_offset_fetch::request)).response(Shape::Whole(n09_offset_fetch::response)),
+    framed(8, "OffsetCommit", 10, 8).request(Shape::Large(n08_offset_commit::request)).response(Shape::Large(n08_offset_commit::response)),
+    framed(9, "OffsetFetch", 10, 6).request(Shape::Large(n09_offset_fetch::request)).response(Shape::Large(n09_offset_fetch::response)),
     framed(10, "FindCoordinator", 6, 3).request(Shape::Whole(n10_find_coordinator::request)).response(Shape::Whole(n10_find_coordinator::response)),
-    framed(11, "JoinGroup", 9, 6).request(Shape::Whole(n11_join_group::request)).response(Shape::Whole(n11_join_group::response)),
+    framed(11, "JoinGroup", 9, 6).request(Shape::Whole(n11_join_group::request)).response(Shape::Large(n11_join_group::response)),
     framed(12, "Heartbeat", 4, 4).request(Shape::Whole(n12_heartbeat::request)).response(Shape::Whole(n12_heartbeat::response)),
     framed(13, "LeaveGroup", 5, 4).request(Shape::Whole(n13_leave_group::request)).response(Shape::Whole(n13_leave_group::response)),
-    framed(14, "SyncGroup", 5, 4).request(Shape::Whole(n14_sync_group::request)).response(Shape::Whole(n14_sync_group::response)),
-    framed(15, "DescribeGroups", 6, 5).request(Shape::Whole(n15_describe_groups::request)).response(Shape::Whole(n15_describe_groups::response)),
+    framed(14, "SyncGroup", 5, 4).request(Shape::Large(n14_sync_group::request)).response(Shape::Large(n14_sync_group::response)),
+    framed(15, "DescribeGroups", 6, 5).request(Shape::Whole(n15_describe_groups::request)).response(Shape::Large(n15_describe_groups::response)),
     framed(16, "ListGroups", 5, 3).request(Shape::Whole(n16_list_groups::request)).response(Shape::Whole(n16_list_groups::response)),
     framed(17, "SaslHandshake", 1, NEVER).request(Shape::Whole(n17_sasl_handshake::request)).response(Shape::Whole(n17_sasl_handshake::response)),
     framed(18, "ApiVersions", 5, 3).request(Shape::Whole(n18_api_versions::request)).response(Shape::Whole(n18_api_versions::response)),
@@ -223,7 +225,7 @@ static APIS: [Api; 95] = [
     framed(25, "AddOffsetsToTxn", 4, 3).request(Shape::Whole(n25_add_offsets_to_txn::request)).response(Shape::Whole(n25_add_offsets_to_txn::response)),
     framed(26, "EndTxn", 5, 3).request(Shape::Whole(n26_end_txn::request)).response(Shape::Whole(n26_end_txn::response)),
     framed(27, "WriteTxnMarkers", 2, 1).request(Shape::Whole(n27_write_txn_markers::request)).response(Shape::Whole(n27_write_txn_markers::response)),
-    framed(28, "TxnOffsetCommit", 6, 3).request(Shape::Whole(n28_txn_offset_commit::request)).response(Shape::Whole(n28_txn_offset_commit::response)),
+    framed(28, "TxnOffsetCommit", 6, 3).request(Shape::Large(n28_txn_offset_commit::request)).response(Shape::Large(n28_txn_offset_commit::response)),
     framed(29, "DescribeAcls", 3, 2),
     framed(30, "CreateAcls", 3, 2),
     framed(31, "DeleteAcls", 3, 2),
@@ -264,7 +266,7 @@ static APIS: [Api; 95] = [
     framed(66, "ListTransactions", 2, 0).request(Shape::Whole(n66_list_transactions::request)).response(Shape::Whole(n66_list_transactions::response)),
     framed(67, "AllocateProducerIds", 0, 0),
     framed(68, "ConsumerGroupHeartbeat", 1, 0).request(Shape::Whole(n68_consumer_group_heartbeat::request)).response(Shape::Whole(n68_consumer_group_heartbeat::response)),
-    framed(69, "ConsumerGroupDescribe", 1, 0).request(Shape::Whole(n69_consumer_group_describe::request)).response(Shape::Whole(n69_consumer_group_describe::response)),
+    framed(69, "ConsumerGroupDescribe", 1, 0).request(Shape::Whole(n69_consumer_group_describe::request)).response(Shape::Large(n69_consumer_group_describe::response)),
     framed(70, "ControllerRegistration", 0, 0),
     framed(71, "GetTelemetrySubscriptions", 0, 0).request(Shape::Whole(n71_get_telemetry_subscriptions::request)).response(Shape::Whole(n71_get_telemetry_subscriptions::response)),
     framed(72, "PushTelemetry", 0, 0).request(Shape::Whole(n72_push_telemetry::request)).response(Shape::Whole(n72_push_telemetry::response)),
@@ -272,7 +274,7 @@ static APIS: [Api; 95] = [
     framed(74, "ListConfigResources", 1, 0),
     framed(75, "DescribeTopicPartitions", 0, 0).request(Shape::Whole(n75_describe_topic_partitions::request)).response(Shape::Whole(n75_describe_topic_partitions::response)),
     framed(76, "ShareGroupHeartbeat", 1, 0).request(Shape::Whole(n76_share_group_heartbeat::request)).response(Shape::Whole(n76_share_group_heartbeat::response)),
-    framed(77, "ShareGroupDescribe", 1, 0).request(Shape::Whole(n77_share_group_describe::request)).response(Shape::Whole(n77_share_group_describe::response)),
+    framed(77, "ShareGroupDescribe", 1, 0).request(Shape::Whole(n77_share_group_describe::request)).response(Shape::Large(n77_share_group_describe::response)),
     framed(78, "ShareFetch", 2, 0).request(Shape::Whole(n78_share_fetch::request)).response(Shape::ShareFetchResponse),
     framed(79, "ShareAcknowledge", 2, 0).request(Shape::Whole(n79_share_acknowledge::request)).response(Shape::Whole(n79_share_acknowledge::response)),
     framed(80, "AddRaftVoter", 1, 0),
@@ -284,7 +286,7 @@ static APIS: [Api; 95] = [
     framed(86, "DeleteShareGroupState", 0, 0),
     framed(87, "ReadShareGroupStateSummary", 1, 0),
     framed(88, "StreamsGroupHeartbeat", 1, 0).request(Shape::Whole(n88_streams_group_heartbeat::request)).response(Shape::Whole(n88_streams_group_heartbeat::response)),
-    framed(89, "StreamsGroupDescribe", 1, 0).request(Shape::Whole(n89_streams_group_describe::request)).response(Shape::Whole(n89_streams_group_describe::response)),
+    framed(89, "StreamsGroupDescribe", 1, 0).request(Shape::Whole(n89_streams_group_describe::request)).response(Shape::Large(n89_streams_group_describe::response)),
     framed(90, "DescribeShareGroupOffsets", 1, 0).request(Shape::Whole(n90_describe_share_group_offsets::request)).response(Shape::Whole(n90_describe_share_group_offsets::response)),
     framed(91, "AlterShareGroupOffsets", 0, 0),
     framed(92, "DeleteShareGroupOffsets", 0, 0),

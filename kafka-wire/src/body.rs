@@ -1,7 +1,7 @@
 //! Message bodies of known length, fed piece by piece. In: segments of one body; out: [`Event`]s through a callback.
 //!
 //! The caller reads the size word and the header (see `header`) and then feeds exactly the rest of the frame. Bodies that are not
-//! streamed are gathered up to [`Limits::whole`] and decoded once. Any split of a body gives the same events (pieces of compressed
+//! streamed are gathered up to [`Limits::whole`] or [`Limits::large`] and decoded once. Any split of a body gives the same events (pieces of compressed
 //! bodies aside). Not here: what a message means, and opening compressed batches.
 
 use crate::api::Shape;
@@ -16,6 +16,10 @@ mod stream;
 use parts::Parts;
 use stream::{Kind, Stream};
 
+/// Memory of a decoded message by the bytes of its body; real ones take twice as much at most.
+const ROOM: usize = 8;
+const ROOM_LEAST: usize = 64 * 1024;
+
 /// Caps on what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -23,6 +27,9 @@ pub struct Limits {
     pub keep: usize,
     /// A body that must be decoded whole is gathered up to here, else `Undecodable("too_large")`.
     pub whole: usize,
+    /// The same for the bodies that tell of whole groups or commit many offsets: brokers store a group's members, and a commit, as one batch
+    /// (`message.max.bytes`, 1 MiB by default).
+    pub large: usize,
     /// Walk into uncompressed batches record by record.
     pub records: bool,
 }
@@ -32,6 +39,7 @@ impl Default for Limits {
         Limits {
             keep: 10_240,
             whole: 256 * 1024,
+            large: 4 << 20,
             records: true,
         }
     }
@@ -206,9 +214,14 @@ impl Decoder {
                 limits,
             )))
         };
-        let state = match api::shape(side, api_key, api_version) {
+        let shape = api::shape(side, api_key, api_version);
+        let whole = match shape {
+            Shape::Large(_) => limits.large,
+            _ => limits.whole,
+        };
+        let state = match shape {
             Shape::Framed => State::Skip,
-            Shape::Whole(decode) => State::Whole(decode),
+            Shape::Whole(decode) | Shape::Large(decode) => State::Whole(decode),
             Shape::Parts(decode, _) if body_len <= limits.whole as u64 => State::Whole(decode),
             Shape::Parts(_, decode) => State::Parts(Parts::new(decode)),
             Shape::ProduceRequest => stream(Kind::ProduceRequest),
@@ -220,7 +233,7 @@ impl Decoder {
             version: api_version,
             flexible,
             secret: api_key == api::SASL_AUTHENTICATE,
-            whole: limits.whole,
+            whole,
             len: body_len,
             pos: 0,
             carry: Vec::new(),
@@ -236,7 +249,7 @@ impl Decoder {
     }
 
     /// Bytes of memory held for this body, capacity included. At most a few KiB beyond [`Limits::keep`] (twice it, as vectors grow) and 64 KiB of
-    /// aborted transactions; [`Limits::whole`] for bodies that are gathered.
+    /// aborted transactions; [`Limits::whole`] or [`Limits::large`] for bodies that are gathered.
     pub fn held(&self) -> usize {
         let kept = match &self.state {
             State::Skip | State::Whole(_) | State::Parts(_) => 0,
@@ -353,7 +366,8 @@ impl Decoder {
                 let Some(body) = window.get(..len) else {
                     return Ok(Step::Need(len));
                 };
-                let mut reader = Reader::new(body, self.flexible);
+                let room = len.saturating_mul(ROOM).saturating_add(ROOM_LEAST);
+                let mut reader = Reader::new(body, self.flexible).with_room(room);
                 let message = decode(&mut reader, self.version).map_err(Stop::reason)?;
                 if !reader.rest().is_empty() {
                     return Err("trailing_bytes");

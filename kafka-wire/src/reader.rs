@@ -33,6 +33,7 @@ pub struct Reader<'a> {
     at: usize,
     flexible: bool,
     longest: usize,
+    room: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -43,12 +44,19 @@ impl<'a> Reader<'a> {
             at: 0,
             flexible,
             longest: usize::MAX,
+            room: usize::MAX,
         }
     }
 
     /// Refuses strings and byte fields above `bytes` instead of waiting for them.
     pub fn with_longest(mut self, bytes: usize) -> Self {
         self.longest = bytes;
+        self
+    }
+
+    /// Refuses arrays that take more than `bytes` of memory in all: an element of two bytes may become one of fifty.
+    pub fn with_room(mut self, bytes: usize) -> Self {
+        self.room = bytes;
         self
     }
 
@@ -283,7 +291,10 @@ impl<'a> Reader<'a> {
         };
         let mut elements = Vec::new();
         for _ in 0..count {
-            elements.push(element(self)?);
+            let read = element(self)?;
+            let room = self.room.checked_sub(size_of::<T>());
+            self.room = room.ok_or(Stop::Bad("too_large"))?;
+            elements.push(read);
         }
         Ok(Some(elements))
     }

@@ -54,8 +54,7 @@ pub(super) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut N
                 join.member.member_id = names.get(answer.member_id);
             }
             if answer.error_code == 0 {
-                let is_consumer = &*join.protocol_type == CONSUMER;
-                join.joined = Some(joined(answer, is_consumer, names));
+                join.joined = Some(joined(answer, names));
             }
         }
         (Detail::Sync(sync), Message::SyncGroupResponse(answer)) => {
@@ -110,7 +109,7 @@ fn join(request: &JoinGroupRequest<'_>, names: &mut Names) -> Join {
     }
 }
 
-fn joined(answer: &JoinGroupResponse<'_>, is_consumer: bool, names: &mut Names) -> Joined {
+fn joined(answer: &JoinGroupResponse<'_>, names: &mut Names) -> Joined {
     Joined {
         generation: answer.generation_id,
         member_id: names.get(answer.member_id),
@@ -125,9 +124,6 @@ fn joined(answer: &JoinGroupResponse<'_>, is_consumer: bool, names: &mut Names) 
             .map(|member| JoinedMember {
                 member_id: names.get(member.member_id),
                 instance_id: member.group_instance_id.map(|id| names.get(id)),
-                topics: is_consumer
-                    .then(|| subscription(member.metadata, names))
-                    .flatten(),
             })
             .collect(),
     }

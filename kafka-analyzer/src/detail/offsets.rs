@@ -1,6 +1,7 @@
 //! Offsets: OffsetCommit, TxnOffsetCommit, OffsetFetch, ListOffsets, OffsetDelete. In: request and answer; out: what is committed and where logs end.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kafka_wire::TopicRef;
 use kafka_wire::api::Message;
@@ -55,13 +56,14 @@ pub(super) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut N
             refuse(commit, codes, names);
         }
         (Detail::CommittedRead(groups), Message::OffsetFetchResponse(answer)) => {
+            let asked = groups.iter().enumerate().rev();
+            let at: HashMap<Arc<str>, usize> = asked
+                .map(|(at, group)| (Arc::clone(&group.group), at))
+                .collect();
             for told in answer.groups.iter().filter(|told| told.error_code == 0) {
                 // Old versions ask for one group and do not repeat its name.
-                let group = match told.group_id {
-                    Some(id) => groups.iter_mut().find(|group| &*group.group == id),
-                    None => groups.first_mut(),
-                };
-                if let Some(group) = group {
+                let group = told.group_id.map_or(Some(&0), |id| at.get(id));
+                if let Some(group) = group.and_then(|at| groups.get_mut(*at)) {
                     read(group, told, names);
                 }
             }

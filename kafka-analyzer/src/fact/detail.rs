@@ -148,11 +148,9 @@ impl Detail {
                 Detail::Coordinator { keys, .. } => keys.len(),
                 Detail::Join(join) => {
                     let members = join.joined.iter().flat_map(|joined| &joined.members);
-                    let theirs =
-                        members.map(|member| 1 + member.topics.as_ref().map_or(0, Vec::len));
                     join.protocols.len()
                         + join.topics.as_ref().map_or(0, Vec::len)
-                        + theirs.sum::<usize>()
+                        + members.count()
                 }
                 Detail::Leave { members, .. } => members.len(),
                 Detail::GroupHeartbeat(heartbeat) => heartbeat.topics.as_ref().map_or(0, Vec::len),

@@ -72,8 +72,6 @@ pub struct Joined {
 pub struct JoinedMember {
     pub member_id: Arc<str>,
     pub instance_id: Option<Arc<str>>,
-    /// As in [`Join::topics`].
-    pub topics: Option<Vec<Arc<str>>>,
 }
 
 /// SyncGroup.

@@ -9,7 +9,7 @@ mod member;
 mod newer;
 mod reasons;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -255,9 +255,8 @@ impl Groups {
         group.assignor = Arc::clone(&told.assignor);
         group.state = state_name(&told.state);
         group.epoch = Some(told.epoch).filter(|epoch| *epoch >= 0).or(group.epoch);
-        group
-            .members
-            .retain(|id, _| told.members.iter().any(|member| member.member_id == *id));
+        let there: HashSet<&Name> = told.members.iter().map(|it| &it.member_id).collect();
+        group.members.retain(|id, _| there.contains(id));
         for member in &told.members {
             let assignment = member.assignment.as_ref();
             let state = group

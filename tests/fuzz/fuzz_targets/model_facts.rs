@@ -223,7 +223,6 @@ impl Facts {
                 .map(|member_id| JoinedMember {
                     member_id,
                     instance_id: None,
-                    topics: None,
                 })
                 .collect(),
         };
