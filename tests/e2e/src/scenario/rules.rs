@@ -65,4 +65,32 @@ mod tests {
         }
         assert!(seen > 50, "only {seen} names were found");
     }
+
+    /// A rule that waits for a word that the agent never says is silent for ever.
+    #[test]
+    fn every_result_is_one_that_the_agent_gives() {
+        let metrics = include_str!("../../../../docs/metrics.md");
+        let mut seen = 0;
+        for file in FILES.iter().chain(&TESTS) {
+            let text = std::fs::read_to_string(format!("{FOLDER}/{file}")).unwrap();
+            for (at, matcher) in text.match_indices("result=\"") {
+                let value = text[at + matcher.len()..].split('"').next().unwrap();
+                let open = text[..at].rfind('{').unwrap();
+                let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
+                let name = text[..open].rsplit(word).next().unwrap();
+                // What is recorded of a metric has its name between the colons.
+                let metric = match name.split(':').nth(1) {
+                    Some(recorded) => format!("| `{recorded}_total` |"),
+                    None => format!("| `{name}` |"),
+                };
+                let line = metrics.lines().find(|line| line.starts_with(&metric));
+                let line = line.unwrap_or_else(|| panic!("{metric} is not in docs/metrics.md"));
+                let told = line.split("result:").nth(1).unwrap_or_default();
+                let mut words = told.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+                assert!(words.any(|word| word == value), "{file}: {name} {value}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 10, "only {seen} results were found");
+    }
 }
