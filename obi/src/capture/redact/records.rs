@@ -68,6 +68,7 @@ impl Records {
         let limits = Limits {
             keep: 0,
             whole: 0,
+            large: 0,
             records: false,
         };
         Records {
