@@ -6,6 +6,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+mod call;
+
+pub use call::{ClientCall, Means, Task};
+
 /// Nanoseconds of the capturing machine's monotonic clock.
 pub type Nanos = u64;
 /// Process id (thread group id) in the agent's pid namespace.
@@ -126,9 +130,13 @@ pub enum CaptureEvent<'a> {
         ended: Nanos,
         pid: Pid,
         tid: u32,
+        /// Go: `runtime.g.goid` of the caller, where it is known.
+        goroutine: Option<u64>,
         source: Source,
         bytes: &'a [u8],
     },
+    /// A client library was called, or gave something back.
+    Call(ClientCall),
     Gap {
         connection: ConnectionId,
         direction: Direction,

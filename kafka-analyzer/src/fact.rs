@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kafka_wire::Uuid;
 use kafka_wire::record_batch::BatchHeader;
 
-use crate::capture::{GapReason, Nanos, Pid};
+use crate::capture::{ClientCall, GapReason, Nanos, Pid};
 use crate::observation::{Batches, Origin};
 
 pub mod detail;
@@ -49,6 +49,8 @@ pub enum Says {
         brokers: Vec<SocketAddr>,
     },
     AuthenticationFailed(Box<AuthenticationFailure>),
+    /// A client library was called, or gave something back.
+    Call(Box<ClientCall>),
     Unsupported {
         api_key: i16,
         api_version: i16,

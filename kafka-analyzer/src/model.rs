@@ -200,6 +200,8 @@ impl Model {
                     reason,
                 }));
             }
+            // No hook makes them yet.
+            Says::Call(_) => {}
             Says::Gap { reason, bytes } => {
                 out.push(Observation::CaptureGap(CaptureGap {
                     origin,

@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::capture::{ConnectionId, GapReason, Nanos, Pid};
+use crate::capture::{ConnectionId, GapReason, Nanos, Pid, Task};
 
 mod groups;
+mod processing;
 mod transactions;
 
 pub use groups::{
     Basis, Commit, CommittedOffset, Event, EventKind, Group, GroupKind, GroupMember, Lag, LagBasis,
     Reason, Rebalance,
+};
+pub use processing::{
+    Delivered, Done, PollInterval, Processing, ProcessingBasis, ProcessingError, Signal,
 };
 pub use transactions::{Producer, Transaction, TransactionState};
 
@@ -40,6 +44,10 @@ pub enum Observation {
     Transaction(Transaction),
     Producer(Producer),
     Event(Event),
+    Processing(Processing),
+    Delivered(Delivered),
+    ProcessingError(ProcessingError),
+    PollInterval(PollInterval),
     Unsupported(Unsupported),
     CaptureGap(CaptureGap),
 }
@@ -59,6 +67,10 @@ impl Observation {
             Observation::Transaction(x) => x.origin,
             Observation::Producer(x) => x.origin,
             Observation::Event(x) => x.origin,
+            Observation::Processing(x) => x.origin,
+            Observation::Delivered(x) => x.origin,
+            Observation::ProcessingError(x) => x.origin,
+            Observation::PollInterval(x) => x.origin,
             Observation::Unsupported(x) => x.origin,
             Observation::CaptureGap(x) => x.origin,
         }
@@ -201,6 +213,8 @@ pub enum SpanKind {
     Commit,
     /// `transaction <transactional.id>`: INTERNAL.
     Transaction,
+    /// `process T`: CONSUMER.
+    Process,
 }
 
 /// A span, ready to be encoded; ids as in the OpenTelemetry trace model.
@@ -250,6 +264,9 @@ pub struct Span {
     pub headers_read: bool,
     /// `s:` or `o:` record address, or `none` (acks=0 without a producer id).
     pub address: String,
+    /// What worked on it, for spans of client calls: `goroutine.id` or `thread.id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -16,6 +16,7 @@ use crate::fact::{Fact, Says};
 use crate::losses::Losses;
 use crate::merge::HOLD;
 use crate::names::Names;
+use crate::observation::Origin;
 use crate::open::Opening;
 use crate::passing::Allowance;
 use crate::reassembly::Piece;
@@ -94,6 +95,7 @@ impl StreamStage {
             | CaptureEvent::Closed { time, .. }
             | CaptureEvent::Tick { time } => *time,
             CaptureEvent::Data { ended, .. } | CaptureEvent::Gap { ended, .. } => *ended,
+            CaptureEvent::Call(call) => call.time,
             CaptureEvent::Process(_) => self.clock,
         };
         let (before, told) = (facts.len(), self.clock.saturating_sub(HOLD));
@@ -101,6 +103,16 @@ impl StreamStage {
         self.shared.allowance.refill(self.clock);
         self.run_schedule(facts, verdicts);
         match *event {
+            CaptureEvent::Call(ref call) => facts.push(Fact {
+                known: call.time,
+                // Equal times of two processes keep one order in every replay.
+                origin: Origin {
+                    offset: u64::from(call.pid),
+                    ..Origin::at(call.time)
+                },
+                pid: call.pid,
+                says: Says::Call(Box::new(call.clone())),
+            }),
             CaptureEvent::Opened {
                 connection,
                 time,
@@ -132,6 +144,7 @@ impl StreamStage {
                 ended,
                 pid,
                 tid,
+                goroutine: _,
                 source,
                 bytes,
             } => {

@@ -35,6 +35,7 @@ impl Reader {
             ended: self.clock + 10,
             pid: 1,
             tid: 1,
+            goroutine: None,
             source: Source::Openssl,
             bytes,
         };

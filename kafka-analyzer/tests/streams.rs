@@ -151,6 +151,7 @@ fn tls_records_on_a_socket_are_left_to_the_library() {
         ended: 2,
         pid: 1,
         tid: 1,
+        goroutine: None,
         source: Source::Socket,
         bytes: &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01],
     };

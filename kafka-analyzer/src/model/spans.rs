@@ -425,6 +425,7 @@ fn empty_span(
         headers: Vec::new(),
         headers_read: true,
         address: "none".to_owned(),
+        task: None,
     }
 }
 

@@ -99,6 +99,7 @@ impl Captured {
                 ended: *ended,
                 pid,
                 tid,
+                goroutine: None,
                 source,
                 bytes,
             },

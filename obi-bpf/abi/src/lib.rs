@@ -6,7 +6,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod client;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use client::{ClientCall, ClientShape, Place};
 
 /// Full payload chunks; a longer call leaves as several records.
 pub const CHUNK: usize = 32 * 1024;
@@ -29,6 +33,8 @@ pub mod kind {
     pub const EXEC: u8 = 5;
     /// A process (thread group) ended.
     pub const EXIT: u8 = 6;
+    /// A call of a client library, in the ring `CALLS`. Payload: [`super::ClientCall`] and a topic's name.
+    pub const CALL: u8 = 7;
 }
 
 /// `RecordHeader::direction`.

@@ -58,6 +58,7 @@ fn event<'a>(header: &RecordHeader, rest: &'a [u8]) -> Option<CaptureEvent<'a>> 
             ended: header.ended_ns,
             pid: header.pid,
             tid: header.tid,
+            goroutine: None,
             source,
             bytes: payload,
         },
@@ -154,6 +155,7 @@ mod tests {
                 ended,
                 pid,
                 tid,
+                goroutine: None,
                 source,
                 bytes,
             }) => {

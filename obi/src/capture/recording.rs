@@ -10,7 +10,7 @@ mod write;
 use std::net::SocketAddr;
 
 use kafka_analyzer::capture::{
-    CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, ProcessInfo, Source,
+    CaptureEvent, ClientCall, ConnectionId, Direction, GapReason, Nanos, Pid, ProcessInfo, Source,
 };
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -19,7 +19,7 @@ pub use read::{Problem, Reader};
 pub use write::Writer;
 
 const MAGIC: [u8; 7] = *b"obi-rec";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER: usize = 16;
 const WITH_PAYLOAD: u64 = 1;
 /// A record is a ring record, its runs and a head: a longer one is damage.
@@ -57,6 +57,7 @@ enum Rare {
         connection: ConnectionId,
         time: Nanos,
     },
+    Call(ClientCall),
 }
 
 impl Rare {
@@ -91,6 +92,7 @@ impl Rare {
                 connection: *connection,
                 time: *time,
             },
+            CaptureEvent::Call(call) => Rare::Call(call.clone()),
             CaptureEvent::Data { .. } | CaptureEvent::Gap { .. } | CaptureEvent::Tick { .. } => {
                 return None;
             }
@@ -118,6 +120,7 @@ impl Rare {
                 peer,
             },
             Rare::Closed { connection, time } => CaptureEvent::Closed { connection, time },
+            Rare::Call(call) => CaptureEvent::Call(call),
         }
     }
 }
@@ -131,6 +134,8 @@ struct Head {
     offset: u64,
     began: u64,
     ended: u64,
+    /// Go: id of the goroutine; 0 = not known.
+    goroutine: u64,
     pid: u32,
     tid: u32,
     runs: u32,

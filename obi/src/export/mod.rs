@@ -157,6 +157,11 @@ impl Sinks {
                     store.users.producer(producer);
                 }
             }
+            // Nothing makes them yet.
+            Observation::Processing(_)
+            | Observation::Delivered(_)
+            | Observation::ProcessingError(_)
+            | Observation::PollInterval(_) => {}
             Observation::Event(event) => {
                 if measure.filter.group(&event.group) {
                     self.event(event);

@@ -110,6 +110,7 @@ impl StreamThread {
             CaptureEvent::Opened { pid, .. }
             | CaptureEvent::Data { pid, .. }
             | CaptureEvent::Gap { pid, .. } => Some(*pid),
+            CaptureEvent::Call(call) => Some(call.pid),
             _ => None,
         };
         if let Some(pid) = pid

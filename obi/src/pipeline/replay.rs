@@ -112,6 +112,8 @@ fn place(event: &CaptureEvent<'_>) -> (Nanos, Option<ConnectionId>) {
     match event {
         CaptureEvent::Clock { monotonic, .. } => (*monotonic, None),
         CaptureEvent::Process(_) => (0, None),
+        // Calls of a process stay with one shard, whichever it is.
+        CaptureEvent::Call(call) => (call.time, Some(ConnectionId(u64::from(call.pid)))),
         CaptureEvent::Exited { time, .. } | CaptureEvent::Tick { time } => (*time, None),
         CaptureEvent::Opened {
             connection, time, ..

@@ -225,5 +225,6 @@ fn span(
         headers: Vec::new(),
         headers_read: true,
         address: "none".to_owned(),
+        task: None,
     })
 }

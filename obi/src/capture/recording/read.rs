@@ -268,6 +268,7 @@ fn data(
             ended: head.ended,
             pid: head.pid,
             tid: head.tid,
+            goroutine: Some(head.goroutine).filter(|id| *id != 0),
             source: *Source::ALL
                 .get(usize::from(head.source))
                 .ok_or("unknown source")?,

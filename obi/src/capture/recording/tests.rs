@@ -35,6 +35,7 @@ fn data(direction: Direction, offset: u64, bytes: &[u8]) -> CaptureEvent<'_> {
         ended: 20,
         pid: 7,
         tid: 8,
+        goroutine: None,
         source: Source::GoTls,
         bytes,
     }
@@ -132,7 +133,7 @@ fn damage_is_an_error_and_never_a_panic() {
     newer[7] = 9;
     assert_eq!(
         read(&newer).1.unwrap().to_string(),
-        "the recording has format 9, this program reads 1"
+        "the recording has format 9, this program reads 2"
     );
 }
 

@@ -64,6 +64,7 @@ impl<W: Write> Writer<W> {
                 ended,
                 pid,
                 tid,
+                goroutine,
                 source,
                 bytes,
             } => {
@@ -72,6 +73,7 @@ impl<W: Write> Writer<W> {
                     offset: *offset,
                     began: *began,
                     ended: *ended,
+                    goroutine: goroutine.unwrap_or(0),
                     pid: *pid,
                     tid: *tid,
                     runs: u32::try_from(runs.0.len()).unwrap_or(0),
@@ -100,6 +102,7 @@ impl<W: Write> Writer<W> {
                     offset: *offset,
                     began: *began,
                     ended: *ended,
+                    goroutine: 0,
                     pid: *pid,
                     tid: 0,
                     runs: 0,

@@ -38,6 +38,7 @@ impl Stream {
             ended: 0,
             pid: 1,
             tid: 1,
+            goroutine: None,
             source: Source::Openssl,
             bytes,
         };

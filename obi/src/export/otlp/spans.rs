@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use kafka_analyzer::capture::Nanos;
+use kafka_analyzer::capture::{Nanos, Task};
 use kafka_analyzer::observation::{Link, Span, SpanKind};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -45,6 +45,7 @@ pub fn encode(span: Span, wall_offset: i64) -> otlp::Span {
         SpanKind::Poll => ("poll", otlp::span::SpanKind::Client),
         SpanKind::Commit => ("commit", otlp::span::SpanKind::Client),
         SpanKind::Transaction => ("transaction", otlp::span::SpanKind::Internal),
+        SpanKind::Process => ("process", otlp::span::SpanKind::Consumer),
     };
     let status = span.error.map(|error| otlp::Status {
         message: error.to_owned(),
@@ -91,7 +92,9 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
         SpanKind::Commit => Some("settle"),
         // The conventions have no type for it.
         SpanKind::Transaction => None,
-        SpanKind::Send | SpanKind::SendBatch | SpanKind::Create => Some(operation),
+        SpanKind::Send | SpanKind::SendBatch | SpanKind::Create | SpanKind::Process => {
+            Some(operation)
+        }
     };
     out.extend(kind.map(|kind| text("messaging.operation.type", kind)));
     if !span.topic.is_empty() {
@@ -120,10 +123,18 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
             let records = span.message_count;
             out.extend(records.map(|n| int("obi.kafka.transaction.records", n as i64)));
         }
-        SpanKind::Send | SpanKind::SendBatch | SpanKind::Create | SpanKind::Poll => {
+        SpanKind::Send
+        | SpanKind::SendBatch
+        | SpanKind::Create
+        | SpanKind::Poll
+        | SpanKind::Process => {
             messages(span, &mut out);
         }
     }
+    out.extend(span.task.map(|task| match task {
+        Task::Thread(id) => int("thread.id", i64::from(id)),
+        Task::Goroutine(id) => int("goroutine.id", i64::try_from(id).unwrap_or(i64::MAX)),
+    }));
     out
 }
 

@@ -205,6 +205,7 @@ pub(crate) fn span(pid: u32, kind: SpanKind) -> Span {
         ],
         headers_read: true,
         address: "s:c1/orders/3/1/0/5".into(),
+        task: None,
     }
 }
 

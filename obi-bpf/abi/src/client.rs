@@ -1,0 +1,237 @@
+//! Calls of client libraries: how the kernel side reads one, and the record that it makes of it.
+//!
+//! A hook says what a call means ([`means`]); where its messages stand is data ([`ClientShape`]). Messages of one call that follow each
+//! other in one partition leave as one [`ClientCall`].
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::NO_REG;
+
+/// Number of shapes that the map `CLIENT_SHAPES` holds; the attach cookie is the index.
+pub const CLIENT_SHAPES: u32 = 1024;
+/// Runs of messages told of one call; more are counted as `truncated`.
+pub const RUNS: u32 = 64;
+/// Messages or partitions looked at in one call.
+pub const WALK_LIMIT: u32 = 4096;
+/// Kafka's longest topic name.
+pub const TOPIC_LIMIT: usize = 249;
+/// Value for "no such member".
+pub const NO_MEMBER: u16 = 0xffff;
+
+/// What a call says: `ClientShape::means`.
+pub mod means {
+    /// The task asks for the next message: it is done with what it had. No messages.
+    pub const ASKS: u8 = 1;
+    /// Messages are given to the application (`count` 0: a poll that found none).
+    pub const HANDS_OVER: u8 = 2;
+    /// The application is done with these messages (mark, store, commit by message).
+    pub const SETTLES: u8 = 3;
+    /// ... with all that it was given (commit without messages, AllowRebalance).
+    pub const SETTLES_ALL: u8 = 4;
+    /// The message at `message` is given back to the library.
+    pub const FREES: u8 = 5;
+    /// The partition is read again from `first`.
+    pub const SEEKS: u8 = 6;
+    /// The application hands a message to the producer. `partition` may be -1, offsets mean nothing.
+    pub const PRODUCES: u8 = 7;
+    /// A call of `PRODUCES` that waits for its acknowledgement returns.
+    pub const PRODUCED: u8 = 8;
+    /// The message at `message` was acknowledged as (`partition`, `first`), or refused.
+    pub const ACKNOWLEDGED: u8 = 9;
+    /// The consumer or producer is closed.
+    pub const CLOSES: u8 = 10;
+    /// A handler that was given messages one by one over a claim ended.
+    pub const CLAIM_ENDS: u8 = 11;
+    /// The task panics, or ends without returning (`runtime.Goexit`).
+    pub const PANICS: u8 = 12;
+    /// The task ended.
+    pub const TASK_ENDS: u8 = 13;
+    pub const BEGINS_TRANSACTION: u8 = 14;
+    pub const ENDS_TRANSACTION: u8 = 15;
+    /// Share groups: the messages are given back to be delivered again, or refused for good.
+    pub const RELEASES: u8 = 16;
+    pub const REJECTS: u8 = 17;
+}
+
+/// How messages stand in memory: `ClientShape::walk`.
+pub mod walk {
+    /// There are none.
+    pub const NOTHING: u8 = 0;
+    /// `at` is the address of a message; 0 = none.
+    pub const ONE: u8 = 1;
+    /// `at` is an array of `count` pointers to messages.
+    pub const POINTERS: u8 = 2;
+    /// `at` is an array of `count` messages, `stride` bytes each.
+    pub const STRUCTS: u8 = 3;
+    /// `at` is an array of `count` slices of topics, each with slices of partitions, each with a slice of pointers to messages
+    /// that follow each other: see [`super::Nested`].
+    pub const NESTED: u8 = 4;
+}
+
+/// Where a topic's name stands: `ClientShape::topic_form`. The path begins at the message (`walk::NESTED`: at the topic).
+pub mod topic_form {
+    pub const NOTHING: u8 = 0;
+    /// The path leads to a Go string (pointer, length).
+    pub const GO: u8 = 1;
+    /// The path leads to a pointer to a text that ends with 0.
+    pub const C: u8 = 2;
+}
+
+/// Registers of a [`Place`] beyond those of `pt_regs` 0 to 15.
+pub mod base {
+    /// The stack pointer.
+    pub const STACK: u8 = 19;
+    /// Words kept by the entry half of a pair: this plus 0 to 3.
+    pub const KEPT: u8 = 32;
+}
+
+/// A word: a register, then `steps` times the word at (value + `path[i]`), then `add` is added.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Place {
+    /// A register as in [`crate::CallShape`], one of [`base`], or [`NO_REG`]: the word is 0.
+    pub base: u8,
+    pub steps: u8,
+    pub add: u16,
+    pub path: [u16; 3],
+    pub reserved: u16,
+}
+
+impl Place {
+    pub const NOWHERE: Place = Place {
+        base: NO_REG,
+        steps: 0,
+        add: 0,
+        path: [0; 3],
+        reserved: 0,
+    };
+
+    pub const fn register(base: u8) -> Place {
+        Place {
+            base,
+            ..Place::NOWHERE
+        }
+    }
+
+    /// The address `add` bytes above the register.
+    pub const fn address(base: u8, add: u16) -> Place {
+        Place {
+            base,
+            add,
+            ..Place::NOWHERE
+        }
+    }
+
+    /// The word `at` bytes above the register.
+    pub const fn word(base: u8, at: u16) -> Place {
+        Place {
+            base,
+            steps: 1,
+            path: [at, 0, 0],
+            ..Place::NOWHERE
+        }
+    }
+}
+
+/// Members of the nested form (`walk::NESTED`): a Go slice is pointer, length, capacity.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Nested {
+    /// Bytes between two elements of the outermost array, and its slice of topics.
+    pub stride: u16,
+    pub topics: u16,
+    /// Bytes between two topics, and a topic's slice of partitions.
+    pub topic_stride: u16,
+    pub partitions: u16,
+    /// Bytes between two partitions, a partition's number (i32), and its slice of pointers to messages.
+    pub partition_stride: u16,
+    pub partition: u16,
+    pub messages: u16,
+    pub reserved: u16,
+}
+
+/// How to read a call of a client library. Members are bytes from the start of a message; [`NO_MEMBER`]: there is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ClientShape {
+    /// [`means`]; 0: nothing is told (the entry half of a pair).
+    pub means: u8,
+    /// [`crate::abi`].
+    pub abi: u8,
+    /// [`walk`].
+    pub walk: u8,
+    /// [`topic_form`].
+    pub topic_form: u8,
+    /// Go: register of `g`.
+    pub task: u8,
+    /// 1: the words of `keep` wait for the return half of this call on the same task.
+    pub keeps: u8,
+    /// Registers whose words are kept.
+    pub keep: [u8; 4],
+    /// Go: members of `g`: `goid`, `parentGoid`.
+    pub goid: u16,
+    pub parent: u16,
+    pub reserved: u16,
+    /// Address of the consumer or producer.
+    pub client: Place,
+    pub at: Place,
+    pub count: Place,
+    /// Nothing was moved unless this word's lower half equals `expect`.
+    pub guard: Place,
+    pub expect: u32,
+    pub stride: u16,
+    /// From the message to its topic's name; `base` means nothing.
+    pub topic: Place,
+    /// i32, i64.
+    pub partition: u16,
+    pub offset: u16,
+    /// i32: not 0 = this is no message but an error (librdkafka).
+    pub error: u16,
+    /// Lengths of key and value (u64), and the pointers before them, which are 0 for null.
+    pub key: u16,
+    pub key_len: u16,
+    pub value: u16,
+    pub value_len: u16,
+    pub nested: Nested,
+    pub reserved2: [u8; 4],
+}
+
+/// Payload of [`crate::kind::CALL`], before `topic_len` bytes of the topic's name. The header's times are both that of the hit, `task` the goroutine.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct ClientCall {
+    /// Go: `g.goid`, `g.parentGoid`; 0 = not known.
+    pub goid: u64,
+    pub parent: u64,
+    pub client: u64,
+    /// Address of the first message.
+    pub message: u64,
+    pub first: i64,
+    pub last: i64,
+    pub partition: i32,
+    /// Messages of this run.
+    pub count: u32,
+    /// Of the first message; -1 = null, -2 = not read.
+    pub key_len: i32,
+    pub value_len: i32,
+    pub shape: u16,
+    pub topic_len: u16,
+    pub means: u8,
+    /// [`call_flag`].
+    pub flags: u8,
+    pub reserved: u16,
+}
+
+/// `ClientCall::flags`.
+pub mod call_flag {
+    /// The last record of its call.
+    pub const LAST: u8 = 1;
+    /// The call had more messages than were looked at.
+    pub const TRUNCATED: u8 = 2;
+    /// Memory that the shape leads to could not be read.
+    pub const FAULT: u8 = 4;
+}
