@@ -7,7 +7,9 @@ use conversation::*;
 use kafka_analyzer::fact::detail::Acknowledged;
 use kafka_analyzer::fact::group::Member;
 use kafka_analyzer::fact::{Detail, Says, Topic};
-use kafka_analyzer::observation::{Batches, FetchedPartition, Observation, SizeCounts, SpanKind};
+use kafka_analyzer::observation::{
+    Batches, FetchedPartition, Observation, Reason, SizeCounts, SpanKind,
+};
 use kafka_analyzer::{Settings, StreamStage};
 use kafka_protocol::messages::share_acknowledge_request::{
     AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as Done,
@@ -18,6 +20,7 @@ use kafka_protocol::messages::share_fetch_request::{
 use kafka_protocol::messages::share_fetch_response::{
     AcquiredRecords, PartitionData, ShareFetchableTopicResponse,
 };
+use kafka_protocol::messages::share_group_heartbeat_response::{Assignment, TopicPartitions};
 use kafka_protocol::messages::*;
 use kafka_protocol::records::Compression;
 use kafka_wire::Uuid;
@@ -193,4 +196,37 @@ fn acknowledgements_are_told_by_runs() {
         of(vec![]),
     ];
     assert_eq!(details(&talk), expected);
+}
+
+#[test]
+fn a_member_is_at_work_with_its_next_fetch() {
+    let mut talk = greeted();
+    let mut request = ShareGroupHeartbeatRequest::default();
+    request.group_id = GroupId(text("workers"));
+    request.member_id = text("member-1");
+    request.subscribed_topic_names = Some(vec![TopicName(text("orders"))]);
+    let mut topic = TopicPartitions::default();
+    (topic.topic_id, topic.partitions) = (topic_id(ORDERS), vec![0]);
+    let mut assignment = Assignment::default();
+    assignment.topic_partitions = vec![topic];
+    let mut answer = ShareGroupHeartbeatResponse::default();
+    (answer.member_id, answer.member_epoch) = (Some(text("member-1")), 1);
+    answer.assignment = Some(assignment);
+    talk.exchange(76, 1, 2, &request, &answer);
+    // A session that goes on repeats no partition, and nothing is there to be had.
+    let mut fetch = fetch_request(&[]);
+    fetch.topics.clear();
+    talk.exchange(78, 1, 3, &fetch, &ShareFetchResponse::default());
+    let observations = run(&talk.events);
+    let rebalances: Vec<_> = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::Rebalance(it) => Some((it.reason, it.duration_ns.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        rebalances,
+        [(Reason::FirstJoin, false), (Reason::FirstJoin, true)]
+    );
 }

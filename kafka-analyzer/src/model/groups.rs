@@ -581,7 +581,9 @@ fn stopped(key: &Key, local: &Local, origin: Origin, message: String) -> Observa
 
 /// The exchange asks for something that the member was given; with nothing known of either it may.
 fn fetches(assignment: &Option<Assigned>, exchange: &fact::Exchange, topics: &Topics) -> bool {
-    let Some(assignment) = assignment else {
+    // A session does not repeat what is asked for; the member speaks for this group alone.
+    let shares = matches!(exchange.detail.as_deref(), Some(Detail::Share { .. }));
+    let Some(assignment) = assignment.as_ref().filter(|_| !shares) else {
         return true;
     };
     let given = |topic: &fact::Topic, index: i32| {

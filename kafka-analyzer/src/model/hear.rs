@@ -103,7 +103,7 @@ impl Model {
             losses: &mut self.losses,
             out,
         };
-        if consumes(exchange) && !group.is_empty() {
+        if (consumes(exchange) || shares(exchange)) && !group.is_empty() {
             self.groups.fetched(group, &mut hearing);
         }
         if let Some(detail) = &exchange.detail {
@@ -165,6 +165,11 @@ impl Model {
 /// An answered Fetch of a consumer.
 pub(super) fn consumes(exchange: &fact::Exchange) -> bool {
     exchange.api_key == api::FETCH && !exchange.replica && exchange.response_bytes.is_some()
+}
+
+/// An answered ShareFetch (KIP-932): it names its group itself, and no offsets.
+fn shares(exchange: &fact::Exchange) -> bool {
+    exchange.api_key == api::SHARE_FETCH && exchange.response_bytes.is_some()
 }
 
 /// Where a partition's log ends, the times of its records, and the offset after the last of these.

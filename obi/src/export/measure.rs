@@ -22,6 +22,8 @@ mod transactions;
 
 /// Kafka's API key of Fetch.
 const FETCH: i16 = 1;
+/// Share groups (KIP-932).
+const SHARE_FETCH: i16 = 78;
 
 /// Where updates go and what is let through.
 #[derive(Debug)]
@@ -95,7 +97,8 @@ impl Measure {
                 .add_seconds(Id::Throttle, &labels, f64::from(ms) / 1e3, now);
         }
         self.produced(&of);
-        if x.api_key == FETCH && x.response_bytes.is_some() && self.filter.group(&x.group) {
+        let fetches = matches!(x.api_key, FETCH | SHARE_FETCH) && x.response_bytes.is_some();
+        if fetches && self.filter.group(&x.group) {
             self.fetched(&of);
         }
     }

@@ -38,6 +38,8 @@ const APIS: usize = 128;
 const IDLE: Nanos = 600 * 1_000_000_000;
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
+/// Share groups (KIP-932).
+const SHARE_FETCH: i16 = 78;
 
 type Name = Arc<str>;
 
@@ -285,7 +287,7 @@ impl Store {
         }
         match (x.api_key, duration) {
             (PRODUCE, Some(duration)) => client.produce.add(now, duration),
-            (FETCH, Some(duration)) => client.fetch.add(now, duration),
+            (FETCH | SHARE_FETCH, Some(duration)) => client.fetch.add(now, duration),
             _ => {}
         }
     }

@@ -1,9 +1,13 @@
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.*;
+import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * Answers questions about a cluster, one line each: "ok ANSWER" or "error WHY". Ends with its input. Its argument is a file of
@@ -11,18 +15,22 @@ import org.apache.kafka.common.TopicPartition;
  *
  * <p>create TOPIC PARTITIONS REPLICAS [KEY=VALUE ...]: the topic's id | delete TOPIC | ends TOPIC: P=OFFSET ... | leaders TOPIC: P=NODE ...
  *
- * <p>As JSON: offsets GROUP | members GROUP | state GROUP | transactions
+ * <p>records TOPIC: P=COUNT ..., what read_uncommitted is given of it | from-the-start GROUP: a share group begins there
+ *
+ * <p>As JSON: offsets GROUP | members GROUP | state GROUP | transactions | described share|streams|classic GROUP | commits GROUP: offsets
+ * of any kind of group
  */
 class Admin {
   static final ObjectMapper JSON = new ObjectMapper();
+  static final Comparator<TopicPartition> BY_PLACE = Comparator.comparing(TopicPartition::topic).thenComparingInt(TopicPartition::partition);
+  static final Properties PROPERTIES = new Properties();
 
   public static void main(String[] args) throws Exception {
     var in = new BufferedReader(new InputStreamReader(System.in));
-    var properties = new Properties();
     try (var file = new FileReader(args[0])) {
-      properties.load(file);
+      PROPERTIES.load(file);
     }
-    try (var admin = org.apache.kafka.clients.admin.Admin.create(properties)) {
+    try (var admin = org.apache.kafka.clients.admin.Admin.create(PROPERTIES)) {
       for (String line; (line = in.readLine()) != null; ) {
         String answer;
         try {
@@ -63,6 +71,15 @@ class Admin {
         return JSON.writeValueAsString(members(group(admin, words[1])));
       case "state":
         return JSON.writeValueAsString(state(group(admin, words[1])));
+      case "records":
+        return records(admin, words[1]);
+      case "from-the-start":
+        fromTheStart(admin, words[1]);
+        return "";
+      case "described":
+        return JSON.writeValueAsString(described(admin, words[1], words[2]));
+      case "commits":
+        return JSON.writeValueAsString(rows(admin, words[1], new TreeMap<>(BY_PLACE)));
       case "transactions":
         return JSON.writeValueAsString(transactions(admin));
       default:
@@ -103,8 +120,12 @@ class Admin {
    * read_uncommitted, the lag the difference, and both commit and lag are null where nothing is committed.
    */
   static List<Map<String, Object>> offsets(org.apache.kafka.clients.admin.Admin admin, String group) throws Exception {
-    var committed = new TreeMap<TopicPartition, Long>(Comparator.comparing(TopicPartition::topic).thenComparingInt(TopicPartition::partition));
-    for (var member : group(admin, group).members()) for (var p : member.assignment().topicPartitions()) committed.put(p, null);
+    var held = new TreeMap<TopicPartition, Long>(BY_PLACE);
+    for (var member : group(admin, group).members()) for (var p : member.assignment().topicPartitions()) held.put(p, null);
+    return rows(admin, group, held);
+  }
+
+  static List<Map<String, Object>> rows(org.apache.kafka.clients.admin.Admin admin, String group, Map<TopicPartition, Long> committed) throws Exception {
     admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().forEach((p, o) -> committed.put(p, o == null ? null : (Long) o.offset()));
     var asked = new HashMap<TopicPartition, OffsetSpec>();
     for (var p : committed.keySet()) asked.put(p, OffsetSpec.latest());
@@ -160,5 +181,78 @@ class Admin {
       out.add(row);
     }
     return out;
+  }
+
+  /** Offsets have gaps where transactions ended; this counts what is left. */
+  static String records(org.apache.kafka.clients.admin.Admin admin, String topic) throws Exception {
+    var places = new ArrayList<TopicPartition>();
+    for (var p : describe(admin, topic).partitions()) places.add(new TopicPartition(topic, p.partition()));
+    var counts = new TreeMap<Integer, Long>();
+    var bytes = new ByteArrayDeserializer();
+    try (var reader = new KafkaConsumer<byte[], byte[]>(PROPERTIES, bytes, bytes)) {
+      reader.assign(places);
+      reader.seekToBeginning(places);
+      var ends = reader.endOffsets(places);
+      while (!places.stream().allMatch(p -> reader.position(p) >= ends.get(p))) {
+        for (var record : reader.poll(Duration.ofMillis(100))) counts.merge(record.partition(), 1L, Long::sum);
+      }
+    }
+    var out = new StringJoiner(" ");
+    counts.forEach((p, n) -> out.add(p + "=" + n));
+    return out.toString();
+  }
+
+  static void fromTheStart(org.apache.kafka.clients.admin.Admin admin, String group) throws Exception {
+    var resource = new ConfigResource(ConfigResource.Type.GROUP, group);
+    var earliest = new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET);
+    admin.incrementalAlterConfigs(Map.of(resource, List.of(earliest))).all().get();
+  }
+
+  /** Groups that describeConsumerGroups does not know; assignments as partitions, those of Streams from its tasks and topology. */
+  static Map<String, Object> described(org.apache.kafka.clients.admin.Admin admin, String kind, String id) throws Exception {
+    var members = new ArrayList<Map<String, Object>>();
+    var group = new LinkedHashMap<String, Object>();
+    switch (kind) {
+      case "share" -> {
+        var found = admin.describeShareGroups(List.of(id)).all().get().get(id);
+        group.put("state", found.groupState().toString());
+        group.put("epoch", found.groupEpoch());
+        for (var m : found.members()) members.add(member(m.consumerId(), m.clientId(), m.assignment().topicPartitions()));
+      }
+      case "streams" -> {
+        var found = admin.describeStreamsGroups(List.of(id)).all().get().get(id);
+        group.put("state", found.groupState().toString());
+        group.put("epoch", found.groupEpoch());
+        var sources = new HashMap<String, Set<String>>();
+        for (var sub : found.subtopologies()) {
+          var topics = new TreeSet<>(sub.sourceTopics());
+          topics.addAll(sub.repartitionSourceTopics().keySet());
+          sources.put(sub.subtopologyId(), topics);
+        }
+        for (var m : found.members()) {
+          var places = new ArrayList<TopicPartition>();
+          for (var task : m.assignment().activeTasks())
+            for (var topic : sources.get(task.subtopologyId())) for (int p : task.partitions()) places.add(new TopicPartition(topic, p));
+          members.add(member(m.memberId(), m.clientId(), places));
+        }
+      }
+      case "classic" -> {
+        var found = admin.describeClassicGroups(List.of(id)).all().get().get(id);
+        group.put("state", found.state().toString());
+        group.put("protocol_type", found.protocol());
+        for (var m : found.members()) members.add(member(m.consumerId(), m.clientId(), m.assignment().topicPartitions()));
+      }
+      default -> throw new IllegalArgumentException("unknown kind " + kind);
+    }
+    group.put("members", members);
+    return group;
+  }
+
+  static Map<String, Object> member(String id, String client, Collection<TopicPartition> places) {
+    var row = new LinkedHashMap<String, Object>();
+    row.put("member_id", id);
+    row.put("client_id", client);
+    row.put("assignment", places.stream().sorted(BY_PLACE).map(p -> List.<Object>of(p.topic(), p.partition())).toList());
+    return row;
   }
 }

@@ -9,7 +9,9 @@ mod cluster;
 mod jars;
 mod version;
 
-pub use admin::{Admin, GroupMember, GroupOffset, GroupState, Transaction};
+pub use admin::{
+    Admin, Described, DescribedMember, GroupMember, GroupOffset, GroupState, Kind, Transaction,
+};
 pub use certificates::Certificates;
 pub use cluster::{Broker, Cluster, User};
 pub use jars::Jars;

@@ -300,6 +300,18 @@ fn fetches_with_and_without_records() {
 }
 
 #[test]
+fn what_a_share_group_acquired_is_consumed() {
+    let measure = measure(&[], false);
+    let mut x = exchange(78, "ShareFetch");
+    x.group = "workers".into();
+    x.fetched = vec![fetched("orders", 0, 7, batches(&[7], "none", 700))];
+    measure.exchange(&x, &"mail".into());
+    let consumed = "kafka_messages_consumed_total{cluster=\"c1\",service=\"mail\",client_id=\"id\",group=\"workers\",topic=\"orders\",partition=\"0\"} 7";
+    let all = samples(&measure);
+    assert!(all.iter().any(|line| line == consumed), "{all:?}");
+}
+
+#[test]
 fn the_topic_filter_hides_topics_and_makes_no_empty_answers() {
     let measure = measure(&["or*"], true);
     let mut x = exchange(1, "Fetch");

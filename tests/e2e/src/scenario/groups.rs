@@ -6,6 +6,7 @@ mod agent;
 mod broker;
 mod cells;
 mod cooperative;
+mod ecosystem;
 mod event;
 mod fenced;
 mod frozen;
@@ -38,6 +39,7 @@ const SCENARIOS: &[(&str, Body)] = &[
     ("groups/commits of a frozen member", frozen::run),
     ("groups/fencing", fenced::run),
     ("groups/compaction and aborted data", read_committed::run),
+    ("ecosystem/share group", ecosystem::share::run),
 ];
 /// What says nothing without an agent.
 const WITH_AGENT: &[(&str, Body)] = &[("groups/agent started late", late::run)];

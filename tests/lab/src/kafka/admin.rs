@@ -55,6 +55,46 @@ pub struct GroupState {
     pub members: usize,
 }
 
+/// Groups that are not of consumers alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// KIP-932.
+    Share,
+    /// KIP-1071.
+    Streams,
+    /// Whatever its protocol type.
+    Classic,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Share => "share",
+            Self::Streams => "streams",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+/// A group of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Described {
+    pub state: String,
+    /// Not of a classic group.
+    pub epoch: Option<i32>,
+    /// Of a classic group.
+    pub protocol_type: Option<String>,
+    pub members: Vec<DescribedMember>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct DescribedMember {
+    pub member_id: String,
+    pub client_id: String,
+    /// Topic and partition; of a Streams member those that its active tasks read.
+    pub assignment: Vec<(String, i32)>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Transaction {
     pub transactional_id: String,
@@ -162,6 +202,25 @@ impl Admin {
 
     pub fn group_state(&self, group: &str) -> Result<GroupState> {
         self.json(&format!("state {group}"))
+    }
+
+    pub fn described(&self, kind: Kind, group: &str) -> Result<Described> {
+        self.json(&format!("described {} {group}", kind.word()))
+    }
+
+    /// What a group of any kind has committed, and the lag behind it.
+    pub fn commits(&self, group: &str) -> Result<Vec<GroupOffset>> {
+        self.json(&format!("commits {group}"))
+    }
+
+    /// Records in each partition, without the markers of transactions.
+    pub fn records(&self, topic: &str) -> Result<BTreeMap<i32, u64>> {
+        pairs(&self.ask(&format!("records {topic}"))?)
+    }
+
+    /// A share group that nobody has joined yet reads its topics from their first record.
+    pub fn from_the_start(&self, group: &str) -> Result<()> {
+        self.ask(&format!("from-the-start {group}")).map(|_| ())
     }
 
     /// All that the cluster's transaction coordinators know.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use obi_lab::kafka::{Cluster, GroupOffset};
+use obi_lab::kafka::{Cluster, Described, GroupOffset, Kind};
 use obi_lab::metrics::Scrape;
 use serde::Deserialize;
 
@@ -43,6 +43,69 @@ pub fn compare(
         bail!("obi kafka groups: {}", lines.join("\n"));
     }
     Ok(", equal in metrics and on the command line".to_owned())
+}
+
+/// A group of any kind at rest: its members, their partitions and its state as the broker says, in metrics and on the command line.
+pub fn compare_described(
+    stage: &Stage,
+    cluster: &Cluster,
+    kind: Kind,
+    group: &str,
+) -> Result<String> {
+    let truth = cluster.admin.described(kind, group)?;
+    check::settle(stage.world.agent()?, |scrape| {
+        let mut lines = described_lines(scrape, group, &truth);
+        match shown(stage, group) {
+            Ok(shown) => lines.extend(shown_described(&shown, kind, &truth)),
+            Err(error) => lines.push(format!("{error:#}")),
+        }
+        lines
+    })?;
+    Ok(", members and partitions as the broker says".to_owned())
+}
+
+fn described_lines(scrape: &Scrape, group: &str, truth: &Described) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut expect = |metric: &str, labels: &[(&str, &str)], want: f64| {
+        let have = scrape.sum(metric, labels);
+        if have != Some(want) {
+            lines.push(format!("{metric} {labels:?}: agent {have:?}, truth {want}"));
+        }
+    };
+    expect(MEMBERS, &[("group", group)], truth.members.len() as f64);
+    for member in &truth.members {
+        let labels = [("group", group), ("client_id", member.client_id.as_str())];
+        expect(ASSIGNMENTS, &labels, member.assignment.len() as f64);
+    }
+    lines
+}
+
+fn shown_described(shown: &ShownGroup, kind: Kind, truth: &Described) -> Vec<String> {
+    let mut lines = Vec::new();
+    let said = (shown.protocol.as_deref(), shown.state.as_deref());
+    if said != (Some(kind.word()), Some(truth.state.as_str())) {
+        lines.push(format!("{said:?}, truth {} {}", kind.word(), truth.state));
+    }
+    if shown.epoch != truth.epoch && truth.epoch.is_some() {
+        lines.push(format!("epoch {:?}, truth {:?}", shown.epoch, truth.epoch));
+    }
+    if truth.protocol_type.is_some() && shown.protocol_type != truth.protocol_type {
+        let have = &shown.protocol_type;
+        lines.push(format!("type {have:?}, truth {:?}", truth.protocol_type));
+    }
+    let have = shown_rows(shown);
+    let want: BTreeSet<Row> = truth
+        .members
+        .iter()
+        .map(|one| {
+            let places = one.assignment.iter().cloned().collect();
+            (one.member_id.clone(), one.client_id.clone(), places)
+        })
+        .collect();
+    if have != want {
+        lines.push(format!("members: agent {have:?}, truth {want:?}"));
+    }
+    lines
 }
 
 /// Differences of the gauges of each partition.
@@ -130,6 +193,10 @@ struct Shown {
 #[derive(Debug, Deserialize)]
 struct ShownGroup {
     group: String,
+    protocol: Option<String>,
+    protocol_type: Option<String>,
+    state: Option<String>,
+    epoch: Option<i32>,
     members: Vec<ShownMember>,
     offsets: Vec<ShownOffset>,
 }
@@ -196,9 +263,11 @@ fn shown_offsets(shown: &ShownGroup, offsets: &[GroupOffset]) -> Vec<String> {
     lines
 }
 
-fn shown_members(shown: &ShownGroup, cluster: &Cluster, group: &str) -> Result<Vec<String>> {
-    type Row = (String, String, BTreeSet<Place>);
-    let have: BTreeSet<Row> = shown
+/// Member id, client id, what it was given.
+type Row = (String, String, BTreeSet<Place>);
+
+fn shown_rows(shown: &ShownGroup) -> BTreeSet<Row> {
+    shown
         .members
         .iter()
         .map(|member| {
@@ -209,7 +278,11 @@ fn shown_members(shown: &ShownGroup, cluster: &Cluster, group: &str) -> Result<V
             let ids = (member.member_id.clone(), member.client_id.clone());
             (ids.0, ids.1, places.collect())
         })
-        .collect();
+        .collect()
+}
+
+fn shown_members(shown: &ShownGroup, cluster: &Cluster, group: &str) -> Result<Vec<String>> {
+    let have = shown_rows(shown);
     let want: BTreeSet<Row> = cluster
         .admin
         .group_members(group)?

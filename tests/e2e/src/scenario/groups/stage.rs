@@ -2,20 +2,20 @@
 //! In: the world. Out: topics with records, members, broker truth.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use obi_lab::kafka::{Cluster, GroupState, Version};
+use obi_lab::kafka::{Cluster, Described, GroupState, Kind, Version};
 use obi_lab::step;
 
 use super::library::Library;
 use super::member::{Member, Plan};
 use super::programs::Programs;
-use crate::cells;
 use crate::clients::{self, Golden};
 use crate::world::{MARKER, World};
+use crate::{cells, check};
 
 /// Partitions of every topic that a group reads.
 pub const PARTITIONS: usize = 6;
@@ -147,6 +147,19 @@ impl<'a> Stage<'a> {
         member.close()
     }
 
+    /// Lets the agent meet the plaintext listener, for programs that are no members.
+    pub fn meet_plaintext(&self, cluster: &Cluster) -> Result<()> {
+        self.meet(cluster, &self.plan(Library::Java, ""))
+    }
+
+    /// What was lost so far, by counter; nothing without an agent.
+    pub fn losses(&self) -> Result<BTreeMap<String, f64>> {
+        let agent = self.world.agent.as_ref();
+        agent.map_or(Ok(BTreeMap::new()), |agent| {
+            Ok(check::losses(&agent.scrape()?))
+        })
+    }
+
     /// Members with equal plans but for their client ids, which are `STEM-1` and so on. Each joins after the others have settled, so
     /// that the number of rebalances is no accident.
     pub fn members(&self, cluster: &Cluster, plan: &Plan, n: usize) -> Result<Vec<Member>> {
@@ -178,6 +191,24 @@ impl<'a> Stage<'a> {
             PATIENCE,
             Duration::from_millis(100),
             || Ok(Some(cluster.admin.group_state(group)?).filter(&wanted)),
+        )
+    }
+
+    /// The same of a group of any kind.
+    pub fn wait_described(
+        &self,
+        cluster: &Cluster,
+        kind: Kind,
+        group: &str,
+        what: &str,
+        wanted: impl Fn(&Described) -> bool,
+    ) -> Result<Described> {
+        step::wait(
+            &format!("{group}: {what}"),
+            PATIENCE,
+            Duration::from_millis(200),
+            // The coordinator does not know it before its first member came.
+            || Ok(cluster.admin.described(kind, group).ok().filter(&wanted)),
         )
     }
 
