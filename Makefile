@@ -22,7 +22,7 @@ test: first ## every check and test, pairwise cells of the end-to-end table
 test-full: first ## the same, every cell
 	@cargo xtask test --full
 
-bench: first ## what the agent costs: a fixed load, agent on and off in turn
+bench: first ## what the agent costs, agent on and off in turn; what the analyzer, the model and the decoder cost by themselves
 	@cargo xtask bench
 
 test-kernels: first ## every BPF program on the running kernel and, under QEMU, on Debian's 6.1 and 6.12

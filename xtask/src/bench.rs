@@ -1,5 +1,7 @@
-//! `cargo xtask bench`: what the agent costs under a fixed load, and what `kafka-wire` costs a record. In: flags of `obi-bench`.
-//! Out: markdown tables.
+//! `cargo xtask bench`: what the agent costs under a fixed load, what the analyzer costs a frame, what the model costs an update, and what
+//! `kafka-wire` costs a record. In: which of them, flags of `obi-bench`. Out: markdown tables.
+
+mod recording;
 
 use std::process::Command;
 
@@ -9,35 +11,77 @@ use obi_lab::prerequisites::{self, Purpose};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Handed on: `--rate N`, `--rounds N`, `--seconds N`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    /// Only this; may be repeated
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    /// Handed on to the bench of the whole agent: `--rate N`, `--rounds N`, `--seconds N`
+    #[arg(last = true)]
     arguments: Vec<String>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The whole agent beside a client
+    Agent,
+    /// A recording of many clients through the analyzer
+    Analyzer,
+    /// 10,000 partitions x 100 groups in the model
+    Model,
+    /// `kafka-wire` alone
+    Wire,
+}
+
+impl Part {
+    const ALL: [Part; 4] = [Part::Agent, Part::Analyzer, Part::Model, Part::Wire];
+}
+
 pub fn run(args: &Args) -> Result<bool> {
-    prerequisites::check(Purpose::Demo)?;
     let layout = Layout::new("xtask-bench")?;
-    let agent = crate::demo::build_agent(&layout)?;
-    let cargo = |words: &[&str]| -> Result<bool> {
-        let status = Command::new("cargo")
-            .args(words)
-            .current_dir(layout.root())
-            .status();
-        Ok(status.context("cannot run cargo")?.success())
-    };
-    let agent = agent.display().to_string();
-    let mut words = vec![
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "obi-bench",
-        "--",
-        "--agent",
-        &agent,
-    ];
-    words.extend(args.arguments.iter().map(String::as_str));
-    let measured = cargo(&words)?;
-    println!("\n=== kafka-wire, nanoseconds by record size");
-    Ok(cargo(&["bench", "--quiet", "--package", "kafka-wire"])? && measured)
+    let mut all = true;
+    for part in Part::ALL {
+        if args.only.is_empty() || args.only.contains(&part) {
+            all &= measure(part, args, &layout)?;
+        }
+    }
+    Ok(all)
+}
+
+fn measure(part: Part, args: &Args, layout: &Layout) -> Result<bool> {
+    match part {
+        Part::Agent => {
+            prerequisites::check(Purpose::Demo)?;
+            let agent = crate::demo::build_agent(layout)?.display().to_string();
+            let words = ["run", "--quiet", "--release", "--package", "obi-bench"];
+            let mut words = words.to_vec();
+            words.extend(["--", "--agent", &agent]);
+            words.extend(args.arguments.iter().map(String::as_str));
+            cargo(layout, &words)
+        }
+        Part::Analyzer => {
+            prerequisites::check(Purpose::Test)?;
+            let Some(file) = recording::make(layout)? else {
+                return Ok(false);
+            };
+            println!("\n=== analyzer, a recording of many clients");
+            let file = file.display().to_string();
+            let words = ["bench", "--quiet", "--package", "obi", "--bench"];
+            cargo(layout, &[&words[..], &["analyzer", "--", &file]].concat())
+        }
+        Part::Model => {
+            println!("\n=== model");
+            cargo(layout, &["bench", "--quiet", "--package", "kafka-analyzer"])
+        }
+        Part::Wire => {
+            println!("\n=== kafka-wire, nanoseconds by record size");
+            cargo(layout, &["bench", "--quiet", "--package", "kafka-wire"])
+        }
+    }
+}
+
+fn cargo(layout: &Layout, words: &[&str]) -> Result<bool> {
+    let status = Command::new("cargo")
+        .args(words)
+        .current_dir(layout.root())
+        .status();
+    Ok(status.context("cannot run cargo")?.success())
 }

@@ -34,6 +34,8 @@ var (
 	topic   = flag.String("topic", "", "topic")
 	ca      = flag.String("ca", "", "certificate authority, PEM")
 	size    = flag.Int("size", 1024, "bytes of a value")
+	codec   = flag.String("codec", "none", "none, gzip, snappy, lz4, zstd")
+	group   = flag.String("group", "", "read as a member of this group, which commits")
 )
 
 type window struct {
@@ -82,13 +84,25 @@ func connect() (*kgo.Client, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate", *ca)
 	}
+	codecs := map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(),
+		"zstd": kgo.ZstdCompression(),
+	}
+	chosen, known := codecs[*codec]
+	if !known {
+		return nil, fmt.Errorf("no codec is called %q", *codec)
+	}
 	login := scram.Auth{User: os.Getenv("KAFKA_USERNAME"), Pass: os.Getenv("KAFKA_PASSWORD")}
-	return kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(*brokers, ",")...), kgo.ClientID("load"), kgo.DialTLSConfig(&tls.Config{RootCAs: pool}),
-		kgo.SASL(login.AsSha512Mechanism()), kgo.DefaultProduceTopic(*topic), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.SASL(login.AsSha512Mechanism()), kgo.DefaultProduceTopic(*topic), kgo.ProducerBatchCompression(chosen),
 		kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(1<<20), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
 		kgo.ConsumeTopics(*topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
-	)
+	}
+	if *group != "" {
+		options = append(options, kgo.ConsumerGroup(*group), kgo.AutoCommitInterval(time.Second))
+	}
+	return kgo.NewClient(options...)
 }
 
 // produce offers each message when it is due, in steps of a millisecond.

@@ -31,24 +31,14 @@ pub struct Window {
 }
 
 impl Load {
-    pub fn start(layout: &Layout, cluster: &Cluster) -> Result<Self> {
+    /// Its files have the topic's name; `flags` are more of its flags.
+    pub fn start(layout: &Layout, cluster: &Cluster, topic: &str, flags: &[&str]) -> Result<Self> {
         let source = layout.root().join("tests/bench/load");
-        let program = golang::build(
-            &source,
-            ".",
-            &layout.run().join("load"),
-            Symbols::Kept,
-            true,
-        )?;
-        let mut process = Launch::new("load", program, layout.run().join("load.log"))
-            .args([
-                "-brokers",
-                &cluster.bootstrap(true),
-                "-topic",
-                "load",
-                "-ca",
-            ])
+        let program = golang::build(&source, ".", &layout.run().join(topic), Symbols::Kept, true)?;
+        let mut process = Launch::new("load", program, layout.run().join(format!("{topic}.log")))
+            .args(["-brokers", &cluster.bootstrap(true), "-topic", topic, "-ca"])
             .arg(&cluster.certificates.authority)
+            .args(flags)
             .env("KAFKA_USERNAME", &cluster.user.name)
             .env("KAFKA_PASSWORD", &cluster.user.password)
             .piped()

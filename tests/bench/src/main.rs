@@ -40,6 +40,9 @@ struct Args {
     /// Length of a window
     #[arg(long, value_name = "N", default_value_t = 8)]
     seconds: u64,
+    /// Measure nothing: loads of several kinds for so many seconds, for whoever records them
+    #[arg(long, value_name = "N")]
+    traffic: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let stop = StopSignal::listen()?;
     let layout = Layout::new("bench")?;
+    if let Some(seconds) = args.traffic {
+        return traffic(&layout, Duration::from_secs(seconds));
+    }
     let program = args.agent.canonicalize();
     let program = program.with_context(|| {
         format!(
@@ -64,7 +70,7 @@ fn run(args: &Args) -> Result<()> {
     })?;
     let cluster = Cluster::start(&layout, "kafka", 1)?;
     cluster.admin.create("load", 3, 1)?;
-    let load = Load::start(&layout, &cluster)?;
+    let load = Load::start(&layout, &cluster, "load", &[])?;
     let mut settings = Settings::new(program, layout.run().join("agent"))?;
     // On a real node the broker is elsewhere. Here its plaintext connection to the controller, itself a Kafka client, would keep the
     // hooks on system calls in place for the whole node.
@@ -91,6 +97,34 @@ fn run(args: &Args) -> Result<()> {
     cluster.stop()?;
     println!("\n{}", table::render(rate, &steady, &full));
     Ok(())
+}
+
+/// Large and small records, plain and compressed, read by groups that commit.
+fn traffic(layout: &Layout, time: Duration) -> Result<()> {
+    let cluster = Cluster::start(layout, "kafka", 1)?;
+    let kinds: [(&str, &[&str], i64); 3] = [
+        ("plain", &["-size", "1024", "-group", "plain"], 1000),
+        (
+            "small",
+            &["-size", "200", "-group", "small", "-codec", "zstd"],
+            4000,
+        ),
+        (
+            "large",
+            &["-size", "8192", "-group", "large", "-codec", "lz4"],
+            200,
+        ),
+    ];
+    let start = |(topic, flags, rate)| -> Result<Load> {
+        cluster.admin.create(topic, 6, 1)?;
+        let mut load = Load::start(layout, &cluster, topic, flags)?;
+        load.rate(rate)?;
+        Ok(load)
+    };
+    let loads: Vec<Load> = kinds.into_iter().map(start).collect::<Result<_>>()?;
+    std::thread::sleep(time);
+    loads.into_iter().try_for_each(Load::end)?;
+    cluster.stop()
 }
 
 fn rounds(
