@@ -11,6 +11,7 @@ mod clients;
 mod kcat;
 mod recording;
 mod report;
+mod request_log;
 mod scenario;
 mod sink;
 mod truth;

@@ -80,12 +80,20 @@ pub struct Exchange {
     pub pid: u32,
     pub client_id: String,
     pub api: String,
+    pub api_version: i16,
+    pub origin: Origin,
     pub correlation_id: i64,
     /// Nanoseconds of CLOCK_MONOTONIC.
     pub began: u64,
     pub ended: u64,
     pub request_bytes: u64,
     pub response_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Origin {
+    /// The connection's number in the recording.
+    pub connection: u64,
 }
 
 impl Recording {

@@ -66,6 +66,13 @@ fn cut(line: &str, width: usize) -> String {
     line.trim().chars().take(width).collect()
 }
 
+/// Nanoseconds of CLOCK_MONOTONIC, the clock of recordings.
+pub fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |n: i64| u64::try_from(n).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
+}
+
 /// Calls `probe` every `every` until it yields a value or `limit` has passed.
 pub fn wait<T>(
     what: &str,

@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // What tests and builds the product; nothing of the product uses these.
     ("obi-lab", &[]),
-    ("obi-e2e", &["obi-lab"]),
+    ("obi-e2e", &["obi-lab", "kafka-wire"]),
     ("obi-bench", &["obi-lab", "kafka-wire"]),
     ("obi-kernels", &["obi-abi"]),
     (

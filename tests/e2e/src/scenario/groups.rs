@@ -18,6 +18,7 @@ mod library;
 mod member;
 mod programs;
 mod read_committed;
+mod request_log;
 mod stage;
 mod transactions;
 
@@ -51,6 +52,7 @@ pub fn names(full: bool) -> Vec<String> {
         .collect();
     names.extend(transactions::names(full));
     names.extend(SCENARIOS.iter().map(|(name, _)| (*name).to_owned()));
+    names.extend(request_log::names(full));
     names.extend(WITH_AGENT.iter().map(|(name, _)| (*name).to_owned()));
     names
 }
@@ -75,6 +77,7 @@ pub fn run(world: &World, full: bool, report: &mut Report) -> Result<()> {
         for (name, body) in WITH_AGENT {
             report.test(name, || body(&stage));
         }
+        request_log::run(&stage, full, report);
     }
     stage.stop()
 }

@@ -32,6 +32,8 @@ pub struct Broker {
     pub plaintext: u16,
     pub sasl_ssl: u16,
     controller: u16,
+    /// Where it writes each request and its answer; empty unless it was started with that log.
+    pub requests: PathBuf,
     process: Option<Process>,
     /// Gigabytes after a benchmark: they go with the broker, its configuration and log stay.
     data: PathBuf,
@@ -70,6 +72,23 @@ impl Cluster {
         brokers: u32,
         version: Version,
     ) -> Result<Self> {
+        Self::start_with(layout, name, brokers, version, "WARN")
+    }
+
+    /// One broker that writes each request and its answer to [`Broker::requests`]: Kafka's own logger, a line each, as JSON. Some
+    /// kilobytes a request: not for loads.
+    pub fn start_logged(layout: &Layout, name: &str, version: Version) -> Result<Self> {
+        Self::start_with(layout, name, 1, version, "DEBUG")
+    }
+
+    /// `requests`: the level of `kafka.request.logger`.
+    fn start_with(
+        layout: &Layout,
+        name: &str,
+        brokers: u32,
+        version: Version,
+        requests: &str,
+    ) -> Result<Self> {
         let jars = Jars::fetch(layout, version)?;
         let folder = layout.run().join(name);
         let certificates = Certificates::make(&folder.join("certificates"))?;
@@ -85,6 +104,7 @@ impl Cluster {
                     plaintext: ports::free()?,
                     sasl_ssl: ports::free()?,
                     controller: ports::free()?,
+                    requests: folder.join(format!("broker-{id}/requests.log")),
                     process: None,
                     data: folder.join(format!("broker-{id}/data")),
                 })
@@ -101,8 +121,11 @@ impl Cluster {
                 at.join("server.properties"),
                 properties(version, broker, controller, &certificates, &user),
             )?;
-            fs::write(at.join("log4j2.properties"), LOG4J2)?;
-            fs::write(at.join("log4j.properties"), LOG4J)?;
+            let file = broker.requests.display().to_string();
+            for (name, text) in [("log4j2.properties", LOG4J2), ("log4j.properties", LOG4J)] {
+                let text = text.replace("{level}", requests).replace("{file}", &file);
+                fs::write(at.join(name), text)?;
+            }
             format(version, &jars, &at, &id, &user)?;
         }
         for broker in &mut brokers {
@@ -382,6 +405,16 @@ appender.out.type=Console
 appender.out.name=out
 appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=[%d] %p %m (%c)%n
+logger.requests.name=kafka.request.logger
+logger.requests.level={level}
+logger.requests.additivity=false
+logger.requests.appenderRef.a.ref=requests
+appender.requests.type=File
+appender.requests.name=requests
+appender.requests.fileName={file}
+appender.requests.createOnDemand=true
+appender.requests.layout.type=PatternLayout
+appender.requests.layout.pattern=%m%n
 ";
 
 /// Of the versions before it.
@@ -389,6 +422,12 @@ const LOG4J: &str = "log4j.rootLogger=INFO,out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+log4j.logger.kafka.request.logger={level},requests
+log4j.additivity.kafka.request.logger=false
+log4j.appender.requests=org.apache.log4j.FileAppender
+log4j.appender.requests.file={file}
+log4j.appender.requests.layout=org.apache.log4j.PatternLayout
+log4j.appender.requests.layout.ConversionPattern=%m%n
 ";
 
 fn random_hex() -> Result<String> {

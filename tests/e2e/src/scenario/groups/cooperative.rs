@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use obi_lab::kafka::Version;
 use obi_lab::process::Signal;
 
-use super::cells::Cell;
 use super::event::{self, Event};
 use super::library::Library;
 use super::member::{Member, Plan};
@@ -43,16 +42,12 @@ pub fn kip_848(stage: &Stage) -> Result<String> {
 fn each(stage: &Stage, stem: &str, alter: fn(&mut Plan)) -> Result<String> {
     let mut seen = Vec::new();
     for library in CAN {
-        let cell = Cell {
-            library,
-            version: Version::V4_4_0,
-        };
-        let cluster = stage.cluster(cell.version)?;
+        let cluster = stage.cluster(Version::V4_4_0)?;
         let topic = stage.topic(cluster, stem)?;
         stage.produce(cluster, &topic, golden::RECORDS)?;
         let mut plan = stage.plan(library, &topic);
         alter(&mut plan);
-        let found = golden::half_read(stage, cell, plan).with_context(|| library.name())?;
+        let found = golden::half_read(stage, cluster, plan).with_context(|| library.name())?;
         seen.push(format!("{}: {found}", library.name()));
     }
     Ok(seen.join("; "))

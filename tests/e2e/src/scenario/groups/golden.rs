@@ -2,6 +2,7 @@
 //! members, commits and rebalances, equal at the broker, at the members and, where there is one, at the agent.
 
 use anyhow::{Context, Result, bail};
+use obi_lab::kafka::Cluster;
 
 use super::cells::Cell;
 use super::event;
@@ -21,11 +22,11 @@ pub fn run(stage: &Stage, cell: Cell) -> Result<String> {
         &format!("{}-{}", cell.library.name(), cell.version),
     )?;
     stage.produce(cluster, &topic, RECORDS)?;
-    let read = half_read(stage, cell, stage.plan(cell.library, &topic));
+    let read = half_read(stage, cluster, stage.plan(cell.library, &topic));
     match read {
         // Of two kafka-python members one now and then stays in a rebalance for good, with and without an agent.
         Err(error) if cell.library == Library::KafkaPython && !has_partitions(&error) => {
-            half_read(stage, cell, stage.plan(cell.library, &topic))
+            half_read(stage, cluster, stage.plan(cell.library, &topic))
         }
         read => read,
     }
@@ -37,8 +38,7 @@ fn has_partitions(error: &anyhow::Error) -> bool {
 }
 
 /// The cell's body, for any plan whose topic holds [`RECORDS`].
-pub fn half_read(stage: &Stage, cell: Cell, plan: Plan) -> Result<String> {
-    let cluster = stage.cluster(cell.version)?;
+pub fn half_read(stage: &Stage, cluster: &Cluster, plan: Plan) -> Result<String> {
     let mut members = stage.members(cluster, &plan, 2)?;
     let group = plan.group.clone();
     let mut committed = Vec::new();

@@ -45,12 +45,13 @@ pub fn names(full: bool) -> Vec<String> {
 
 pub fn run(stage: &Stage, full: bool, report: &mut Report) {
     for (library, version) in cells(full) {
-        report.test(&name(library, version), || cell(stage, library, version));
+        report.test(&name(library, version), || {
+            cell(stage, stage.cluster(version)?, library)
+        });
     }
 }
 
-fn cell(stage: &Stage, library: Library, version: Version) -> Result<String> {
-    let cluster = stage.cluster(version)?;
+pub fn cell(stage: &Stage, cluster: &Cluster, library: Library) -> Result<String> {
     let (input, output) = (
         stage.topic(cluster, "txn-in")?,
         stage.topic(cluster, "txn-out")?,
