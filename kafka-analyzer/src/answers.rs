@@ -446,9 +446,8 @@ impl Connection {
                 self.emit(ended, offset, failed, out.facts);
             }
         }
-        let (mut keeping, names) =
-            keeping(&mut self.read_sampler, answer.request.began, out.shared);
-        let all = answer.finish(ended, self.server, names, &mut keeping);
+        let (mut keeping, _) = keeping(&mut self.read_sampler, answer.request.began, out.shared);
+        let all = answer.finish(ended, self.server, &mut keeping);
         for says in all {
             out.shared.kept = out.shared.kept.saturating_sub(says.held());
             self.emit(ended, offset, says, out.facts);

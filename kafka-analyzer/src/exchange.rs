@@ -39,6 +39,15 @@ pub(crate) struct Request {
     pub client_id: Arc<str>,
     pub body: RequestBody,
     pub undecodable: Option<&'static str>,
+    /// Of its client; whoever answers without error agrees.
+    pub cluster: Option<MeantCluster>,
+}
+
+/// The cluster that a client means, or a broker belongs to, and the addresses of it that the request names.
+#[derive(Debug)]
+pub(crate) struct MeantCluster {
+    id: Arc<str>,
+    brokers: Vec<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -50,7 +59,6 @@ pub(crate) enum RequestBody {
     Handshake(Option<String>),
     ApiVersions {
         software: Option<(String, String)>,
-        cluster: Option<String>,
     },
     /// An API about groups, offsets or transactions.
     Detail(Box<Detail>),
@@ -64,10 +72,7 @@ impl RequestBody {
             api::PRODUCE => RequestBody::Produce(Box::default()),
             api::FETCH => RequestBody::Fetch(None),
             api::SASL_HANDSHAKE => RequestBody::Handshake(None),
-            api::API_VERSIONS => RequestBody::ApiVersions {
-                software: None,
-                cluster: None,
-            },
+            api::API_VERSIONS => RequestBody::ApiVersions { software: None },
             _ => RequestBody::Other,
         }
     }
@@ -87,6 +92,9 @@ impl Request {
         if let Event::End { complete: false } = &event {
             self.undecodable = self.undecodable.or(Some("gap"));
         }
+        if let Event::Message(message) = &event {
+            self.cluster = meant_cluster(message, names);
+        }
         match (&mut self.body, &event) {
             (RequestBody::Produce(produce), event) => produce.event(event, names, keeping),
             (RequestBody::Fetch(asked), Event::Message(Message::FetchRequest(request))) => {
@@ -101,7 +109,7 @@ impl Request {
                 *mechanism = Some(request.mechanism.to_owned());
             }
             (
-                RequestBody::ApiVersions { software, cluster },
+                RequestBody::ApiVersions { software },
                 Event::Message(Message::ApiVersionsRequest(request)),
             ) => {
                 let named = (
@@ -111,7 +119,6 @@ impl Request {
                 if let (Some(name), Some(version)) = named {
                     *software = Some((name.to_owned(), version.to_owned()));
                 }
-                *cluster = request.cluster_id.map(str::to_owned);
             }
             (body @ RequestBody::Other, Event::Message(message)) => {
                 if let Some(detail) = detail::asked(message, names) {
@@ -209,6 +216,24 @@ pub(crate) struct Answer {
     counts: Vec<(Arc<str>, u32)>,
     cluster: Option<(Arc<str>, Vec<SocketAddr>)>,
     undecodable: Option<&'static str>,
+}
+
+/// What a request says of its cluster: a client's first one may (KIP-1242), and those of brokers to their controllers do.
+fn meant_cluster(message: &Message<'_>, names: &mut Names) -> Option<MeantCluster> {
+    let (id, brokers) = match message {
+        Message::ApiVersionsRequest(request) => (request.cluster_id?, Vec::new()),
+        Message::FetchRequest(request) => (request.cluster_id?, Vec::new()),
+        Message::BrokerRegistrationRequest(request) => {
+            let listeners = request.listeners.iter();
+            let addresses = listeners.flat_map(|it| addresses(it.host, i32::from(it.port)));
+            (request.cluster_id, addresses.collect())
+        }
+        _ => return None,
+    };
+    (!id.is_empty()).then(|| MeantCluster {
+        id: names.get(id),
+        brokers,
+    })
 }
 
 impl Answer {
@@ -318,7 +343,6 @@ impl Answer {
         mut self,
         ended: Nanos,
         server: Option<SocketAddr>,
-        names: &mut Names,
         keeping: &mut Keeping<'_>,
     ) -> Vec<Says> {
         let mut says = Vec::new();
@@ -348,7 +372,7 @@ impl Answer {
             };
             exchange.fetched = share.finish(acknowledged, keeping);
         }
-        let mut claimed_cluster = None;
+        let claimed = self.request.cluster.filter(|_| exchange.error.is_none());
         match self.request.body {
             // Without the answer nobody knows what became of the records.
             RequestBody::Produce(produce) if self.acknowledged => {
@@ -358,19 +382,13 @@ impl Answer {
                 let held: usize = produce.partitions.iter().map(fact::Partition::held).sum();
                 *keeping.kept = keeping.kept.saturating_sub(held);
             }
-            // The client names the cluster that it means (KIP-1242); the broker agreed.
-            RequestBody::ApiVersions { cluster, .. } if exchange.error.is_none() => {
-                claimed_cluster = cluster
-            }
             RequestBody::Detail(detail) => exchange.detail = Some(detail),
             _ => {}
         }
         if !self.topics.is_empty() {
             says.push(Says::Topics(std::mem::take(&mut self.topics)));
         }
-        let claimed = claimed_cluster
-            .filter(|id| !id.is_empty())
-            .map(|id| (names.get(&id), Vec::new()));
+        let claimed = claimed.map(|meant| (meant.id, meant.brokers));
         if let Some((id, brokers)) = self.cluster.take().or(claimed) {
             says.push(Says::Cluster {
                 id,

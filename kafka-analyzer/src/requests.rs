@@ -271,6 +271,7 @@ impl Connection {
             client_id: out.shared.names.get(header.client_id.unwrap_or_default()),
             body: RequestBody::new(api_key),
             undecodable,
+            cluster: None,
         };
         let body_len = u64::from(start.size).saturating_sub(used as u64);
         let decoder = Decoder::new(
@@ -324,6 +325,7 @@ impl Connection {
             client_id: out.shared.names.get(""),
             body: RequestBody::Token,
             undecodable: None,
+            cluster: None,
         };
         self.requested(token, out);
     }

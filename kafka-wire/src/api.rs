@@ -38,6 +38,7 @@ pub mod n42_delete_groups;
 pub mod n47_offset_delete;
 pub mod n60_describe_cluster;
 pub mod n61_describe_producers;
+pub mod n62_broker_registration;
 pub mod n65_describe_transactions;
 pub mod n66_list_transactions;
 pub mod n68_consumer_group_heartbeat;
@@ -259,7 +260,7 @@ static APIS: [Api; 95] = [
     framed(59, "FetchSnapshot", 1, 0),
     framed(60, "DescribeCluster", 2, 0).request(Shape::Whole(n60_describe_cluster::request)).response(Shape::Whole(n60_describe_cluster::response)),
     framed(61, "DescribeProducers", 0, 0).request(Shape::Whole(n61_describe_producers::request)).response(Shape::Whole(n61_describe_producers::response)),
-    framed(62, "BrokerRegistration", 4, 0),
+    framed(62, "BrokerRegistration", 4, 0).request(Shape::Whole(n62_broker_registration::request)),
     framed(63, "BrokerHeartbeat", 2, 0),
     framed(64, "UnregisterBroker", 0, 0),
     framed(65, "DescribeTransactions", 0, 0).request(Shape::Whole(n65_describe_transactions::request)).response(Shape::Whole(n65_describe_transactions::response)),

@@ -1,15 +1,16 @@
-//! Transactions: InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn. In: request and answer; out: who the producer is, what is part of its
+//! Transactions: InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, WriteTxnMarkers. In: request and answer; out: who the producer is, what is part of its
 //! transaction, how it ends.
 //!
 //! TxnOffsetCommit is in `offsets`. Brokers ask each other with AddPartitionsToTxn of many transactions, or only to verify: nothing begins then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kafka_wire::api::Message;
 use kafka_wire::api::n24_add_partitions_to_txn::AddPartitionsToTxnRequest;
+use kafka_wire::api::n27_write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
 use crate::exchange::error_name;
-use crate::fact::detail::{Producer, TransactionRef};
+use crate::fact::detail::{Marker, Producer, TransactionRef};
 use crate::fact::{Detail, Topic};
 use crate::names::Names;
 
@@ -36,6 +37,7 @@ pub(super) fn asked(message: &Message<'_>, names: &mut Names) -> Option<Detail> 
                 next: None,
             })
         }
+        Message::WriteTxnMarkersRequest(request) => Some(Detail::Markers(markers(request, names))),
         _ => None,
     }
 }
@@ -68,8 +70,50 @@ pub(super) fn answered(detail: &mut Detail, message: &Message<'_>, names: &mut N
         (Detail::TransactionEnd { next, .. }, Message::EndTxnResponse(answer)) => {
             *next = producer(answer.error_code, answer.producer_id, answer.producer_epoch);
         }
+        (Detail::Markers(markers), Message::WriteTxnMarkersResponse(answer)) => {
+            let taken = taken(answer, names);
+            for marker in markers {
+                let id = marker.producer.id;
+                let partitions = &mut marker.partitions;
+                partitions.retain(|(topic, index)| taken.contains(&(id, topic.clone(), *index)));
+            }
+        }
         _ => {}
     }
+}
+
+fn markers(request: &WriteTxnMarkersRequest<'_>, names: &mut Names) -> Vec<Marker> {
+    let mut markers = Vec::new();
+    for marker in &request.markers {
+        let mut partitions = Vec::new();
+        for topic in &marker.topics {
+            let name = Topic::Name(names.get(topic.name));
+            let indexes = topic.partition_indexes.iter();
+            partitions.extend(indexes.map(|index| (name.clone(), *index)));
+        }
+        markers.push(Marker {
+            producer: Producer {
+                id: marker.producer_id,
+                epoch: marker.producer_epoch,
+            },
+            committed: marker.transaction_result,
+            partitions,
+        });
+    }
+    markers
+}
+
+/// Producer id, topic and partition of the markers that are in the log.
+fn taken(answer: &WriteTxnMarkersResponse<'_>, names: &mut Names) -> HashSet<(i64, Topic, i32)> {
+    let mut taken = HashSet::new();
+    for marker in &answer.markers {
+        for topic in &marker.topics {
+            let name = Topic::Name(names.get(topic.name));
+            let written = topic.partitions.iter().filter(|it| it.error_code == 0);
+            taken.extend(written.map(|it| (marker.producer_id, name.clone(), it.partition_index)));
+        }
+    }
+    taken
 }
 
 fn partitions(request: &AddPartitionsToTxnRequest<'_>, names: &mut Names) -> Option<Detail> {

@@ -60,6 +60,8 @@ pub enum Detail {
         /// v5 and later: how the producer goes on.
         next: Option<Producer>,
     },
+    /// WriteTxnMarkers, by the coordinator: what the brokers took.
+    Markers(Vec<Marker>),
     /// ShareFetch and ShareAcknowledge: who asks, and what became of records delivered before.
     Share {
         member: Member,
@@ -99,6 +101,10 @@ impl Detail {
             }
             Detail::TransactionPartitions { partitions, .. } => {
                 partitions.iter().for_each(|(topic, ..)| see(topic));
+            }
+            Detail::Markers(markers) => {
+                let partitions = markers.iter().flat_map(|marker| &marker.partitions);
+                partitions.for_each(|(topic, _)| see(topic));
             }
             Detail::Share { acknowledged, .. } => {
                 acknowledged.iter().for_each(|range| see(&range.topic));
@@ -153,6 +159,7 @@ impl Detail {
                         + members.count()
                 }
                 Detail::Leave { members, .. } => members.len(),
+                Detail::Markers(markers) => markers.len(),
                 Detail::GroupHeartbeat(heartbeat) => heartbeat.topics.as_ref().map_or(0, Vec::len),
                 _ => 0,
             }
@@ -177,6 +184,14 @@ pub struct Producer {
 pub struct TransactionRef {
     pub transactional_id: Arc<str>,
     pub producer: Producer,
+}
+
+/// The end of a transaction, written into partitions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marker {
+    pub producer: Producer,
+    pub committed: bool,
+    pub partitions: Vec<(Topic, i32)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

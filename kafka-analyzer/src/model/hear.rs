@@ -1,11 +1,12 @@
 //! What an exchange says of groups, offsets and log ends goes to those who keep it. In: exchanges with their labels; out: nothing of its own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use kafka_wire::api;
 
 use crate::capture::{Nanos, Pid};
+use crate::fact::detail::Marker;
 use crate::fact::{self, Detail};
 use crate::model::groups::Hearing;
 use crate::model::lag::Ends;
@@ -95,6 +96,13 @@ impl Model {
         if consumes(exchange) {
             self.positions(labels, exchange, group);
         }
+        if let Some(Detail::Markers(markers)) = exchange.detail.as_deref()
+            && exchange.response_bytes.is_some()
+        {
+            self.marked(labels, exchange.began, markers);
+            let ended = exchange.ended;
+            self.transactions.marked(labels, markers, ended, out);
+        }
         let mut hearing = Hearing {
             labels,
             exchange,
@@ -109,6 +117,20 @@ impl Model {
         if let Some(detail) = &exchange.detail {
             self.groups.hear(detail, &mut hearing);
             self.commits.hear(detail, &mut self.lags, &mut hearing);
+        }
+    }
+
+    /// Markers of transactions are in the log.
+    fn marked(&mut self, labels: &Labels, began: Nanos, markers: &[Marker]) {
+        let mut counts = BTreeMap::new();
+        for (topic, index) in markers.iter().flat_map(|marker| &marker.partitions) {
+            let topic = self.topics.label(topic);
+            if self.shows(&topic) {
+                *counts.entry((topic, *index)).or_insert(0) += 1;
+            }
+        }
+        for ((topic, index), count) in counts {
+            self.lags.appended(labels, &topic, index, count, began);
         }
     }
 

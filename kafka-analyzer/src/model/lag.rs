@@ -75,6 +75,34 @@ impl Lags {
         }
     }
 
+    /// `count` records were added whose offsets nobody tells (markers of transactions), by a request of the time `began`. Only where the end of
+    /// the log was told before that: a later word may count them already.
+    pub fn appended(
+        &mut self,
+        labels: &Labels,
+        topic: &Name,
+        index: i32,
+        count: i64,
+        began: Nanos,
+    ) {
+        let key = (Arc::clone(&labels.cluster), Arc::clone(topic), index);
+        let known = self.partitions.get_mut(&key);
+        let Some(partition) = known else {
+            return;
+        };
+        let Some((end, seen)) = partition.high_watermark() else {
+            return;
+        };
+        if seen < began {
+            let ends = Ends {
+                high_watermark: Some(end.saturating_add(count)),
+                log_start: None,
+            };
+            partition.ends(ends, labels.origin.time);
+            self.soil(&labels.cluster, topic, index);
+        }
+    }
+
     /// The answer of a fetch session left the partition out: its high watermark is what it was (KIP-227).
     pub fn confirm(&mut self, labels: &Labels, topic: &Name, index: i32) {
         let key = (Arc::clone(&labels.cluster), Arc::clone(topic), index);

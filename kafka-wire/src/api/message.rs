@@ -66,6 +66,7 @@ pub enum Message<'a> {
     DescribeClusterResponse(n60_describe_cluster::DescribeClusterResponse<'a>),
     DescribeProducersRequest(n61_describe_producers::DescribeProducersRequest<'a>),
     DescribeProducersResponse(n61_describe_producers::DescribeProducersResponse<'a>),
+    BrokerRegistrationRequest(n62_broker_registration::BrokerRegistrationRequest<'a>),
     DescribeTransactionsRequest(n65_describe_transactions::DescribeTransactionsRequest<'a>),
     DescribeTransactionsResponse(n65_describe_transactions::DescribeTransactionsResponse<'a>),
     ListTransactionsRequest(n66_list_transactions::ListTransactionsRequest<'a>),
@@ -191,6 +192,7 @@ impl Message<'_> {
             | Message::DeleteGroupsRequest(_)
             | Message::OffsetDeleteRequest(_)
             | Message::DescribeClusterRequest(_)
+            | Message::BrokerRegistrationRequest(_)
             | Message::DescribeProducersRequest(_)
             | Message::DescribeTransactionsRequest(_)
             | Message::ListTransactionsRequest(_)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use kafka_analyzer::capture::ConnectionId;
 use kafka_analyzer::fact::detail::{
-    Commit, CommittedOffset, GroupOffsets, KeyKind, LogEnd, LogEndKind, Producer, TransactionRef,
+    Commit, CommittedOffset, GroupOffsets, KeyKind, LogEnd, LogEndKind, Marker, Producer,
+    TransactionRef,
 };
 use kafka_analyzer::fact::group::{
     Assignment, GroupHeartbeat, GroupKind, HeartbeatAnswer, Join, Joined, JoinedMember, Leaver,
@@ -162,7 +163,7 @@ impl Facts {
 
     fn detail(&mut self, accepted: bool, script: Script<'_, '_>) -> Result<(i16, Option<Detail>)> {
         let member = member(script)?;
-        let told = match script.int_in_range(0..=16)? {
+        let told = match script.int_in_range(0..=17)? {
             0 | 1 => (api::JOIN_GROUP, self.join(member, accepted, script)?),
             2 | 3 => (api::SYNC_GROUP, self.sync(member, accepted, script)?),
             4 | 5 => (api::HEARTBEAT, Detail::Heartbeat(member)),
@@ -193,6 +194,7 @@ impl Facts {
                 let (kind, keys) = (KeyKind::Group, vec![member.group]);
                 (api::FIND_COORDINATOR, Detail::Coordinator { kind, keys })
             }
+            16 => (27, markers(script)?),
             15 => (
                 api::DELETE_GROUPS,
                 Detail::GroupsDeleted(vec![member.group]),
@@ -474,4 +476,13 @@ fn partition(is_fetch: bool, script: Script<'_, '_>) -> Result<Partition> {
         },
         samples: Vec::new(),
     })
+}
+
+fn markers(script: Script<'_, '_>) -> Result<Detail> {
+    let marker = Marker {
+        producer: transaction(script)?.producer,
+        committed: script.arbitrary()?,
+        partitions: vec![(topic(script)?, index(script)?)],
+    };
+    Ok(Detail::Markers(vec![marker]))
 }

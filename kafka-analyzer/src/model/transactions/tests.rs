@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::capture::ConnectionId;
-use crate::fact::detail::{Commit, CommittedOffset, TransactionRef};
+use crate::fact::detail::{Commit, CommittedOffset, Producer, TransactionRef};
 use crate::fact::group::Member;
 use crate::fact::{Detail, Topic};
 use crate::observation::Origin;

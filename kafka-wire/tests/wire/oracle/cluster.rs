@@ -1,13 +1,14 @@
-//! Brokers and logs: DescribeCluster, OffsetForLeaderEpoch.
+//! Brokers and logs: DescribeCluster, BrokerRegistration, OffsetForLeaderEpoch.
 
 use kafka_protocol::messages as oracle;
 use kafka_protocol::messages::{
-    describe_cluster_response as described, offset_for_leader_epoch_request as ask,
-    offset_for_leader_epoch_response as told,
+    broker_registration_request as registration, describe_cluster_response as described,
+    offset_for_leader_epoch_request as ask, offset_for_leader_epoch_response as told,
 };
 use kafka_wire::api::Message;
 use kafka_wire::api::n23_offset_for_leader_epoch::*;
 use kafka_wire::api::n60_describe_cluster::*;
+use kafka_wire::api::n62_broker_registration::*;
 use kafka_wire::body::Side::{Request, Response};
 
 use super::*;
@@ -69,6 +70,51 @@ fn describe_cluster() {
         });
         exactly(Response, 60, version, &body, &expected);
         answers(&expected, Some(body.throttle_time_ms), &[body.error_code]);
+    });
+}
+
+#[test]
+fn broker_registration() {
+    each_version(0..=4, |version, random| {
+        let mut body = oracle::BrokerRegistrationRequest::default()
+            .with_broker_id(random.i32().into())
+            .with_cluster_id(random.text())
+            .with_rack(random.maybe())
+            .with_listeners(random.many(4, |random| {
+                registration::Listener::default()
+                    .with_name(random.text())
+                    .with_host(random.text())
+                    .with_port(random.i32() as u16)
+                    .with_security_protocol(random.i16())
+                    .with_unknown_tagged_fields(random.tags(true))
+            }))
+            .with_features(random.many(4, |random| {
+                registration::Feature::default()
+                    .with_name(random.text())
+                    .with_max_supported_version(random.i16())
+                    .with_unknown_tagged_fields(random.tags(true))
+            }));
+        if version >= 1 {
+            body.is_migrating_zk_broker = random.bool();
+        }
+        if version >= 2 {
+            body.log_dirs = random.many(3, |_| uuid::Uuid::from_u128(9));
+        }
+        if version >= 3 {
+            body.previous_broker_epoch = random.i64();
+        }
+        let listeners = body.listeners.iter().map(|it| Listener {
+            name: &it.name,
+            host: &it.host,
+            port: it.port,
+            security_protocol: it.security_protocol,
+        });
+        let expected = Message::BrokerRegistrationRequest(BrokerRegistrationRequest {
+            broker_id: body.broker_id.0,
+            cluster_id: &body.cluster_id,
+            listeners: listeners.collect(),
+        });
+        exactly(Request, 62, version, &body, &expected);
     });
 }
 

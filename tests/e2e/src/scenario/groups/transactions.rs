@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use obi_lab::kafka::{Cluster, Version};
 
+use super::agent::HIGH_WATERMARK;
 use super::event::Event;
 use super::library::Library;
 use super::member::{Member, Plan};
@@ -63,10 +64,20 @@ pub fn cell(stage: &Stage, cluster: &Cluster, library: Library) -> Result<String
         producer.must(&format!("end {end}"))?;
     }
     // Of each transaction a marker in every partition.
-    let ends: u64 = cluster.admin.ends(&output)?.values().sum();
+    let told = check::ends(&cluster.admin, std::slice::from_ref(&output))?;
+    let ends: u64 = told.values().sum();
     let want = 30 + 20 + 12 + 3 * PARTITIONS as u64;
     if ends != want {
         bail!("the broker stores {ends} records and markers, not {want}");
+    }
+    // Nobody has read: that the markers are there the agent knows from the broker's own connection, which is plaintext. Of which cluster it is
+    // tells its registration, at which the agent was there but for the first broker.
+    if let Some(agent) = &stage.world.agent
+        && version != Version::V4_4_0
+    {
+        check::settle(agent, |scrape| {
+            check::differences(scrape, HIGH_WATERMARK, None, &told)
+        })?;
     }
     let counted = read_committed(stage, cluster, library, &output, 42)?;
     ended(
