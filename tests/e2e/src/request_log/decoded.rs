@@ -12,6 +12,7 @@ use super::debug_text;
 const LIMITS: Limits = Limits {
     keep: 1024,
     whole: 64 << 20,
+    large: 64 << 20,
     records: false,
 };
 

@@ -73,7 +73,7 @@ pub fn cell(stage: &Stage, cluster: &Cluster, library: Library) -> Result<String
     // Nobody has read: that the markers are there the agent knows from the broker's own connection, which is plaintext. Of which cluster it is
     // tells its registration, at which the agent was there but for the first broker.
     if let Some(agent) = &stage.world.agent
-        && version != Version::V4_4_0
+        && !std::ptr::eq(cluster, &stage.world.cluster)
     {
         check::settle(agent, |scrape| {
             check::differences(scrape, HIGH_WATERMARK, None, &told)
