@@ -159,7 +159,7 @@ impl Transactions {
                 }
                 _ => {}
             }
-            if line.dirty && line.may_tell(due) {
+            if line.hangs_on(due) || line.dirty && line.may_tell(due) {
                 line.tell(&key, due, out);
             }
             self.weigh(before, line.weight());

@@ -38,7 +38,7 @@ impl TransactionState {
     }
 }
 
-/// A transaction; sent when it changes, at most once a second of event time, and when it ends.
+/// A transaction; sent when it changes, at most once a second of event time, when it ends, and once a minute while it hangs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Transaction {
     pub origin: Origin,

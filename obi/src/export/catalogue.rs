@@ -34,6 +34,7 @@ pub enum Id {
     ConsumerPartitionAssignments,
     Transactions,
     TransactionDuration,
+    TransactionsHanging,
     ClientInfo,
     RequestDuration,
     RequestErrors,

@@ -34,6 +34,7 @@ pub struct Measure {
     pub otel: bool,
     pub assigned: groups::Assigned,
     pub software: clients::Software,
+    pub hanging: transactions::Hanging,
 }
 
 /// What all updates of one exchange share.

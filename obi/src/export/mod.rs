@@ -77,6 +77,7 @@ impl Sinks {
             filter: Filter::new(&config.instrumentation.kafka)?,
             otel: config.export.otlp.sends(&config.export.otlp.metrics),
             assigned: Default::default(),
+            hanging: Default::default(),
             software: Default::default(),
         };
         let otlp = &config.export.otlp;

@@ -9,6 +9,8 @@ use crate::model::{Labels, PATIENCE};
 pub(super) const RETENTION: Nanos = 3_600_000_000_000;
 /// Between two observations of a transaction that goes on.
 const PAUSE: Nanos = 1_000_000_000;
+/// One that hangs is told again, so that what is not told any more may be forgotten.
+const AGAIN: Nanos = 60_000_000_000;
 /// Brokers refuse longer timeouts by default (`transaction.max.timeout.ms`): for producers whose timeout was not seen.
 const TIMEOUT_MOST: Nanos = 900_000_000_000;
 /// Coordinators look for transactions that timed out every 10 s (`transaction.abort.timed.out.transaction.cleanup.interval.ms`).
@@ -90,14 +92,22 @@ impl Line {
         self.limit().is_some_and(|limit| limit <= now)
     }
 
+    /// It hangs, and that was told a while ago.
+    pub fn hangs_on(&self, now: Nanos) -> bool {
+        let hanging = self.open.as_ref().is_some_and(|open| open.hanging);
+        hanging
+            && self
+                .told
+                .is_none_or(|told| told.saturating_add(AGAIN) <= now)
+    }
+
     pub fn next_due(&self) -> Nanos {
         let pause = self.told.unwrap_or(0).saturating_add(PAUSE);
         let tell = self.dirty.then_some(pause);
         let hanging = self.open.as_ref().is_some_and(|open| open.hanging);
         let limit = self.limit().map(|limit| match self.connections {
             0 => limit.saturating_add(GRACE).max(self.closed),
-            // Told already: nothing more is due before its connections close.
-            _ if hanging => Nanos::MAX,
+            _ if hanging => self.told.unwrap_or(0).saturating_add(AGAIN),
             // By then the model knows whether they closed before.
             _ => limit.saturating_add(PATIENCE),
         });

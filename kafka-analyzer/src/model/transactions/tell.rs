@@ -27,7 +27,12 @@ impl Line {
             TransactionState::Ongoing
         };
         self.told = Some(now);
-        let observation = self.transaction(key, open, state, self.labels.origin, None);
+        let mut origin = self.labels.origin;
+        if open.hanging {
+            // Nothing new is heard of it.
+            origin.time = origin.time.max(now);
+        }
+        let observation = self.transaction(key, open, state, origin, None);
         out.push(Observation::Transaction(observation));
     }
 

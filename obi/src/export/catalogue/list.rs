@@ -55,7 +55,7 @@ const fn agent(
 }
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 44] = [
+pub static CATALOGUE: [Metric; 45] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -278,6 +278,15 @@ pub static CATALOGUE: [Metric; 44] = [
         &["cluster", "service", "result"],
         "Time from the first request of a transaction to its end",
         "a transaction that ended and whose begin was seen",
+    ),
+    table(
+        Id::TransactionsHanging,
+        "kafka_transactions_hanging",
+        Gauge,
+        Unit::One,
+        &["cluster", "service"],
+        "Transactions of producers of this node that are open for longer than their timeout",
+        "the number now; absent until the first one hangs",
     ),
     table(
         Id::ClientInfo,

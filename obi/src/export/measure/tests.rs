@@ -92,6 +92,7 @@ pub(super) fn filtered(topics: &[&str], groups: &[&str], otel: bool) -> Measure 
         filter: filter::of(topics, groups).unwrap(),
         otel,
         assigned: Default::default(),
+        hanging: Default::default(),
         software: Default::default(),
     }
 }

@@ -296,6 +296,7 @@ fn transactions_count_when_they_end() {
     let name = "kafka_transaction_duration_seconds";
     want.extend(sum(name, &format!("{base}\"aborted\""), "2.5", 1));
     want.extend(sum(name, &format!("{base}\"committed\""), "5.0", 2));
+    want.push("kafka_transactions_hanging{cluster=\"c1\",service=\"mail\"} 0.0".to_owned());
     assert_eq!(samples(&measure), want);
 }
 
@@ -347,4 +348,33 @@ fn who_produces_and_consumes_is_there_once_when_names_are_learnt() {
         lines("kafka_throttle", &measure),
         ["kafka_throttle_seconds_total{cluster=\"c1\",service=\"mail\",api=\"Produce\"} 0.5"]
     );
+}
+
+#[test]
+fn transactions_that_hang_are_counted_until_they_end() {
+    let (measure, processes) = (measure(&[], false), processes());
+    let tell = |id: &str, pid: u32, state: TransactionState, time: u64| {
+        let mut told = transaction(state);
+        (told.transactional_id, told.pid) = (id.into(), pid);
+        told.origin = at(time * SECOND);
+        measure.transaction(&told, &processes);
+    };
+    let shown = || lines("kafka_transactions_hanging", &measure);
+    let of = |service: &str, n: u32| {
+        format!("kafka_transactions_hanging{{cluster=\"c1\",service=\"{service}\"}} {n}.0")
+    };
+    tell("a", 7, TransactionState::Ongoing, 1);
+    assert!(shown().is_empty(), "none ever hung");
+    // Told again and again, counted once; 7 and 8 are one service.
+    tell("a", 7, TransactionState::Hanging, 10);
+    tell("a", 7, TransactionState::Hanging, 70);
+    tell("b", 8, TransactionState::Hanging, 80);
+    tell("c", 9, TransactionState::Hanging, 80);
+    assert_eq!(shown(), [of("audit", 1), of("mail", 2)]);
+    tell("a", 7, TransactionState::TimedOut, 90);
+    tell("c", 9, TransactionState::Committed, 90);
+    assert_eq!(shown(), [of("audit", 0), of("mail", 1)]);
+    // How "b" ended was never seen: it is not told any more.
+    tell("d", 7, TransactionState::Hanging, 400);
+    assert_eq!(shown(), [of("audit", 0), of("mail", 1)]);
 }
