@@ -345,3 +345,26 @@ fn refused_commits_are_counted_and_told() {
         });
     assert_eq!(told.collect::<Vec<_>>(), ["ILLEGAL_GENERATION"]);
 }
+
+/// Streams under exactly once, and every producer that sends a member's offsets (KIP-447): it has a client id and a connection of its own.
+#[test]
+fn offsets_in_a_transaction_come_from_a_producer_that_is_no_member() {
+    let mut one = two_members();
+    one.heartbeat(2, 0);
+    let mut producer = Speaker::new(2, "m1");
+    producer.talk.client_id = Some("app-producer");
+    producer.talk.clock = one.talk.clock + 1000;
+    let mut request = TxnOffsetCommitRequest::default();
+    request.transactional_id = TransactionalId(text("tx"));
+    request.group_id = GroupId(text("billing"));
+    (request.generation_id, request.member_id) = (2, text("m1"));
+    let answer = TxnOffsetCommitResponse::default();
+    producer.talk.exchange(28, 3, 9, &request, &answer);
+    producer.talk.close();
+    let mut events = one.talk.events;
+    events.extend(producer.talk.events);
+    let observations = run(&events);
+    let group = last_group(&observations);
+    let member = group.members.iter().find(|it| &*it.member_id == "m1");
+    assert_eq!(member.unwrap().client_id.as_deref(), Some("app"));
+}

@@ -160,7 +160,14 @@ impl Detail {
                 }
                 Detail::Leave { members, .. } => members.len(),
                 Detail::Markers(markers) => markers.len(),
-                Detail::GroupHeartbeat(heartbeat) => heartbeat.topics.as_ref().map_or(0, Vec::len),
+                Detail::GroupHeartbeat(heartbeat) => {
+                    let answer = heartbeat.answer.as_ref();
+                    let tasks = answer.and_then(|answer| answer.tasks.as_ref());
+                    let read = heartbeat.topology.iter().flatten();
+                    heartbeat.topics.as_ref().map_or(0, Vec::len)
+                        + tasks.map_or(0, |tasks| tasks.iter().map(|(_, of)| 1 + of.len()).sum())
+                        + read.map(|(_, topics)| 1 + topics.len()).sum::<usize>()
+                }
                 _ => 0,
             }
     }

@@ -111,9 +111,17 @@ pub struct GroupHeartbeat {
     pub pattern: Option<Arc<str>>,
     /// The server's assignor asked for; None: unchanged.
     pub assignor: Option<Arc<str>>,
+    /// Streams, when it joins: topics that the tasks of each subtopology read.
+    pub topology: Option<Vec<Subtopology>>,
     /// None: refused or not answered.
     pub answer: Option<HeartbeatAnswer>,
 }
+
+/// A part of a Streams topology: its name, and the topics that it reads, those of repartitioning included.
+pub type Subtopology = (Arc<str>, Vec<Arc<str>>);
+
+/// Tasks of Streams: a subtopology, and partitions of all that it reads.
+pub type Tasks = Vec<(Arc<str>, Vec<i32>)>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeartbeatAnswer {
@@ -121,8 +129,19 @@ pub struct HeartbeatAnswer {
     pub member_id: Option<Arc<str>>,
     pub epoch: i32,
     pub heartbeat_interval_ms: i32,
-    /// None: unchanged.
+    /// None: unchanged; always of Streams.
     pub assignment: Option<Assignment>,
+    /// Streams: its active tasks; None: unchanged.
+    pub tasks: Option<Tasks>,
+    /// Streams: topics are missing, or their partitions do not fit: nothing is assigned.
+    pub not_ready: bool,
+}
+
+impl HeartbeatAnswer {
+    /// The member is told what it has from now on.
+    pub fn assigns(&self) -> bool {
+        self.assignment.is_some() || self.tasks.is_some()
+    }
 }
 
 /// A group as an administrator's tool was told (DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe, StreamsGroupDescribe).

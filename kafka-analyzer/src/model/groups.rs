@@ -8,8 +8,9 @@ mod classic;
 mod member;
 mod newer;
 mod reasons;
+mod tasks;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::model::{Labels, UNKNOWN};
 use crate::observation::{self, Basis, Event, EventKind, Observation, Origin, Reason, Rebalance};
 use member::{Assigned, Idle, Local, Member};
 use reasons::{Causes, Gone};
+use tasks::Topology;
 
 type Name = Arc<str>;
 type Key = (Name, Name);
@@ -56,6 +58,8 @@ struct Group {
     epoch: Option<i32>,
     coordinator: Option<SocketAddr>,
     members: BTreeMap<Name, Member>,
+    /// Of Streams: what members said that joined.
+    topology: Topology,
     /// What the leader was told.
     listed: Option<Listed>,
     /// An administrator's tool was told all members.
@@ -82,6 +86,8 @@ pub(super) struct Hearing<'a> {
     pub labels: &'a Labels,
     pub exchange: &'a fact::Exchange,
     pub topics: &'a Topics,
+    /// How many partitions topics of clusters have.
+    pub counts: &'a HashMap<(Name, Name), u32>,
     pub consumers: &'a mut Consumers,
     pub losses: &'a mut Losses,
     pub out: &'a mut Vec<Observation>,
@@ -93,6 +99,8 @@ impl Groups {
             Detail::Join(join) => self.join(join, hearing),
             Detail::Sync(sync) => self.sync(sync, hearing),
             Detail::Heartbeat(member) => self.alive(member, hearing),
+            // Offsets of a transaction come from its producer, which has a client id and connections of its own.
+            Detail::Commit(commit) if commit.transaction.is_some() => {}
             Detail::Commit(commit) => self.alive(&commit.member, hearing),
             Detail::Leave { group, members } => self.leave(group, members, hearing),
             Detail::GroupHeartbeat(heartbeat) => self.heartbeat(heartbeat, hearing),
@@ -323,6 +331,7 @@ impl Group {
             epoch: None,
             coordinator: None,
             members: BTreeMap::new(),
+            topology: Topology::default(),
             listed: None,
             described: None,
             changed: 0,

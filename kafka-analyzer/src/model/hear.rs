@@ -107,6 +107,7 @@ impl Model {
             labels,
             exchange,
             topics: &self.topics,
+            counts: &self.partition_counts,
             consumers: &mut self.consumers,
             losses: &mut self.losses,
             out,

@@ -1,5 +1,7 @@
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.*;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.ExecutionException;
@@ -16,6 +18,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * <p>create TOPIC PARTITIONS REPLICAS [KEY=VALUE ...]: the topic's id | delete TOPIC | ends TOPIC: P=OFFSET ... | leaders TOPIC: P=NODE ...
  *
  * <p>records TOPIC: P=COUNT ..., what read_uncommitted is given of it | from-the-start GROUP: a share group begins there
+ * | ended PREFIX: 4=COMMITTED 5=ABORTED of transactions whose id begins so
  *
  * <p>As JSON: offsets GROUP | members GROUP | state GROUP | transactions | described share|streams|classic GROUP | commits GROUP: offsets
  * of any kind of group
@@ -80,6 +83,8 @@ class Admin {
         return JSON.writeValueAsString(described(admin, words[1], words[2]));
       case "commits":
         return JSON.writeValueAsString(rows(admin, words[1], new TreeMap<>(BY_PLACE)));
+      case "ended":
+        return ended(words[1]);
       case "transactions":
         return JSON.writeValueAsString(transactions(admin));
       default:
@@ -200,6 +205,30 @@ class Admin {
     var out = new StringJoiner(" ");
     counts.forEach((p, n) -> out.add(p + "=" + n));
     return out.toString();
+  }
+
+  /** From the coordinator's log, which holds every step of every transaction until it is compacted. */
+  static String ended(String prefix) throws Exception {
+    int committed = 0, aborted = 0;
+    var bytes = new ByteArrayDeserializer();
+    try (var reader = new KafkaConsumer<byte[], byte[]>(PROPERTIES, bytes, bytes)) {
+      var places = reader.partitionsFor("__transaction_state").stream().map(p -> new TopicPartition(p.topic(), p.partition())).toList();
+      reader.assign(places);
+      reader.seekToBeginning(places);
+      var ends = reader.endOffsets(places);
+      while (!places.stream().allMatch(p -> reader.position(p) >= ends.get(p))) {
+        for (var record : reader.poll(Duration.ofMillis(100))) {
+          // Key: version, length, id (TransactionLogKey v0). Value: version, producer id, epoch, timeout, status (TransactionLogValue).
+          var key = ByteBuffer.wrap(record.key());
+          var id = new String(record.key(), 4, key.getShort(2), StandardCharsets.UTF_8);
+          if (record.value() == null || !id.startsWith(prefix)) continue;
+          byte status = record.value()[2 + 8 + 2 + 4];
+          if (status == 4) committed++;
+          if (status == 5) aborted++;
+        }
+      }
+    }
+    return "4=" + committed + " 5=" + aborted;
   }
 
   static void fromTheStart(org.apache.kafka.clients.admin.Admin admin, String group) throws Exception {

@@ -29,10 +29,15 @@ impl Groups {
         let Some(group) = self.group(&speaker.group, heartbeat.kind, hearing) else {
             return;
         };
-        let before = group.members.len();
+        let (before, state_before) = (group.members.len(), group.state);
         group.coordinator = labels.server.or(group.coordinator);
-        if heartbeat.kind == GroupKind::Consumer {
-            group.protocol_type = "consumer".into();
+        match heartbeat.kind {
+            GroupKind::Consumer => group.protocol_type = "consumer".into(),
+            GroupKind::Streams => group.protocol_type = "streams".into(),
+            GroupKind::Classic | GroupKind::Share => {}
+        }
+        if let Some(topology) = &heartbeat.topology {
+            group.topology.learn(topology);
         }
         if let Some(assignor) = &heartbeat.assignor {
             group.assignor = Arc::clone(assignor);
@@ -85,9 +90,11 @@ impl Groups {
                 .and_then(|member| member.local.as_ref());
             let settled = known.is_some()
                 && group.members.get(member_id).and_then(|m| m.epoch) == Some(answer.epoch);
-            news = !settled || answer.assignment.is_some();
+            news = !settled || answer.assigns();
             idle = self.told(heartbeat, answer, member_id, hearing);
         }
+        let state_after = self.groups.get(&key).and_then(|group| group.state);
+        news |= state_after != state_before;
         self.idle += usize::from(idle);
         self.counted(&speaker.group, before, hearing);
         if !news && !was_dirty {
@@ -135,11 +142,15 @@ impl Groups {
             return false;
         };
         member.epoch = Some(answer.epoch);
-        let Some(given) = &answer.assignment else {
+        if !answer.assigns() {
             // What it was told to give up is given up.
             let local = member.local.as_ref();
             let done = local.is_some_and(|local| answer.epoch > local.completed && local.gives_up);
-            group.state = Some("Stable").filter(|_| group.is_settled());
+            group.state = match group.is_settled() {
+                _ if answer.not_ready => Some("NotReady"),
+                true => Some("Stable"),
+                false => None,
+            };
             return done
                 && completed(
                     group,
@@ -149,19 +160,33 @@ impl Groups {
                     reason,
                     hearing,
                 );
+        }
+        let counts = hearing.counts;
+        let given = match &answer.tasks {
+            Some(tasks) => group.topology.partitions(tasks, |topic| {
+                let key = (Arc::clone(&labels.cluster), Arc::clone(topic));
+                counts.get(&key).copied()
+            }),
+            None => answer
+                .assignment
+                .as_ref()
+                .map(|given| assigned(given, hearing.topics)),
         };
-        let given = assigned(given, hearing.topics);
-        for (topic, _) in &given {
+        for (topic, _) in given.iter().flatten() {
             hearing
                 .consumers
                 .reads(labels.pid, &labels.client_id, &speaker.group, topic);
         }
-        let before = member.assignment.replace(given);
+        let before = std::mem::replace(&mut member.assignment, given);
         let revoked = before
             .as_ref()
             .is_some_and(|before| loses(before, &member.assignment));
         // One that had nothing and is given nothing waits for what others give up.
-        let changed = before.unwrap_or_default() != *member.assignment.get_or_insert_default();
+        let changed = match &member.assignment {
+            Some(given) => before.unwrap_or_default() != *given,
+            // Tasks of a topology that is not known.
+            None => true,
+        };
         let Some(local) = &mut member.local else {
             return false;
         };
@@ -170,7 +195,11 @@ impl Groups {
             local.gives_up = true;
         }
         let risen = answer.epoch > local.completed && changed;
-        group.state = Some("Reconciling");
+        group.state = Some(if answer.not_ready {
+            "NotReady"
+        } else {
+            "Reconciling"
+        });
         risen
             && completed(
                 group,

@@ -41,6 +41,24 @@ const SCENARIOS: &[(&str, Body)] = &[
     ("groups/fencing", fenced::run),
     ("groups/compaction and aborted data", read_committed::run),
     ("ecosystem/share group", ecosystem::share::run),
+    ("ecosystem/Streams, classic", ecosystem::streams::classic),
+    ("ecosystem/Streams, KIP-1071", ecosystem::streams::streams),
+    (
+        "ecosystem/Connect, distributed",
+        ecosystem::connect::distributed,
+    ),
+    ("ecosystem/MirrorMaker 2", ecosystem::mirror::run),
+];
+/// With `--full` only.
+const MORE: &[(&str, Body)] = &[
+    (
+        "ecosystem/Streams, KIP-1071, exactly once",
+        ecosystem::streams::streams_exactly_once,
+    ),
+    (
+        "ecosystem/Connect, standalone",
+        ecosystem::connect::standalone,
+    ),
 ];
 /// What says nothing without an agent.
 const WITH_AGENT: &[(&str, Body)] = &[("groups/agent started late", late::run)];
@@ -53,8 +71,13 @@ pub fn names(full: bool) -> Vec<String> {
     names.extend(transactions::names(full));
     names.extend(SCENARIOS.iter().map(|(name, _)| (*name).to_owned()));
     names.extend(request_log::names(full));
+    names.extend(more(full).iter().map(|(name, _)| (*name).to_owned()));
     names.extend(WITH_AGENT.iter().map(|(name, _)| (*name).to_owned()));
     names
+}
+
+fn more(full: bool) -> &'static [(&'static str, Body)] {
+    if full { MORE } else { &[] }
 }
 
 pub fn wanted(full: bool, report: &Report) -> bool {
@@ -70,7 +93,7 @@ pub fn run(world: &World, full: bool, report: &mut Report) -> Result<()> {
         report.test(&cell.to_string(), || golden::run(&stage, cell));
     }
     transactions::run(&stage, full, report);
-    for (name, body) in SCENARIOS {
+    for (name, body) in SCENARIOS.iter().chain(more(full)) {
         report.test(name, || body(&stage));
     }
     if world.agent.is_some() {

@@ -218,6 +218,13 @@ impl Admin {
         pairs(&self.ask(&format!("records {topic}"))?)
     }
 
+    /// Transactions committed and aborted, of producers whose transactional id begins so.
+    pub fn ended(&self, prefix: &str) -> Result<(u64, u64)> {
+        let by_status = pairs(&self.ask(&format!("ended {prefix}"))?)?;
+        let of = |status| by_status.get(&status).copied().unwrap_or(0);
+        Ok((of(4), of(5)))
+    }
+
     /// A share group that nobody has joined yet reads its topics from their first record.
     pub fn from_the_start(&self, group: &str) -> Result<()> {
         self.ask(&format!("from-the-start {group}")).map(|_| ())

@@ -91,6 +91,7 @@ pub fn run(stage: &Stage) -> Result<String> {
             })?;
         }
         seen += &compare_described(stage, cluster, Kind::Share, &group)?;
+        seen += &super::apis(&agent.scrape()?, &format!("{group}-1"))?;
         check::nothing_lost(&before, &agent.scrape()?)?;
     }
     for member in members {
