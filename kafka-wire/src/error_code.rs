@@ -14,9 +14,15 @@ pub fn is_retriable(code: i16) -> bool {
 
 /// As [`is_retriable`], by Kafka's name of the error.
 pub fn is_retriable_name(name: &str) -> bool {
-    CODES
-        .iter()
-        .any(|(known, retriable)| *retriable && *known == name)
+    retriable_name(name) == Some(true)
+}
+
+/// The same; None: not a name of Kafka's.
+pub fn retriable_name(name: &str) -> Option<bool> {
+    let mut codes = CODES.iter();
+    codes
+        .find(|(known, _)| *known == name)
+        .map(|(_, retriable)| *retriable)
 }
 
 /// `UNSUPPORTED_VERSION`: an ApiVersions answer with this code has a version 0 body (KIP-511).
@@ -209,5 +215,7 @@ mod tests {
         }
         assert!(is_retriable_name("CONCURRENT_TRANSACTIONS"));
         assert!(!is_retriable_name("CONNECTION_CLOSED"), "not Kafka's");
+        assert_eq!(retriable_name("CONNECTION_CLOSED"), None);
+        assert_eq!(retriable_name("MESSAGE_TOO_LARGE"), Some(false));
     }
 }

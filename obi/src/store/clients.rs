@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use kafka_analyzer::capture::Nanos;
+use kafka_wire::error_code;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::latency::Quantiles;
 use super::topics::report::Writes;
-use super::{ClientState, IDLE, Store, named};
+use super::{ClientState, IDLE, Store};
 use crate::export::processes::Processes;
 
 pub const SCHEMA: &str = "obi.clients/1";
@@ -64,9 +65,18 @@ pub struct Client {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Api {
     pub requests: u64,
-    /// By Kafka's error name.
-    pub errors: BTreeMap<String, u64>,
+    /// By Kafka's error name; `CONNECTION_CLOSED` and `TIMEOUT` where there was no answer.
+    pub errors: BTreeMap<String, Failures>,
     pub throttled_seconds: f64,
+}
+
+/// Requests that failed with one error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failures {
+    pub count: u64,
+    /// Kafka's clients may send the request again. Absent for what is no error of Kafka's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retriable: Option<bool>,
 }
 
 impl Store {
@@ -108,7 +118,7 @@ fn client(c: &ClientState, now: Nanos) -> Client {
     let apis = c.apis.iter().map(|(name, api)| {
         let shown = Api {
             requests: api.requests,
-            errors: named(&api.errors),
+            errors: api.errors.iter().map(failures).collect(),
             throttled_seconds: seconds(api.throttled_ms),
         };
         (name.to_string(), shown)
@@ -131,4 +141,12 @@ fn client(c: &ClientState, now: Nanos) -> Client {
         produce_latency: c.produce.quantiles(now),
         fetch_latency: c.fetch.quantiles(now),
     }
+}
+
+fn failures((name, count): (&&'static str, &u64)) -> (String, Failures) {
+    let failures = Failures {
+        count: *count,
+        retriable: error_code::retriable_name(name),
+    };
+    ((*name).to_owned(), failures)
 }

@@ -59,6 +59,7 @@ fn render(answer: &Clients, column: Option<&str>) -> anyhow::Result<String> {
         "CLIENT-ID",
         "API",
         "ERROR",
+        "RETRIABLE",
         "COUNT",
         "OF-REQUESTS",
         "THROTTLED-SEC",
@@ -125,17 +126,18 @@ fn summary(client: &Client) -> Vec<Cell> {
 fn failures(client: &Client) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for (api, did) in &client.apis {
-        let errors = did
-            .errors
-            .iter()
-            .map(|(error, n)| (Cell::from(error), Cell::from(*n)));
+        let errors = did.errors.iter().map(|(error, failed)| {
+            let retriable = failed.retriable.map(yes);
+            (error.into(), retriable.into(), failed.count.into())
+        });
         let throttled =
             (did.errors.is_empty() && did.throttled_seconds > 0.0).then(Default::default);
-        for (error, count) in errors.chain(throttled) {
+        for (error, retriable, count) in errors.chain(throttled) {
             let mut row = name(client);
             row.extend([
                 api.into(),
                 error,
+                retriable,
                 count,
                 did.requests.into(),
                 did.throttled_seconds.into(),
@@ -146,8 +148,11 @@ fn failures(client: &Client) -> Vec<Vec<Cell>> {
     rows
 }
 
+fn yes(set: bool) -> &'static str {
+    if set { "yes" } else { "no" }
+}
+
 fn writing(client: &Client) -> Vec<Vec<Cell>> {
-    let yes = |set: bool| if set { "yes" } else { "no" };
     let rows = client.writes.iter().map(|(topic, w)| {
         let mut row = name(client);
         row.extend([
@@ -181,20 +186,28 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::store::clients::{Api, SCHEMA};
+    use crate::store::clients::{Api, Failures, SCHEMA};
     use crate::store::latency::Quantiles;
     use crate::store::topics::report::Writes;
 
     #[test]
     fn errors_throttling_and_batches() {
-        let api = |errors: &[(&str, u64)], throttled_seconds| Api {
-            requests: 40,
-            errors: errors
-                .iter()
-                .map(|(name, n)| ((*name).to_owned(), *n))
-                .collect(),
-            throttled_seconds,
+        let api = |errors: &[(&str, u64, Option<bool>)], throttled_seconds| {
+            let errors = errors.iter().map(|(name, count, retriable)| {
+                let (count, retriable) = (*count, *retriable);
+                ((*name).to_owned(), Failures { count, retriable })
+            });
+            Api {
+                requests: 40,
+                errors: errors.collect(),
+                throttled_seconds,
+            }
         };
+        let refused = [
+            ("MESSAGE_TOO_LARGE", 3, Some(false)),
+            ("NOT_LEADER_OR_FOLLOWER", 1, Some(true)),
+            ("TIMEOUT", 2, None),
+        ];
         let writes = Writes {
             partitioner: Some("sticky".into()),
             idempotent: true,
@@ -221,10 +234,7 @@ mod tests {
             apis: BTreeMap::from([
                 ("Fetch".to_owned(), api(&[], 0.25)),
                 ("Metadata".to_owned(), api(&[], 0.0)),
-                (
-                    "Produce".to_owned(),
-                    api(&[("NOT_LEADER_OR_FOLLOWER", 1), ("TIMEOUT", 2)], 0.0),
-                ),
+                ("Produce".to_owned(), api(&refused, 0.0)),
             ]),
             writes: BTreeMap::from([("orders".to_owned(), writes)]),
             produce_latency: Some(Quantiles {

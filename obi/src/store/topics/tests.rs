@@ -117,7 +117,11 @@ fn how_a_client_behaves() {
     assert_eq!((client.requests, client.errors), (3, 1));
     assert_eq!(client.throttled_seconds, 0.25);
     assert_eq!(client.groups, ["g"]);
-    let errors = BTreeMap::from([("REQUEST_TIMED_OUT".to_owned(), 1)]);
+    let timed_out = clients::Failures {
+        count: 1,
+        retriable: Some(true),
+    };
+    let errors = BTreeMap::from([("REQUEST_TIMED_OUT".to_owned(), timed_out)]);
     let api = |requests, errors, throttled_seconds| clients::Api {
         requests,
         errors,
