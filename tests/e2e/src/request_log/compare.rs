@@ -11,9 +11,13 @@ use super::debug_text::{base64, bytes};
 const TOPIC_NAMES: [&str; 3] = ["name", "topic", "topicName"];
 /// Decoded where a version has no such field, beside 0, −1, false and what is empty: Kafka's own defaults.
 const DEFAULTS: [(&str, i64); 2] = [("maxBytes", i32::MAX as i64), ("maxNumOffsets", 1)];
-/// Fields that older versions call otherwise, and some have only one where newer ones have a list.
-const OLDER: [(&str, &str); 2] = [
+/// Fields that older versions of Kafka or of the message call otherwise; some have only one where newer ones have a list.
+const OLDER: [(&str, &str); 6] = [
+    ("generationIdOrMemberEpoch", "generationId"),
     ("coordinatorKeys", "key"),
+    ("partitionIndex", "partition"),
+    ("partitions", "partitionResponses"),
+    ("recordsSizeInBytes", "recordSetSizeInBytes"),
     ("topicResults", "resultsByTopicV3AndBelow"),
 ];
 /// Before the other names in AddPartitionsToTxn up to version 3.

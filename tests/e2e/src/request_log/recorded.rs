@@ -19,6 +19,8 @@ use super::lines::Ports;
 /// A stream longer than this was not made by a test.
 const LONGEST: usize = 1 << 30;
 const WRITE: u8 = 1;
+/// The format that is read here, and its version.
+const FORMAT: &[u8] = b"obi-rec\x02";
 
 /// One direction, from its first byte: what was not kept is zeros, and named as a hole.
 #[derive(Debug, Default)]
@@ -58,7 +60,10 @@ pub fn read(file: &Path, brokers: &[u16; 2], since: u64) -> Result<Vec<Connectio
     let bytes = std::fs::read(file)?;
     let mut streams: BTreeMap<u64, (Stream, Stream)> = BTreeMap::new();
     let mut ports: BTreeMap<u64, Ports> = BTreeMap::new();
-    let mut rest = bytes.get(16..).context("a recording has a header")?;
+    let (header, mut rest) = bytes.split_at_checked(16).context("no header")?;
+    if header.get(..8) != Some(FORMAT) {
+        bail!("the recording has another format than this reader");
+    }
     while let Some((length, more)) = rest.split_first_chunk() {
         let length = u32::from_le_bytes(*length) as usize;
         let (record, more) = more.split_at_checked(length).context("a cut record")?;
@@ -127,7 +132,7 @@ fn opened(content: &[u8], tls: u16, since: u64, ports: &mut BTreeMap<u64, Ports>
     Ok(())
 }
 
-/// What is used of a record's head of 48 bytes.
+/// What is used of a record's head of 56 bytes.
 struct Head {
     connection: u64,
     offset: u64,
@@ -136,7 +141,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(bytes: &[u8; 48]) -> Self {
+    fn of(bytes: &[u8; 56]) -> Self {
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&bytes[at..at + 8]);
@@ -146,8 +151,8 @@ impl Head {
             connection: word(0),
             offset: word(8),
             // The upper half of a word: the lower is the thread.
-            runs: (word(36) >> 32) as u32 as usize,
-            direction: bytes[44],
+            runs: (word(44) >> 32) as u32 as usize,
+            direction: bytes[52],
         }
     }
 }
