@@ -237,7 +237,8 @@ impl Binary {
         scan::direct_calls(&self.source, &self.elf, target, limit)
     }
 
-    /// Offsets of struct members, in bytes, by DWARF: (struct, member) each, in the order of the questions.
+    /// Offsets of struct members, in bytes, by DWARF: (struct, member) each, in the order of the questions. The member `sizeof`
+    /// is the size of the struct.
     pub fn members(&self, wanted: &[(&str, &str)]) -> Vec<Option<u64>> {
         dwarf::members(&self.source, &self.elf, wanted)
     }

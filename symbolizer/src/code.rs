@@ -23,6 +23,8 @@ pub enum Register {
     Rdi,
     R8,
     R9,
+    R10,
+    R11,
     R14,
 }
 

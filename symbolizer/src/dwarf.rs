@@ -1,7 +1,7 @@
 //! Offsets of struct members from DWARF 2 to 5.
 //!
-//! In: names of structs and members. Out: bytes from the start of the struct. Units are read one after the other and only until
-//! everything asked for is found; never lines, never locations. A unit that does not decode is stepped over. The whole effort
+//! In: names of structs and members. Out: bytes from the start of the struct; for the member [`SIZE`], its size. Units are read one
+//! after the other and only until everything asked for is found; never lines, never locations. A unit that does not decode is stepped over. The whole effort
 //! has a limit, because tables in a hostile file can make each other expensive.
 
 mod names;
@@ -21,6 +21,9 @@ const ABBREVIATIONS_LIMIT: u64 = 16 << 20;
 const TABLE_LIMIT: usize = 64 << 10;
 /// Bytes of units and tables decoded for one question.
 const EFFORT_LIMIT: u64 = 512 << 20;
+
+/// Asks for the size of the struct itself. A keyword of C, so that no member of C has this name; the Go structs asked for have none.
+pub(crate) const SIZE: &str = "sizeof";
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 type Unit<'a> = gimli::UnitHeader<Slice<'a>>;
@@ -116,11 +119,13 @@ impl Search<'_> {
             let tag = abbreviation.tag();
             let mut name = None;
             let mut location = None;
+            let mut size = None;
             for attribute in abbreviation.attributes() {
                 let value = entries.read_attribute(*attribute)?;
                 match attribute.name() {
                     gimli::DW_AT_name => name = self.names.index(&value.value(), base),
                     gimli::DW_AT_data_member_location => location = offset(&value.value()),
+                    gimli::DW_AT_byte_size => size = value.udata_value(),
                     gimli::DW_AT_str_offsets_base => {
                         if let AttributeValue::DebugStrOffsetsBase(at) = value.value() {
                             base = Some(at.0);
@@ -138,13 +143,17 @@ impl Search<'_> {
                     inside = name
                         .filter(|_| abbreviation.has_children())
                         .map(|name| (name, depth + 1));
+                    if let (Some((structure, _)), Some(size)) = (inside, size) {
+                        self.take(structure, Some(SIZE), size);
+                    }
                 }
                 gimli::DW_TAG_member => {
                     if let (Some((structure, of)), Some(name), Some(offset)) =
                         (inside, name, location)
                         && depth == of
                     {
-                        self.take(structure, name, offset);
+                        let member = self.names.text(name).map(str::to_owned);
+                        self.take(structure, member.as_deref(), offset);
                     }
                 }
                 _ => {}
@@ -153,9 +162,9 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// `structure` and `member` are indices of [`Names`]: the texts in the order of the questions, two each.
-    fn take(&mut self, structure: usize, member: usize, offset: u64) {
-        let (structure, member) = (self.names.text(structure), self.names.text(member));
+    /// `structure` is an index of [`Names`].
+    fn take(&mut self, structure: usize, member: Option<&str>, offset: u64) {
+        let structure = self.names.text(structure);
         for ((s, m), found) in self.wanted.iter().zip(&mut self.found) {
             if found.is_none() && Some(*s) == structure && Some(*m) == member {
                 *found = Some(offset);

@@ -22,13 +22,15 @@ fn offsets_in_c_are_those_that_the_program_prints() {
         }
         let others = [
             ("inner", "count"),
+            ("inner", "sizeof"),
             ("connection_s", "fd"),
             ("inner", "name"),
             ("no_such", "name"),
+            ("no_such", "sizeof"),
         ];
         assert_eq!(
             binary.members(&others),
-            [Some(8), None, None, None],
+            [Some(8), Some(16), None, None, None, None],
             "{file}"
         );
     }

@@ -6,6 +6,7 @@
 mod confluent_kafka_go;
 mod franz_go;
 mod kafka_go;
+pub mod layouts;
 mod librdkafka;
 mod sarama;
 

@@ -14,6 +14,8 @@ mod facts;
 mod registers;
 mod tls;
 
+pub use client::layouts;
+
 use obi_abi::{CallShape, role};
 use symbolizer::Binary;
 

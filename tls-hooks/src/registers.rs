@@ -5,6 +5,8 @@ use symbolizer::code::Register;
 pub(crate) const fn word(register: Register) -> u8 {
     match register {
         Register::R14 => 1,
+        Register::R11 => 6,
+        Register::R10 => 7,
         Register::Rbx => 5,
         Register::R9 => 8,
         Register::R8 => 9,

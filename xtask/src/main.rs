@@ -9,6 +9,7 @@ mod e2e;
 mod fixtures;
 mod fuzz;
 mod kernels;
+mod layouts;
 mod stages;
 mod tidy;
 
@@ -39,6 +40,8 @@ enum Chore {
     Bpf(bpf::Args),
     /// Load and hit every BPF program on the running kernel and, under QEMU, on Debian's
     Kernels(kernels::Args),
+    /// Read struct layouts and signatures of the Kafka clients for Go from all their releases (network)
+    Layouts(layouts::Args),
     /// Check what the compiler does not: file sizes, arrows between crates, unsafe blocks, open ends
     Tidy,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Fixtures(args) => fixtures::run(&args),
         Chore::Bpf(args) => bpf::run(&args),
         Chore::Kernels(args) => kernels::run(&args),
+        Chore::Layouts(args) => layouts::run(&args),
         Chore::Prerequisites => prerequisites::check(Purpose::Test).map(|()| true),
         Chore::Tidy => tidy::run(),
     };

@@ -260,6 +260,8 @@ fn full(register: Register) -> iced_x86::Register {
         Register::Rdi => iced_x86::Register::RDI,
         Register::R8 => iced_x86::Register::R8,
         Register::R9 => iced_x86::Register::R9,
+        Register::R10 => iced_x86::Register::R10,
+        Register::R11 => iced_x86::Register::R11,
         Register::R14 => iced_x86::Register::R14,
     }
 }

@@ -1,0 +1,3 @@
+module obi.xtask/layouts
+
+go 1.22

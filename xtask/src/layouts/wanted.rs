@@ -1,0 +1,167 @@
+//! What hooks must know of the Kafka clients for Go.
+
+pub struct Module {
+    pub path: &'static str,
+    /// The package inside the module, as the rest of its import path.
+    pub package: &'static str,
+    pub structs: &'static [(&'static str, &'static str)],
+    pub functions: &'static [&'static str],
+}
+
+/// Before this month only the last release is of interest.
+pub const SINCE: &str = "2022-11";
+
+const SARAMA_STRUCTS: &[(&str, &str)] = &[
+    (
+        "ConsumerMessage",
+        "Headers Timestamp Key Value Topic Partition Offset sizeof",
+    ),
+    (
+        "ProducerMessage",
+        "Topic Key Value Headers Offset Partition sizeof",
+    ),
+];
+
+const SARAMA_FUNCTIONS: &[&str] = &[
+    "(*syncProducer).SendMessage",
+    "(*syncProducer).SendMessages",
+    "(*asyncProducer).returnError",
+    "(*asyncProducer).returnSuccesses",
+    "(*topicProducer).partitionMessage",
+    "(*partitionConsumer).interceptors",
+    "(*consumerGroupSession).MarkMessage",
+    "(*consumerGroupSession).MarkOffset",
+    "(*consumerGroupSession).ResetOffset",
+    "(*consumerGroupSession).Commit",
+    "(*consumerGroupSession).consume",
+    "(*Broker).write",
+    "(*Broker).sendInternal",
+    "(*responsePromise).handle",
+];
+
+const CONFLUENT_STRUCTS: &[(&str, &str)] = &[
+    (
+        "Message",
+        "TopicPartition Value Key Timestamp Headers sizeof",
+    ),
+    ("TopicPartition", "Topic Partition Offset Error sizeof"),
+];
+
+const CONFLUENT_FUNCTIONS: &[&str] = &[
+    "(*Producer).Produce",
+    "(*Producer).produce",
+    "(*Producer).produceBatch",
+    "(*Consumer).Poll",
+    "(*Consumer).ReadMessage",
+    "(*Consumer).CommitMessage",
+    "(*Consumer).StoreMessage",
+    "(*Consumer).Seek",
+    "(*handle).eventPoll",
+];
+
+pub const MODULES: [Module; 6] = [
+    Module {
+        path: "github.com/twmb/franz-go",
+        package: "/pkg/kgo",
+        structs: &[
+            (
+                "Record",
+                "Key Value Headers Timestamp Topic Partition ProducerEpoch ProducerID LeaderEpoch Offset Context sizeof",
+            ),
+            ("Fetch", "Topics sizeof"),
+            ("FetchTopic", "Topic Partitions sizeof"),
+            (
+                "FetchPartition",
+                "Partition Err HighWatermark Records sizeof",
+            ),
+        ],
+        functions: &[
+            "(*Client).Produce",
+            "(*Client).TryProduce",
+            "(*Client).produce",
+            "(*Client).ProduceSync",
+            "(*Client).PollFetches",
+            "(*Client).PollRecords",
+            "(*Client).finishRecordPromise",
+            "(*Client).CommitRecords",
+            "(*Client).MarkCommitRecords",
+            "(*Client).CommitUncommittedOffsets",
+            "(*Client).CommitOffsets",
+            "(*Client).AllowRebalance",
+            "(*Client).MarkAcks",
+            "(*Client).BeginTransaction",
+            "(*Client).EndTransaction",
+        ],
+    },
+    Module {
+        path: "github.com/IBM/sarama",
+        package: "",
+        structs: SARAMA_STRUCTS,
+        functions: SARAMA_FUNCTIONS,
+    },
+    Module {
+        path: "github.com/Shopify/sarama",
+        package: "",
+        structs: SARAMA_STRUCTS,
+        functions: SARAMA_FUNCTIONS,
+    },
+    Module {
+        path: "github.com/segmentio/kafka-go",
+        package: "",
+        structs: &[(
+            "Message",
+            "Topic Partition Offset HighWaterMark Key Value Headers Time sizeof",
+        )],
+        functions: &[
+            "(*Reader).FetchMessage",
+            "(*Reader).ReadMessage",
+            "(*Reader).CommitMessages",
+            "(*Reader).SetOffset",
+            "(*Writer).WriteMessages",
+            "(*Writer).produce",
+            "(*writeBatch).complete",
+            "(*reader).read",
+            "(*reader).sendMessage",
+            "(*Conn).ReadMessage",
+            "(*Conn).WriteMessages",
+        ],
+    },
+    Module {
+        path: "github.com/confluentinc/confluent-kafka-go",
+        package: "/kafka",
+        structs: CONFLUENT_STRUCTS,
+        functions: CONFLUENT_FUNCTIONS,
+    },
+    Module {
+        path: "github.com/confluentinc/confluent-kafka-go/v2",
+        package: "/kafka",
+        structs: CONFLUENT_STRUCTS,
+        functions: CONFLUENT_FUNCTIONS,
+    },
+];
+
+impl Module {
+    /// Everything asked of one release, a line each: `struct NAME MEMBER...`, `function NAME`.
+    pub fn questions(&self) -> String {
+        let structs = self
+            .structs
+            .iter()
+            .map(|(name, members)| format!("struct {name} {members}\n"));
+        let functions = self
+            .functions
+            .iter()
+            .map(|name| format!("function {name}\n"));
+        structs.chain(functions).collect()
+    }
+
+    /// How the lines of answers begin, in the order in which they stand in the table.
+    pub fn subjects(&self) -> Vec<String> {
+        let members = self.structs.iter().flat_map(|(name, members)| {
+            members
+                .split(' ')
+                .map(move |member| format!("member {name} {member}"))
+        });
+        let functions = self.functions.iter().map(|name| format!("function {name}"));
+        members.chain(functions).collect()
+    }
+}
