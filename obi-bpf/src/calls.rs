@@ -269,7 +269,12 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     if moved == 0 || moved > call.length {
         return;
     }
-    deliver(call, moved, pid_tgid, key.go);
+    let go = if shape.goid == 0 {
+        0
+    } else {
+        read::user::<u64>(key.go.wrapping_add(shape.goid as u64)).unwrap_or(0)
+    };
+    deliver(call, moved, pid_tgid, go);
 }
 
 #[inline(always)]

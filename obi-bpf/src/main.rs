@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod calls;
+mod client;
 mod config;
 mod maps;
 mod payload;
@@ -52,6 +53,11 @@ programs! {
     // The same on a library that serves others than Kafka clients, hooked for all of its processes: who is not followed only passes.
     shared_entry "uprobe.multi" UPROBE |ctx| if process::is_followed() { calls::enter(ctx) };
     shared_return "uprobe.multi" UPROBE |ctx| if process::is_followed() { calls::leave(ctx, 0) };
+
+    client_entry "uprobe.multi" CLIENT |ctx| client::hit(ctx, 0);
+    // At a RET instruction.
+    client_return "uprobe.multi" CLIENT |ctx| client::hit(ctx, 0);
+    client_uretprobe "uretprobe.multi" CLIENT |ctx| client::hit(ctx, 8);
 
     sock_state "tp_btf/inet_sock_set_state" SOCK_STATE process::sock_state;
     sock_destroy "tp_btf/tcp_destroy_sock" SOCK_DESTROY process::sock_destroy;

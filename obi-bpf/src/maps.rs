@@ -1,12 +1,12 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS and STATS, writes SHAPES, PIDS, PEERS, VERDICTS and READER; the rest
-//! is private to the programs.
+//! again as something new. User space reads RING, EVENTS, CALLS, STATS and CLIENT_HITS, writes SHAPES, CLIENT_SHAPES, PIDS, PEERS,
+//! VERDICTS and READER; the rest is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use obi_abi::{CallShape, Peer};
+use obi_abi::{CallShape, ClientShape, Peer};
 
 /// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
 #[btf_map]
@@ -16,12 +16,29 @@ pub static RING: RingBuf<(), { 8 << 20 }> = RingBuf::new();
 #[btf_map]
 pub static EVENTS: RingBuf<(), { 256 << 10 }> = RingBuf::new();
 
+/// Calls of client libraries: a ring of their own, so that a flood of them costs no byte of a conversation.
+#[btf_map]
+pub static CALLS: RingBuf<(), { 1 << 20 }> = RingBuf::new();
+
 /// Element 0 is 1 while the reader of RING sleeps or is about to: the next record wakes it and sets 0.
 #[btf_map]
 pub static READER: Array<u32, 1> = Array::new();
 
 #[btf_map]
 pub static SHAPES: Array<CallShape, { obi_abi::SHAPES as usize }> = Array::new();
+
+#[btf_map]
+pub static CLIENT_SHAPES: Array<ClientShape, { obi_abi::client::CLIENT_SHAPES as usize }> =
+    Array::new();
+
+/// How often the sites of each client shape were hit.
+#[btf_map]
+pub static CLIENT_HITS: PerCpuArray<u64, { obi_abi::client::CLIENT_SHAPES as usize }> =
+    PerCpuArray::new();
+
+/// Words that wait between the halves of a call of a client library.
+#[btf_map]
+pub static KEPT: LruHashMap<KeptKey, [u64; obi_abi::client::KEPT], 8192> = LruHashMap::new();
 
 /// Connection to `obi_abi::copy`.
 #[btf_map]
@@ -63,6 +80,14 @@ pub struct TaskKey {
     pub task: u64,
     /// Go: address of the g. C: 0.
     pub go: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KeptKey {
+    pub task: TaskKey,
+    /// `ClientShape::pair`.
+    pub pair: u64,
 }
 
 /// Nested calls that are followed at once.

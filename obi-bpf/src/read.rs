@@ -65,6 +65,19 @@ pub fn user_bytes(to: *mut u8, length: u32, address: u64) -> bool {
     unsafe { generated::bpf_probe_read_user(to.cast(), length, address as *const c_void) == 0 }
 }
 
+/// Copies a text that ends with 0; gives its length with the 0, or a negative error. A longer one is cut at `N`.
+#[inline(always)]
+pub fn user_text<const N: usize>(to: &mut [u8; N], address: u64) -> i64 {
+    // SAFETY: `to` has room for N bytes.
+    unsafe {
+        generated::bpf_probe_read_user_str(
+            to.as_mut_ptr().cast(),
+            N as u32,
+            address as *const c_void,
+        )
+    }
+}
+
 /// The first [`REGISTERS`] words of the probed thread's registers. Only constant offsets into the context are allowed,
 /// hence a copy that is then indexed.
 #[inline(always)]
@@ -121,6 +134,14 @@ pub fn stamp(to: *mut RecordHeader, with: Stamp) {
         ptr::write_volatile(to.add(7), with.who.rotate_left(32));
         ptr::write_volatile(to.add(8), 0);
     }
+}
+
+/// A value of whole words in `place`, all 0.
+#[inline(always)]
+pub fn zeroed<T>(place: &mut MaybeUninit<T>) -> &mut T {
+    zero(place.as_mut_ptr());
+    // SAFETY: all words were written, and every T used here is made of plain integers.
+    unsafe { place.assume_init_mut() }
 }
 
 /// Zeroes a value of whole words, for the same reason.

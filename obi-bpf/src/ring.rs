@@ -6,10 +6,12 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use aya_ebpf::helpers::generated::{
+    bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+};
 use obi_abi::{RecordHeader, reader, stat};
 
-use crate::maps::{EVENTS, READER, RING};
+use crate::maps::{CALLS, EVENTS, READER, RING};
 use crate::read::{self, Stamp};
 use crate::stat::count;
 
@@ -28,16 +30,7 @@ pub struct Record<T> {
 /// A place in RING that must be given to [`submit`]; `None` when the ring is full.
 #[inline(always)]
 pub fn reserve<T>() -> Option<&'static mut Record<T>> {
-    // SAFETY: the helper returns null or room for the size asked for; the verifier sees to it that it is submitted.
-    let record = unsafe {
-        bpf_ringbuf_reserve(
-            ptr::from_ref(&RING).cast_mut().cast::<c_void>(),
-            size_of::<Record<T>>() as u64,
-            0,
-        )
-        .cast::<Record<T>>()
-        .as_mut()
-    };
+    let record = room(ptr::from_ref(&RING).cast_mut().cast());
     if record.is_none() {
         count(stat::LOST_RING);
     }
@@ -46,15 +39,49 @@ pub fn reserve<T>() -> Option<&'static mut Record<T>> {
 
 #[inline(always)]
 pub fn submit<T>(record: &'static mut Record<T>) {
-    let flags = wake();
+    let flags = wake(ptr::from_ref(&RING).cast_mut().cast());
     // SAFETY: `record` came from `reserve` and is not used again.
     unsafe { bpf_ringbuf_submit(ptr::from_mut(record).cast(), flags) };
 }
 
-/// Reads the flag after the reservation: the reader sets it first and then looks at the producer position, so that one of
-/// the two sees the other.
+/// As [`reserve`], in CALLS.
 #[inline(always)]
-fn wake() -> u64 {
+pub fn reserve_call<T>() -> Option<&'static mut Record<T>> {
+    let record = room(ptr::from_ref(&CALLS).cast_mut().cast());
+    if record.is_none() {
+        count(stat::LOST_CALLS);
+    }
+    record
+}
+
+#[inline(always)]
+pub fn submit_call<T>(record: &'static mut Record<T>) {
+    let flags = wake(ptr::from_ref(&CALLS).cast_mut().cast());
+    // SAFETY: `record` came from `reserve_call` and is not used again.
+    unsafe { bpf_ringbuf_submit(ptr::from_mut(record).cast(), flags) };
+}
+
+/// Gives the room back.
+#[inline(always)]
+pub fn discard<T>(record: &'static mut Record<T>) {
+    // SAFETY: `record` came from `reserve` or `reserve_call` and is not used again.
+    unsafe { bpf_ringbuf_discard(ptr::from_mut(record).cast(), NO_WAKEUP) };
+}
+
+#[inline(always)]
+fn room<T>(ring: *mut c_void) -> Option<&'static mut Record<T>> {
+    // SAFETY: the helper returns null or room for the size asked for; the verifier sees to it that it is submitted.
+    unsafe {
+        bpf_ringbuf_reserve(ring, size_of::<Record<T>>() as u64, 0)
+            .cast::<Record<T>>()
+            .as_mut()
+    }
+}
+
+/// Reads the flag after the reservation: the reader sets it first and then looks at the producer positions, so that one of
+/// the two sees the other. One flag serves both rings.
+#[inline(always)]
+fn wake(ring: *mut c_void) -> u64 {
     let Some(doing) = read::value(READER.get_ptr_mut(0)) else {
         return NO_WAKEUP;
     };
@@ -66,7 +93,7 @@ fn wake() -> u64 {
             FORCE_WAKEUP
         }
         _ => {
-            let (unread, size) = fill();
+            let (unread, size) = fill(ring);
             if unread > size / 4 {
                 FORCE_WAKEUP
             } else {
@@ -76,10 +103,9 @@ fn wake() -> u64 {
     }
 }
 
-/// Bytes of RING that are not read yet, and its size.
+/// Bytes of the ring that are not read yet, and its size.
 #[inline(always)]
-fn fill() -> (u64, u64) {
-    let ring = ptr::from_ref(&RING).cast_mut().cast::<c_void>();
+fn fill(ring: *mut c_void) -> (u64, u64) {
     // SAFETY: the helper only reads the ring's positions.
     unsafe {
         (

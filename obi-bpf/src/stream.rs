@@ -7,9 +7,7 @@
 use obi_abi::{Socket, copy, kind, pid_flag, source, stat};
 
 use crate::config::{offset, settings};
-use crate::maps::{
-    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, SOCKS, Sock, VERDICTS,
-};
+use crate::maps::{CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, SOCKS, Sock, VERDICTS};
 use crate::payload::Work;
 use crate::read::Stamp;
 use crate::stat::count;

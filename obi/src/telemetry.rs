@@ -27,6 +27,8 @@ pub struct Telemetry {
     hooks: Mutex<BTreeMap<HookKey, u64>>,
     processes: Mutex<BTreeMap<&'static str, u64>>,
     watched: Mutex<Watched>,
+    /// Records of calls of client libraries.
+    pub calls: AtomicU64,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
     /// Monotonic time of the last attach, ns.

@@ -62,6 +62,8 @@ fn beginning(facts: &Facts<'_>, name: &'static str, function: &Function) -> Opti
         reserved: 0,
         fd_path: [0; 4],
         itab: 0,
+        goid: 0,
+        reserved2: 0,
     };
     Some(Hook {
         name,

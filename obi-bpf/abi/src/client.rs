@@ -66,15 +66,21 @@ pub mod walk {
     /// `at` is an array of `count` slices of topics, each with slices of partitions, each with a slice of pointers to messages
     /// that follow each other: see [`super::Nested`].
     pub const NESTED: u8 = 4;
+    /// The call names one message in its arguments: `partition`, `offset`, `key_len` and `value_len` are registers, and the path to the topic
+    /// begins at `at`.
+    pub const ARGUMENTS: u8 = 5;
 }
 
-/// Where a topic's name stands: `ClientShape::topic_form`. The path begins at the message (`walk::NESTED`: at the topic).
+/// Where a topic's name stands: `ClientShape::topic_form`. The path begins at the message (`walk::NESTED`: at the topic, `walk::ARGUMENTS`:
+/// at `at`).
 pub mod topic_form {
     pub const NOTHING: u8 = 0;
     /// The path leads to a Go string (pointer, length).
     pub const GO: u8 = 1;
     /// The path leads to a pointer to a text that ends with 0.
     pub const C: u8 = 2;
+    /// `walk::ARGUMENTS`, Go: pointer and length are in the registers `path[0]` and `path[1]`.
+    pub const REGISTERS: u8 = 3;
 }
 
 /// Registers of a [`Place`] beyond those of `pt_regs` 0 to 15.
@@ -84,6 +90,9 @@ pub mod base {
     /// Words kept by the entry half of a pair: this plus 0 to 3.
     pub const KEPT: u8 = 32;
 }
+
+/// Words kept between the halves of a call.
+pub const KEPT: usize = 4;
 
 /// A word: a register, then `steps` times the word at (value + `path[i]`), then `add` is added.
 #[repr(C)]
@@ -152,7 +161,22 @@ pub struct Nested {
     pub reserved: u16,
 }
 
+impl Nested {
+    pub const NOTHING: Nested = Nested {
+        stride: 0,
+        topics: 0,
+        topic_stride: 0,
+        partitions: 0,
+        partition_stride: 0,
+        partition: 0,
+        messages: 0,
+        reserved: 0,
+    };
+}
+
 /// How to read a call of a client library. Members are bytes from the start of a message; [`NO_MEMBER`]: there is none.
+///
+/// Index of the shape: the low 16 bits of the attach cookie.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ClientShape {
@@ -166,19 +190,21 @@ pub struct ClientShape {
     pub topic_form: u8,
     /// Go: register of `g`.
     pub task: u8,
-    /// 1: the words of `keep` wait for the return half of this call on the same task.
+    /// 1: the words of `keep` wait for the half of this call with the same `pair` on the same task.
     pub keeps: u8,
     /// Registers whose words are kept.
-    pub keep: [u8; 4],
+    pub keep: [u8; KEPT],
     /// Go: members of `g`: `goid`, `parentGoid`.
     pub goid: u16,
     pub parent: u16,
-    pub reserved: u16,
+    /// Number of the call that both halves share, so that calls inside each other keep words of their own; 0: the halves share nothing.
+    pub pair: u16,
     /// Address of the consumer or producer.
     pub client: Place,
     pub at: Place,
     pub count: Place,
-    /// Nothing was moved unless this word's lower half equals `expect`.
+    /// Nothing was moved unless this word's lower half equals `expect`. (`HANDS_OVER` then tells an idle poll, `ACKNOWLEDGED` a refusal, others
+    /// nothing.)
     pub guard: Place,
     pub expect: u32,
     pub stride: u16,
@@ -187,7 +213,7 @@ pub struct ClientShape {
     /// i32, i64.
     pub partition: u16,
     pub offset: u16,
-    /// i32: not 0 = this is no message but an error (librdkafka).
+    /// i32: not 0 = this is no message but an error (librdkafka); of `ACKNOWLEDGED`: it was refused.
     pub error: u16,
     /// Lengths of key and value (u64), and the pointers before them, which are 0 for null.
     pub key: u16,
@@ -196,6 +222,38 @@ pub struct ClientShape {
     pub value_len: u16,
     pub nested: Nested,
     pub reserved2: [u8; 4],
+}
+
+impl ClientShape {
+    /// Tells nothing of messages: what plans start from.
+    pub const NOTHING: ClientShape = ClientShape {
+        means: 0,
+        abi: 0,
+        walk: walk::NOTHING,
+        topic_form: topic_form::NOTHING,
+        task: NO_REG,
+        keeps: 0,
+        keep: [NO_REG; KEPT],
+        goid: NO_MEMBER,
+        parent: NO_MEMBER,
+        pair: 0,
+        client: Place::NOWHERE,
+        at: Place::NOWHERE,
+        count: Place::NOWHERE,
+        guard: Place::NOWHERE,
+        expect: 0,
+        stride: 0,
+        topic: Place::NOWHERE,
+        partition: NO_MEMBER,
+        offset: NO_MEMBER,
+        error: NO_MEMBER,
+        key: NO_MEMBER,
+        key_len: NO_MEMBER,
+        value: NO_MEMBER,
+        value_len: NO_MEMBER,
+        nested: Nested::NOTHING,
+        reserved2: [0; 4],
+    };
 }
 
 /// Payload of [`crate::kind::CALL`], before `topic_len` bytes of the topic's name. The header's times are both that of the hit, `task` the goroutine.

@@ -91,7 +91,7 @@ pub struct RecordHeader {
     pub began_ns: u64,
     /// The call returned.
     pub ended_ns: u64,
-    /// Go: address of the goroutine's `g`; else 0.
+    /// Go: id of the goroutine; 0 = not known, or a thread.
     pub task: u64,
     pub pid: u32,
     pub tid: u32,
@@ -208,6 +208,9 @@ pub struct CallShape {
     /// Go: file-relative address (ELF vaddr) of the itab that the interface must hold (word before `fd_path[0]`), or 0 = do
     /// not check. Compared in its low 12 bits only, which survive relocation.
     pub itab: u32,
+    /// Go: member `goid` of `g`; 0 = not known.
+    pub goid: u16,
+    pub reserved2: u16,
 }
 
 /// Value of the verdict map, keyed by connection.
@@ -350,5 +353,11 @@ pub mod stat {
     /// Sum of program hits, by kind of site, for the cost estimate.
     pub const HITS_CALL: u32 = 12;
     pub const HITS_SYSCALL: u32 = 13;
-    pub const COUNT: u32 = 16;
+    /// Records of calls of client libraries.
+    pub const EVENTS_CALL: u32 = 14;
+    /// Such records that found the ring `CALLS` full.
+    pub const LOST_CALLS: u32 = 15;
+    /// Calls of which memory could not be read.
+    pub const CALL_FAULT: u32 = 16;
+    pub const COUNT: u32 = 17;
 }

@@ -289,6 +289,7 @@ impl Kernel {
         Ok(Rings {
             ring: self.handle("RING")?,
             events: self.handle("EVENTS")?,
+            calls: self.handle("CALLS")?,
             reader: self.handle("READER")?,
             verdicts: self.handle("VERDICTS")?,
             stats: self.handle("STATS")?,

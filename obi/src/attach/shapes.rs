@@ -38,6 +38,8 @@ mod tests {
             reserved: 0,
             fd_path: [0; 4],
             itab,
+            goid: 0,
+            reserved2: 0,
         }
     }
 

@@ -58,7 +58,7 @@ fn event<'a>(header: &RecordHeader, rest: &'a [u8]) -> Option<CaptureEvent<'a>> 
             ended: header.ended_ns,
             pid: header.pid,
             tid: header.tid,
-            goroutine: None,
+            goroutine: Some(header.task).filter(|id| *id != 0),
             source,
             bytes: payload,
         },
@@ -141,6 +141,7 @@ mod tests {
             offset: 100,
             began_ns: 1,
             ended_ns: 2,
+            task: 4711,
             pid: 7,
             tid: 8,
             ..RecordHeader::default()
@@ -155,7 +156,7 @@ mod tests {
                 ended,
                 pid,
                 tid,
-                goroutine: None,
+                goroutine: Some(4711),
                 source,
                 bytes,
             }) => {

@@ -14,6 +14,7 @@ use kafka_analyzer::capture::{CaptureEvent, Copy, Source, Verdict};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use obi_abi::{reader, stat};
 
+use super::calls::Calls;
 use super::decode::{Record, record};
 use super::ring::{Alarm, Ring};
 use crate::discovery::events::ProcessEvent;
@@ -35,6 +36,8 @@ pub struct Rings {
     pub ring: MapHandle,
     /// Execs and exits: rare, and their record wakes the reader.
     pub events: MapHandle,
+    /// Calls of client libraries.
+    pub calls: MapHandle,
     pub reader: MapHandle,
     pub verdicts: MapHandle,
     pub stats: MapHandle,
@@ -60,8 +63,15 @@ pub fn read(
 ) -> io::Result<()> {
     let mut data = Ring::open(rings.ring.as_fd(), rings.ring.max_entries())?;
     let mut events = Ring::open(rings.events.as_fd(), rings.events.max_entries())?;
-    let alarm = Alarm::new(&[rings.ring.as_fd(), rings.events.as_fd()])?;
-    let quarter = u64::from(rings.ring.max_entries()) / 4;
+    let mut called = Ring::open(rings.calls.as_fd(), rings.calls.max_entries())?;
+    let alarm = Alarm::new(&[
+        rings.ring.as_fd(),
+        rings.events.as_fd(),
+        rings.calls.as_fd(),
+    ])?;
+    let quarter = |ring: &MapHandle| u64::from(ring.max_entries()) / 4;
+    let (quarter, quarter_called) = (quarter(&rings.ring), quarter(&rings.calls));
+    let mut calls = Calls::default();
     let mut busy = Instant::now();
     loop {
         let records = data.read(BATCH, |bytes| match record(bytes) {
@@ -69,6 +79,10 @@ pub fn read(
             Record::Exec { .. } | Record::Exit { .. } | Record::Malformed => {
                 telemetry.lost("malformed_record", 1)
             }
+        })?;
+        let calling = called.read(BATCH, |bytes| match calls.call(bytes) {
+            Some(call) => on_event(CaptureEvent::Call(call)),
+            None => telemetry.lost("malformed_record", 1),
         })?;
         let happened = events.read(BATCH, |bytes| match record(bytes) {
             Record::Exec { pid } => on_process(ProcessEvent::Exec { pid }),
@@ -80,20 +94,20 @@ pub fn read(
             ControlFlow::Continue(Pace::Eager) => EAGER,
             ControlFlow::Continue(Pace::Steady) => STEADY,
         };
-        if records + happened > 0 {
+        if records + calling + happened > 0 {
             busy = Instant::now();
         }
-        if records >= BATCH || happened >= BATCH {
+        if records >= BATCH || calling >= BATCH || happened >= BATCH {
             continue;
         }
-        let (doing, most, pause) = if busy.elapsed() < QUIET {
-            (reader::NAPPING, quarter, nap)
+        let (doing, most, most_called, pause) = if busy.elapsed() < QUIET {
+            (reader::NAPPING, quarter, quarter_called, nap)
         } else {
-            (reader::ASLEEP, 0, NAP)
+            (reader::ASLEEP, 0, 0, NAP)
         };
         say(rings, doing);
         // What came before the kernel side saw the flag gave no wake-up.
-        if data.unread() <= most && events.unread() == 0 {
+        if data.unread() <= most && called.unread() <= most_called && events.unread() == 0 {
             alarm.wait(pause);
         }
         say(rings, reader::AWAKE);
@@ -147,11 +161,14 @@ pub fn read_stats(stats: &MapHandle, telemetry: &Telemetry) -> u64 {
         count.events.store(total(events), Relaxed);
         count.bytes.store(total(bytes), Relaxed);
     }
+    telemetry.calls.store(total(stat::EVENTS_CALL), Relaxed);
     for (reason, index) in [
         ("ring_full", stat::LOST_RING),
         ("table_full", stat::LOST_TABLE),
         ("page_fault", stat::GAP_FAULT),
         ("call_limit", stat::GAP_LIMIT),
+        ("calls_ring_full", stat::LOST_CALLS),
+        ("call_page_fault", stat::CALL_FAULT),
     ] {
         telemetry.set_lost(reason, total(index));
     }

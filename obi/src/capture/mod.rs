@@ -1,5 +1,6 @@
 //! Where capture events come from, the running kernel or a file, and how they are stored.
 
+pub mod calls;
 pub mod decode;
 pub mod live;
 pub mod recording;

@@ -48,7 +48,15 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
     let ring_bytes = telemetry.ring_bytes.load(Ordering::Relaxed);
     vec![
         rows(Id::BuildInfo, [build]),
-        rows(Id::Events, by_source(|s| s.events.load(Ordering::Relaxed))),
+        rows(
+            Id::Events,
+            by_source(|s| s.events.load(Ordering::Relaxed))
+                .into_iter()
+                .chain([(
+                    vec![Label::Word("calls")],
+                    Value::Counter(telemetry.calls.load(Ordering::Relaxed)),
+                )]),
+        ),
         rows(Id::Bytes, by_source(|s| s.bytes.load(Ordering::Relaxed))),
         rows(
             Id::EventsLost,

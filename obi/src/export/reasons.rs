@@ -34,6 +34,16 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "an event that found the kernel's ring buffer full; a larger `ring_bytes` helps",
     ),
     (
+        "calls_ring_full",
+        Counts,
+        "a call of a client library that found its ring buffer full: messages handed over and how long they were worked on",
+    ),
+    (
+        "call_page_fault",
+        Counts,
+        "a call of a client library of which memory could not be read: messages handed over and how long they were worked on",
+    ),
+    (
         "table_full",
         Counts,
         "a call that found a kernel table full",

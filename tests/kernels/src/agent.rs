@@ -12,7 +12,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
-use obi_abi::{CallShape, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
+use obi_abi::{CallShape, ClientShape, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -63,7 +63,11 @@ impl Agent {
             .context("the kernel refused the object")?;
         let maps: Vec<_> = object
             .maps()
-            .filter(|m| m.name() == "RING" || m.name() == "EVENTS")
+            .filter(|m| {
+                ["RING", "EVENTS", "CALLS"]
+                    .iter()
+                    .any(|name| m.name() == *name)
+            })
             .collect();
         let open = |map: &libbpf_rs::Map<'_>| Ring::open(map.as_fd(), map.max_entries());
         let rings = maps
@@ -84,6 +88,14 @@ impl Agent {
 
     pub fn set_shape(&self, index: u8, shape: CallShape) -> Result<()> {
         self.update("SHAPES", &u32::from(index).to_ne_bytes(), shape.as_bytes())
+    }
+
+    pub fn set_client_shape(&self, index: u8, shape: ClientShape) -> Result<()> {
+        self.update(
+            "CLIENT_SHAPES",
+            &u32::from(index).to_ne_bytes(),
+            shape.as_bytes(),
+        )
     }
 
     pub fn set_pid(&self, pid: u32, flags: u8) -> Result<()> {
@@ -124,11 +136,20 @@ impl Agent {
 
     /// A counter of `obi_abi::stat`, summed over CPUs.
     pub fn stat(&self, index: u32) -> Result<u64> {
+        self.total("STATS", index)
+    }
+
+    /// Hits of a client shape.
+    pub fn hits(&self, shape: u8) -> Result<u64> {
+        self.total("CLIENT_HITS", shape.into())
+    }
+
+    fn total(&self, map: &str, index: u32) -> Result<u64> {
         let map = self
             .object
             .maps()
-            .find(|m| m.name() == "STATS")
-            .context("no map STATS")?;
+            .find(|m| m.name() == map)
+            .with_context(|| format!("no map {map}"))?;
         let values = map
             .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)?
             .context("no such counter")?;

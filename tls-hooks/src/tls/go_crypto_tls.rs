@@ -96,7 +96,8 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
         );
     }
     plan.tls = Some((LIBRARY, version.to_string()));
-    let descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
+    let mut descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
+    descriptor.goid = goid(go);
     for (call, function) in CALLS.iter().zip(found) {
         match function {
             Some(function) => match hook(facts.binary, go, descriptor, call, &function) {
@@ -167,6 +168,8 @@ fn hook(
         reserved: 0,
         fd_path: descriptor.path,
         itab: descriptor.itab,
+        goid: descriptor.goid,
+        reserved2: 0,
     };
     Some(Hook {
         name: call.name,
@@ -211,6 +214,8 @@ struct Descriptor {
     path: [u16; 4],
     steps: u8,
     itab: u32,
+    /// Member of `g`; 0 = not known.
+    goid: u16,
 }
 
 impl Descriptor {
@@ -238,8 +243,18 @@ impl Descriptor {
             path,
             steps: 3,
             itab: u32::try_from(itab(binary, go)?).ok()?,
+            goid: 0,
         })
     }
+}
+
+/// Where a goroutine's id stands in its `g`; 0 when that is not known.
+fn goid(go: &Go<'_>) -> u16 {
+    let found = go.members(&[("runtime.g", "goid")]);
+    let offset = found.first().copied().flatten();
+    offset
+        .and_then(|offset| u16::try_from(offset).ok())
+        .unwrap_or(0)
 }
 
 /// Methods of net.Conn in the order of an itab.

@@ -212,6 +212,8 @@ fn shape(role: u8, count: Option<Register>) -> CallShape {
         reserved: 0,
         fd_path: [0; 4],
         itab: 0,
+        goid: 0,
+        reserved2: 0,
     }
 }
 

@@ -21,6 +21,8 @@ fn file(ino: u64, scope: Scope, client: bool, hooked: bool) -> Arc<KnownFile> {
         reserved: 0,
         fd_path: [0; 4],
         itab: 0,
+        goid: 0,
+        reserved2: 0,
     };
     let hook = Hook {
         name: "SSL_write",

@@ -418,7 +418,7 @@ pub static CATALOGUE: [Metric; 45] = [
         Unit::One,
         &["source"],
         "Events taken from the kernel",
-        "an event with data, by where the plaintext was taken",
+        "an event with data, by where the plaintext was taken; a call of a client library (`calls`)",
     ),
     agent(
         Id::Bytes,

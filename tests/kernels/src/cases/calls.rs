@@ -31,6 +31,8 @@ pub fn c_shape(role: u8, count: u8) -> CallShape {
         reserved: 0,
         fd_path: [0; 4],
         itab: 0,
+        goid: 0,
+        reserved2: 0,
     }
 }
 
@@ -428,8 +430,17 @@ pub fn missed_return(object: &[u8]) -> Result<()> {
 /// Goroutines move between threads: a call is known by its g. A function begun again counts once.
 pub fn go_calls(object: &[u8]) -> Result<()> {
     let agent = agent(object, &[(Function::Go, GO_READ)], false, whole(), None)?;
+    // A `g` with its id, and one that is not there.
+    agent.set_shape(
+        GO_READ,
+        CallShape {
+            goid: 16,
+            ..go_shape()
+        },
+    )?;
+    let known = [0u64, 0, 4711];
     let data = pattern(40_000, 16);
-    for g in [0xc000_0010u64, 0xc000_0020] {
+    for g in [known.as_ptr() as u64, 0xc000_0020] {
         hooks::call_go(g, 0xc000_1000, &data, 40_000);
         hooks::call_go(g, 0xc000_1000, &data, -1);
     }
@@ -444,10 +455,7 @@ pub fn go_calls(object: &[u8]) -> Result<()> {
         .filter(|r| r.header.kind == kind::DATA)
         .map(|r| r.header.task)
         .collect();
-    ensure!(
-        tasks == [0xc000_0010, 0xc000_0010, 0xc000_0020, 0xc000_0020],
-        "goroutines {tasks:x?}"
-    );
+    ensure!(tasks == [4711, 4711, 0, 0], "goroutines {tasks:?}");
     ensure!(
         records.iter().all(|r| r.header.source == source::GO_TLS),
         "source"

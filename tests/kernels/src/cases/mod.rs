@@ -1,6 +1,7 @@
 //! Every case, in the order in which it runs.
 
 mod calls;
+mod clients;
 mod handles;
 mod load;
 mod processes;
@@ -27,6 +28,13 @@ pub const ALL: &[(&str, Case)] = &[
     ("calls: deferred", calls::go_deferred),
     ("calls: over the limit", calls::over_the_limit),
     ("calls: largest", calls::largest_call),
+    ("clients: one message", clients::one),
+    ("clients: arguments", clients::arguments),
+    ("clients: array of pointers", clients::pointers),
+    ("clients: array of messages", clients::structs),
+    ("clients: nested arrays", clients::nested),
+    ("clients: hostile memory", clients::hostile),
+    ("clients: ring full", clients::full),
     ("handles: set_fd", handles::set_fd),
     ("handles: bound by the call inside", handles::bound_by_call),
     ("handles: plaintext before", handles::plaintext_before),
