@@ -1,13 +1,14 @@
 //! What of a connection may be stored. In: captured bytes in stream order; out: for each byte keep, drop or erase.
 //!
 //! Only what the analysis reads is kept: frame and request headers, bodies of the APIs that are decoded, of records their framing without
-//! keys, values and headers (with `payload` all of them). SASL tokens and pushed metrics are erased always, and configurations of topics
+//! keys, values and headers, of assignors all but their user data (with `payload` all of them). SASL tokens and pushed metrics are erased always, and configurations of topics
 //! dropped. A connection that is not Kafka, and bytes
 //! whose frame is not known, are dropped: what is not understood is not stored.
 
 mod frames;
 mod records;
 mod token;
+mod user_data;
 
 use std::collections::HashMap;
 

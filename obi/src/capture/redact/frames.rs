@@ -13,6 +13,7 @@ use kafka_wire::header::{
 
 use super::records::Records;
 use super::token::Token;
+use super::user_data::UserData;
 use super::{Fate, Runs};
 
 /// Requests without an answer that are remembered of a connection.
@@ -55,6 +56,7 @@ enum Kind {
     All(Fate),
     Records(Box<Records>),
     Token(Token),
+    UserData(Box<UserData>),
 }
 
 /// A size word alone may begin one: clients write it apart.
@@ -153,7 +155,7 @@ impl Walker {
                 *left -= n;
                 if let Kind::Records(records) = kind {
                     records.gap(n);
-                } else if let Kind::Token(_) = kind {
+                } else if let Kind::Token(_) | Kind::UserData(_) = kind {
                     *kind = Kind::All(Fate::Erase);
                 }
             }
@@ -169,6 +171,7 @@ impl Kind {
             Kind::All(fate) => runs.push(*fate, bytes.len()),
             Kind::Records(records) => records.bytes(bytes, runs),
             Kind::Token(token) => token.bytes(bytes, runs),
+            Kind::UserData(data) => data.bytes(bytes, runs),
         }
     }
 }
@@ -265,6 +268,10 @@ fn kind(side: Side, key: i16, version: i16, left: u64, payload: bool) -> Kind {
         (Reading::Records, _, _) if !payload => {
             Kind::Records(Box::new(Records::new(wire, key, version, left)))
         }
+        (Reading::Messages, _, _) if !payload => match UserData::of(side, key, version) {
+            Some(data) => Kind::UserData(Box::new(data)),
+            None => Kind::All(Fate::Keep),
+        },
         (Reading::Records | Reading::Messages, _, _) => Kind::All(Fate::Keep),
     }
 }

@@ -1,6 +1,7 @@
 //! What is kept, dropped and erased. In: hand-made frames; out: assertions on each byte.
 
 mod decoded;
+mod user_data;
 
 use super::*;
 use kafka_analyzer::capture::Source;
