@@ -9,6 +9,7 @@ mod cells;
 mod check;
 mod clients;
 mod kcat;
+mod prometheus;
 mod recording;
 mod report;
 mod request_log;

@@ -21,6 +21,7 @@ mod read_committed;
 mod request_log;
 mod stage;
 mod transactions;
+mod two_nodes;
 
 use anyhow::Result;
 
@@ -61,7 +62,10 @@ const MORE: &[(&str, Body)] = &[
     ),
 ];
 /// What says nothing without an agent.
-const WITH_AGENT: &[(&str, Body)] = &[("groups/agent started late", late::run)];
+const WITH_AGENT: &[(&str, Body)] = &[
+    ("groups/agent started late", late::run),
+    ("groups/rules over two nodes", two_nodes::run),
+];
 
 pub fn names(full: bool) -> Vec<String> {
     let mut names: Vec<String> = cells::chosen(full)

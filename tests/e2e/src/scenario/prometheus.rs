@@ -6,68 +6,36 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use obi_lab::prerequisites::unpacked;
-use obi_lab::process::Launch;
-use obi_lab::{ports, step};
 
 use crate::check::PRODUCED;
+use crate::prometheus::Prometheus;
 use crate::world::World;
 
 pub fn run(world: &World) -> Result<String> {
     let agent = world.agent()?;
     let lines = promtool(world, &agent.get("/metrics")?)?;
 
-    let folder = world.layout.run().join("prometheus");
-    std::fs::create_dir_all(&folder)?;
     let target = agent
         .address()
         .replace("http://", "")
         .replace("/metrics", "");
-    let config = folder.join("prometheus.yml");
-    std::fs::write(
-        &config,
-        format!(
+    let mut prometheus = Prometheus::start(
+        world,
+        "prometheus",
+        &format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: obi\n  static_configs: [{{targets: ['{target}']}}]\n"
         ),
     )?;
-    let port = ports::free()?;
-    let mut prometheus = Launch::new(
-        "prometheus",
-        unpacked(&world.layout, "prometheus", "prometheus")?,
-        folder.join("log"),
-    )
-    .arg(format!("--config.file={}", config.display()))
-    .arg(format!(
-        "--storage.tsdb.path={}",
-        folder.join("data").display()
-    ))
-    .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-    .start()?;
     let wanted = agent
         .scrape()?
         .sum(PRODUCED, &[])
         .context("nothing was produced yet")?;
-    let query = format!("http://127.0.0.1:{port}/api/v1/query?query=sum({PRODUCED})");
-    let stored = step::wait(
-        "Prometheus",
-        Duration::from_secs(30),
-        Duration::from_millis(200),
-        || {
-            prometheus.check()?;
-            let Ok(mut answer) = ureq::get(&query).call() else {
-                return Ok(None);
-            };
-            let answer: serde_json::Value =
-                serde_json::from_str(&answer.body_mut().read_to_string()?)?;
-            let value = answer
-                .pointer("/data/result/0/value/1")
-                .and_then(serde_json::Value::as_str);
-            Ok(value.map(str::to_owned))
-        },
-    )?;
-    if stored.parse() != Ok(wanted) {
+    let query = format!("sum({PRODUCED})");
+    let stored = prometheus.wait(&query, Duration::from_secs(30), |_| true)?;
+    if stored != wanted {
         bail!("Prometheus stored {stored} records, the agent says {wanted}");
     }
-    prometheus.stop(Duration::from_secs(20))?;
+    prometheus.stop()?;
     Ok(format!(
         "{stored} records in Prometheus; promtool read {lines} lines"
     ))
