@@ -26,8 +26,8 @@ use crate::capture::{ConnectionId, Nanos, Pid};
 use crate::fact::{self, Detail, Fact, Says};
 use crate::losses::Losses;
 use crate::observation::{
-    self, CaptureGap, Exchange, FetchedPartition, Observation, Origin, ProducedPartition,
-    Unsupported,
+    self, CaptureGap, EventKind, Exchange, FetchedPartition, Observation, Origin,
+    ProducedPartition, SpanKind, Unsupported,
 };
 use crate::settings::Settings;
 
@@ -459,6 +459,7 @@ impl Model {
         let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
             .then(|| exchange.fetched.iter().map(|p| p.records).sum());
         let group = self.group_of(&labels, &exchange);
+        let told = out.len();
         self.hear(&labels, &exchange, &group, out);
         let mut produced = self.named(std::mem::take(&mut exchange.produced));
         let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
@@ -509,6 +510,7 @@ impl Model {
             if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
                 self.spans
                     .committed(&labels, &exchange, commit, &self.topics, out);
+                name_span(out, told, spans);
             }
             let unread = self.spans.take_unread();
             // A request that was cut by the end of its connection was never whole.
@@ -544,6 +546,25 @@ impl Model {
             .into_iter()
             .map(|partition| (self.topics.label(&partition.topic), partition));
         named.filter(|(topic, _)| self.shows(topic)).collect()
+    }
+}
+
+/// A failed commit was told (from `told` on) before its span was made (from `spans` on): the event names it, if it got one.
+fn name_span(out: &mut [Observation], told: usize, spans: usize) {
+    let Some((before, after)) = out.split_at_mut_checked(spans) else {
+        return;
+    };
+    let mut commits = after.iter().filter_map(|made| match made {
+        Observation::Span(span) if span.span == SpanKind::Commit => Some(span),
+        _ => None,
+    });
+    let ids = commits.next().map(|span| (span.trace_id, span.span_id));
+    for observation in before.iter_mut().skip(told) {
+        if let Observation::Event(event) = observation
+            && event.event == EventKind::CommitFailure
+        {
+            event.span = ids;
+        }
     }
 }
 

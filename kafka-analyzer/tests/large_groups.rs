@@ -4,7 +4,7 @@ mod conversation;
 
 use conversation::messages::{metadata_request, metadata_response, text};
 use conversation::*;
-use kafka_analyzer::observation::{Basis, Observation};
+use kafka_analyzer::observation::{Basis, EventKind, Observation, SpanKind};
 use kafka_analyzer::{Settings, StreamStage};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -176,6 +176,12 @@ fn a_commit_of_20_000_partitions_is_taken_in_wholly() {
         (PARTITIONS as u32, 20)
     );
     assert_eq!(commits[0].error, Some("GROUP_AUTHORIZATION_FAILED"));
+    let failed = out.iter().find_map(|seen| match seen {
+        Observation::Event(event) if event.event == EventKind::CommitFailure => event.span,
+        _ => None,
+    });
+    let span = spans(&out, SpanKind::Commit)[0];
+    assert_eq!(failed, Some((span.trace_id, span.span_id)));
     let unread = |seen: &&Observation| matches!(seen, Observation::Unsupported(_));
     assert_eq!(out.iter().find(unread), None);
 }
