@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("symbolizer", &[]),
     ("tls-hooks", &["symbolizer", "obi-abi"]),
     ("kafka-wire", &[]),
-    ("kafka-analyzer", &["kafka-wire"]),
+    ("app-wire", &[]),
+    ("kafka-analyzer", &["kafka-wire", "app-wire"]),
     (
         "obi",
         &[
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "symbolizer",
             "tls-hooks",
             "kafka-wire",
+            "app-wire",
             "kafka-analyzer",
         ],
     ),
@@ -33,7 +35,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("obi-kernels", &["obi-abi"]),
     (
         "obi-fuzz",
-        &["kafka-wire", "kafka-analyzer", "symbolizer", "tls-hooks"],
+        &[
+            "kafka-wire",
+            "app-wire",
+            "kafka-analyzer",
+            "symbolizer",
+            "tls-hooks",
+        ],
     ),
     ("xtask", &["obi-lab"]),
 ];
