@@ -54,6 +54,8 @@ const UNKNOWN: &str = "unknown";
 /// Topics whose number of partitions is remembered.
 const TOPICS_MOST: usize = 100_000;
 const SECOND: Nanos = 1_000_000_000;
+/// See [`Model::tick`].
+const STEP: Nanos = SECOND / 10;
 /// Connections whose socket is remembered.
 const CONNECTIONS_MOST: usize = 65_536;
 
@@ -242,18 +244,19 @@ impl Model {
         self.tick(now, out);
     }
 
-    /// Says what changed, each second of event time for itself.
+    /// Says what changed, each second of event time for itself; what is too much for once follows in the tenths of that second.
     fn tick(&mut self, now: Nanos, out: &mut Vec<Observation>) {
-        if now <= self.next_tick {
-            return;
-        }
-        // After a pause one second stands for all.
-        let tick = self
-            .next_tick
-            .max(now.saturating_sub(SECOND) / SECOND * SECOND);
-        self.next_tick = tick.saturating_add(SECOND);
-        if tick > 0 {
-            self.say_changes(tick, out);
+        while now > self.next_tick {
+            // After a pause one second stands for all.
+            let tick = self
+                .next_tick
+                .max(now.saturating_sub(SECOND) / SECOND * SECOND);
+            self.next_tick = tick.saturating_add(STEP);
+            if !tick.is_multiple_of(SECOND) {
+                self.lags.say(tick, out);
+            } else if tick > 0 {
+                self.say_changes(tick, out);
+            }
         }
     }
 
@@ -271,7 +274,10 @@ impl Model {
         }
         self.transactions.finish(out);
         self.producers.finish(out);
-        self.say_changes(self.next_tick, out);
+        let end = self.next_tick.checked_next_multiple_of(SECOND);
+        let end = end.unwrap_or(self.next_tick);
+        self.say_changes(end, out);
+        while !self.lags.say(end, out) {}
     }
 
     /// Topic ids met whose name is not known.

@@ -20,6 +20,8 @@ const TOPICS: i32 = 100;
 const PARTITIONS: i32 = 100;
 const GROUPS: i32 = 100;
 const ROUNDS: usize = 9;
+/// The agent lets time pass in steps of 50 ms.
+const STEPS: usize = 20;
 const SECOND: Nanos = 1_000_000_000;
 /// Before the first fact: a model does not begin at the start of its machine.
 const BEGIN: Nanos = 1000 * SECOND;
@@ -77,14 +79,23 @@ fn main() {
 
     // What the updates above left to say goes out first.
     bench.seconds(120);
-    let quiet: Vec<Tick> = (0..3).flat_map(|_| bench.seconds(60)).collect();
-    ticks("nothing new, repeats of a minute", &quiet);
+    seconds(
+        "nothing new, all of it said again each minute",
+        &bench.seconds(180),
+    );
     let mut busy = Vec::new();
     for _ in 0..60 {
         bench.fetches();
         busy.extend(bench.seconds(1));
     }
-    ticks("every log end moved, so did every lag", &busy);
+    seconds(
+        "every log end moves each second, and every lag with it",
+        &busy,
+    );
+    row(
+        "memory after all this: in all, MiB",
+        (resident() - empty) / f64::from(1 << 20),
+    );
     let lost: u64 = bench.model.losses().iter().map(|(_, n)| n).sum();
     assert_eq!(lost, 0, "the tables hold all of it");
 }
@@ -93,26 +104,27 @@ fn row(name: &str, figure: f64) {
     println!("{name:<64} {figure:>9.1}");
 }
 
-/// One second's tick.
-struct Tick {
+/// What time alone made the model say, as it passes.
+struct Step {
     nanos: f64,
     said: usize,
 }
 
-fn ticks(name: &str, all: &[Tick]) {
-    let nanos: f64 = all.iter().map(|tick| tick.nanos).sum();
-    let said: usize = all.iter().map(|tick| tick.said).sum();
-    let most = all.iter().map(|tick| tick.said).max().unwrap_or(0);
-    let mut sorted: Vec<f64> = all.iter().map(|tick| tick.nanos).collect();
+fn seconds(name: &str, steps: &[Step]) {
+    let count = (steps.len() / STEPS) as f64;
+    let nanos: f64 = steps.iter().map(|step| step.nanos).sum();
+    let said: usize = steps.iter().map(|step| step.said).sum();
+    let most = steps.iter().map(|step| step.said).max().unwrap_or(0);
+    let mut sorted: Vec<f64> = steps.iter().map(|step| step.nanos).collect();
     sorted.sort_by(f64::total_cmp);
-    println!("a second's tick: {name}");
-    row("    said in it, mean", said as f64 / all.len() as f64);
-    row("    said in it, most", most as f64);
-    row("    ns for each that is said", nanos / said.max(1) as f64);
-    row("    mean, us", nanos / all.len() as f64 / 1000.0);
+    println!("as seconds pass: {name}");
+    row("    observations a second", said as f64 / count);
+    row("    ns an observation", nanos / said.max(1) as f64);
+    row("    us a second", nanos / count / 1000.0);
+    row("    observations at once, most", most as f64);
     row(
-        "    longest but one in a hundred, us",
-        sorted[sorted.len() * 99 / 100] / 1000.0,
+        "    us at once, one in a thousand is longer",
+        sorted[sorted.len() * 999 / 1000] / 1000.0,
     );
 }
 
@@ -148,19 +160,19 @@ impl Bench {
         nanos
     }
 
-    fn seconds(&mut self, count: usize) -> Vec<Tick> {
-        let second = |_| {
-            self.now += SECOND;
+    fn seconds(&mut self, count: usize) -> Vec<Step> {
+        let step = |_| {
+            self.now += SECOND / STEPS as u64;
             let began = cpu();
             self.model.advance(self.now, &mut self.out);
             let said = black_box(&self.out).len();
             self.out.clear();
-            Tick {
+            Step {
                 nanos: cpu() - began,
                 said,
             }
         };
-        (0..count).map(second).collect()
+        (0..count * STEPS).map(step).collect()
     }
 }
 

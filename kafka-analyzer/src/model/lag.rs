@@ -8,6 +8,7 @@
 
 mod marks;
 mod partition;
+mod table;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::losses::Losses;
 use crate::model::{Labels, UNKNOWN};
 use crate::observation::{CommittedOffset, Lag, LagBasis, Observation, Origin, PartitionProgress};
 use partition::{Offset, Partition};
+use table::{Place, Table};
 
 /// Partitions that are remembered.
 const PARTITIONS_MOST: usize = 100_000;
@@ -24,11 +26,11 @@ const PARTITIONS_MOST: usize = 100_000;
 const OFFSETS_MOST: usize = 1_200_000;
 /// Groups of clusters; their places are given once.
 const GROUPS_MOST: usize = 20_000;
-/// Lags said in one second; the others follow in the next.
-const SAID_MOST: usize = 50_000;
+/// Observations made at once, about; the others follow a tenth of a second later.
+const SAID_MOST: usize = 10_000;
 const SECOND: Nanos = 1_000_000_000;
-/// All that holds is said again.
-const AGAIN: Nanos = 60 * SECOND;
+/// In so many seconds all that holds is said again, each second its part of it.
+const AGAIN: u64 = 60;
 /// What nobody confirmed for so long is forgotten.
 pub(super) const RETENTION: Nanos = 600 * SECOND;
 
@@ -39,14 +41,17 @@ type GroupId = u32;
 
 #[derive(Debug, Default)]
 pub(super) struct Lags {
-    partitions: HashMap<Key, Partition>,
+    partitions: Table,
     /// Cluster and name.
     groups: Vec<(Name, Name)>,
-    group_ids: HashMap<(Name, Name), GroupId>,
+    group_ids: HashMap<Name, HashMap<Name, GroupId>>,
     offsets: usize,
     /// Partitions with news, in the order in which they got them.
-    dirty: VecDeque<Key>,
-    swept: Nanos,
+    dirty: VecDeque<Place>,
+    /// So many of them had news when the second ended, and are said in this one.
+    due: usize,
+    /// The second up to which all was said again.
+    swept: u64,
 }
 
 /// Where a partition's log ends, as far as one message says.
@@ -67,12 +72,14 @@ impl Lags {
         marks: (&[(i64, i64)], i64),
         losses: &mut Losses,
     ) {
-        let time = labels.origin.time;
-        if let Some(partition) = self.partition(&labels.cluster, topic, index, losses) {
-            partition.ends(ends, time);
+        let Some(place) = self.place(&labels.cluster, topic, index, losses) else {
+            return;
+        };
+        self.change(place, |partition| {
+            partition.ends(ends, labels.origin.time);
             partition.marks.add(marks.0, marks.1);
-            self.soil(&labels.cluster, topic, index);
-        }
+            true
+        });
     }
 
     /// `count` records were added whose offsets nobody tells (markers of transactions), by a request of the time `began`. Only where the end of
@@ -105,8 +112,8 @@ impl Lags {
 
     /// The answer of a fetch session left the partition out: its high watermark is what it was (KIP-227).
     pub fn confirm(&mut self, labels: &Labels, topic: &Name, index: i32) {
-        let key = (Arc::clone(&labels.cluster), Arc::clone(topic), index);
-        if let Some(partition) = self.partitions.get_mut(&key) {
+        let place = self.partitions.find(&labels.cluster, topic, index);
+        if let Some((_, partition)) = place.and_then(|place| self.partitions.get_mut(place)) {
             partition.confirm(labels.origin.time);
         }
     }
@@ -128,19 +135,18 @@ impl Lags {
         let Some(group) = self.group(&labels.cluster, group, losses) else {
             return;
         };
-        let full = self.offsets >= OFFSETS_MOST;
-        let time = labels.origin.time;
-        let Some(partition) = self.partition(&labels.cluster, topic, index, losses) else {
+        let Some(place) = self.place(&labels.cluster, topic, index, losses) else {
             return;
         };
-        let known = partition.offsets_len();
-        if full && !partition.has_position(group) {
-            losses.add("group_offset_table_full", 1);
-        } else if partition.set_position(group, Offset { offset, time }) {
-            let now = partition.offsets_len();
-            self.offsets = (self.offsets + now).saturating_sub(known);
-            self.soil(&labels.cluster, topic, index);
-        }
+        let full = self.offsets >= OFFSETS_MOST;
+        let time = labels.origin.time;
+        self.change(place, |partition| {
+            if full && !partition.has_position(group) {
+                losses.add("group_offset_table_full", 1);
+                return false;
+            }
+            partition.set_position(group, Offset { offset, time })
+        });
     }
 
     /// The group committed `offset`, or was told that it had (OffsetFetch); None: nothing is committed.
@@ -158,32 +164,30 @@ impl Lags {
             return None;
         }
         let group = self.group(&labels.cluster, group, losses)?;
+        let place = self.place(&labels.cluster, topic, index, losses)?;
         let full = self.offsets >= OFFSETS_MOST;
         let time = labels.origin.time;
-        let partition = self.partition(&labels.cluster, topic, index, losses)?;
-        let (before, known) = (partition.committed(group), partition.offsets_len());
-        match offset {
-            Some(_) if full && before.is_none() => losses.add("group_offset_table_full", 1),
-            Some(offset) => partition.set_committed(group, Offset { offset, time }),
-            None => partition.forget_committed(group, time),
-        }
-        let now = partition.offsets_len();
-        self.offsets = (self.offsets + now).saturating_sub(known);
-        self.soil(&labels.cluster, topic, index);
+        let mut before = None;
+        self.change(place, |partition| {
+            before = partition.committed(group);
+            match offset {
+                Some(_) if full && before.is_none() => losses.add("group_offset_table_full", 1),
+                Some(offset) => partition.set_committed(group, Offset { offset, time }),
+                None => partition.forget_committed(group, time),
+            }
+            true
+        });
         before.map(|before| before.offset)
     }
 
     /// The group is no more (DeleteGroups), or so are its offsets in a partition.
     pub fn forget(&mut self, cluster: &Name, group: &Name, partition: Option<(&Name, i32)>) {
-        let Some(group) = self
-            .group_ids
-            .get(&(Arc::clone(cluster), Arc::clone(group)))
-            .copied()
-        else {
+        let groups = self.group_ids.get(cluster);
+        let Some(group) = groups.and_then(|groups| groups.get(group)).copied() else {
             return;
         };
         let mut forgotten = 0;
-        for ((of, topic, index), state) in &mut self.partitions {
+        for ((of, topic, index), state) in self.partitions.iter_mut() {
             if of == cluster && partition.is_none_or(|wanted| wanted == (topic, *index)) {
                 let before = state.offsets_len();
                 state.forget_committed(group, Nanos::MAX);
@@ -195,7 +199,10 @@ impl Lags {
     }
 
     pub fn tables(&self) -> [(&'static str, usize, usize); 3] {
-        let offsets = self.partitions.values().map(Partition::offsets_len).sum();
+        let partitions = self.partitions.iter();
+        let offsets = partitions
+            .map(|(_, partition)| partition.offsets_len())
+            .sum();
         [
             ("lag_partitions", self.partitions.len(), PARTITIONS_MOST),
             ("lag_offsets", offsets, OFFSETS_MOST),
@@ -203,64 +210,91 @@ impl Lags {
         ]
     }
 
-    /// A second is over: says what changed in it.
+    /// A second is over: begins to say what changed in it.
     pub fn tick(
         &mut self,
         now: Nanos,
         live: &dyn Fn(&(Name, Name)) -> bool,
         out: &mut Vec<Observation>,
     ) {
-        if now.saturating_sub(self.swept) >= AGAIN {
-            self.swept = now;
-            self.sweep(now, live);
+        self.sweep(now, live);
+        self.due = self.dirty.len();
+        self.say(now, out);
+    }
+
+    /// Says what is due of what changed in the last second. True: that was all of it.
+    pub fn say(&mut self, now: Nanos, out: &mut Vec<Observation>) -> bool {
+        let before = out.len();
+        while self.due > 0 && out.len() - before < SAID_MOST {
+            self.due -= 1;
+            let place = self.dirty.pop_front();
+            if let Some((key, partition)) = place.and_then(|at| self.partitions.get_mut(at)) {
+                partition.dirty = false;
+                say(&self.groups, key, partition, now, out);
+            }
         }
-        let mut said = 0;
-        while said < SAID_MOST
-            && let Some(key) = self.dirty.pop_front()
-        {
-            let Some(partition) = self.partitions.get_mut(&key) else {
-                continue;
-            };
-            partition.dirty = false;
-            said += say(&self.groups, &key, partition, now, out);
+        self.due == 0
+    }
+
+    /// Forgets what nobody confirmed for long and has the rest said again: each partition in its second of the minute.
+    fn sweep(&mut self, now: Nanos, live: &dyn Fn(&(Name, Name)) -> bool) {
+        let second = now / SECOND;
+        let before = now.saturating_sub(RETENTION);
+        let missed = second.saturating_sub(self.swept).min(AGAIN);
+        for second in second.saturating_sub(missed)..second {
+            let first = Place::try_from(second % AGAIN).unwrap_or(0);
+            for place in (first..self.partitions.places()).step_by(AGAIN as usize) {
+                self.sweep_partition(place, before, live);
+            }
+            if first == 0 {
+                self.give_back_groups();
+            }
+        }
+        self.swept = second;
+    }
+
+    fn sweep_partition(
+        &mut self,
+        place: Place,
+        before: Nanos,
+        live: &dyn Fn(&(Name, Name)) -> bool,
+    ) {
+        let Some((_, partition)) = self.partitions.get_mut(place) else {
+            return;
+        };
+        let groups = &self.groups;
+        let known = partition.offsets_len();
+        let is_kept = partition.expire(before, &|group| {
+            groups.get(group as usize).is_some_and(live)
+        });
+        self.offsets = (self.offsets + partition.offsets_len()).saturating_sub(known);
+        if is_kept {
+            self.change(place, |partition| {
+                partition.again();
+                true
+            });
+        } else {
+            self.partitions.remove(place);
         }
     }
 
-    /// Forgets what nobody confirmed for long and says the rest again.
-    fn sweep(&mut self, now: Nanos, live: &dyn Fn(&(Name, Name)) -> bool) {
-        let before = now.saturating_sub(RETENTION);
-        let live: Vec<bool> = self.groups.iter().map(live).collect();
-        let is_live = |group: GroupId| live.get(group as usize).copied().unwrap_or(false);
+    /// Groups that no partition names any more make room when half of it is taken.
+    fn give_back_groups(&mut self) {
+        if self.groups.len() <= GROUPS_MOST / 2 {
+            return;
+        }
         let mut used = vec![false; self.groups.len()];
-        let mut offsets = 0;
-        self.partitions.retain(|_, partition| {
-            let kept = partition.expire(before, &is_live);
-            offsets += partition.offsets_len();
+        for (_, partition) in self.partitions.iter() {
             for group in partition.groups() {
                 if let Some(used) = used.get_mut(group as usize) {
                     *used = true;
                 }
             }
-            kept
-        });
-        if self.groups.len() > GROUPS_MOST / 2 {
-            self.renumber(&used);
         }
-        self.offsets = offsets;
-        let mut clean: Vec<Key> = Vec::new();
-        for (key, partition) in &mut self.partitions {
-            partition.again();
-            if !partition.dirty {
-                partition.dirty = true;
-                clean.push(key.clone());
-            }
-        }
-        // The same order in every replay.
-        clean.sort_unstable();
-        self.dirty.extend(clean);
+        self.renumber(&used);
     }
 
-    /// Gives back the places of groups that no partition names any more. The order stays, so that tables stay sorted.
+    /// The order stays, so that tables stay sorted.
     fn renumber(&mut self, used: &[bool]) {
         let mut next = 0;
         let places: Vec<GroupId> = used
@@ -274,45 +308,56 @@ impl Lags {
         let mut kept = used.iter();
         self.groups
             .retain(|_| kept.next().copied().unwrap_or(false));
-        let ids = (0..).zip(&self.groups);
-        self.group_ids = ids.map(|(id, key)| (key.clone(), id)).collect();
-        for partition in self.partitions.values_mut() {
+        self.group_ids.clear();
+        for (id, (cluster, group)) in (0..).zip(&self.groups) {
+            let of_cluster = self.group_ids.entry(Arc::clone(cluster)).or_default();
+            of_cluster.insert(Arc::clone(group), id);
+        }
+        for (_, partition) in self.partitions.iter_mut() {
             partition.renumber(&places);
         }
     }
 
-    fn soil(&mut self, cluster: &Name, topic: &Name, index: i32) {
-        let key = (Arc::clone(cluster), Arc::clone(topic), index);
-        if let Some(partition) = self.partitions.get_mut(&key)
-            && !partition.dirty
-        {
+    /// `change` returns whether there is news.
+    fn change(&mut self, place: Place, change: impl FnOnce(&mut Partition) -> bool) {
+        let Some((_, partition)) = self.partitions.get_mut(place) else {
+            return;
+        };
+        let before = partition.offsets_len();
+        let news = change(partition);
+        self.offsets = (self.offsets + partition.offsets_len()).saturating_sub(before);
+        if news && !partition.dirty {
             partition.dirty = true;
-            self.dirty.push_back(key);
+            self.dirty.push_back(place);
         }
     }
 
-    fn partition(
+    fn place(
         &mut self,
         cluster: &Name,
         topic: &Name,
         index: i32,
         losses: &mut Losses,
-    ) -> Option<&mut Partition> {
+    ) -> Option<Place> {
         // A gauge would stand under a cluster's name and under none.
         if &**cluster == UNKNOWN {
             return None;
         }
-        let key = (Arc::clone(cluster), Arc::clone(topic), index);
-        if self.partitions.len() >= PARTITIONS_MOST && !self.partitions.contains_key(&key) {
+        let known = self.partitions.find(cluster, topic, index);
+        if known.is_some() {
+            return known;
+        }
+        if self.partitions.len() >= PARTITIONS_MOST {
             losses.add("partition_table_full", 1);
             return None;
         }
-        Some(self.partitions.entry(key).or_default())
+        let key = (Arc::clone(cluster), Arc::clone(topic), index);
+        self.partitions.insert(key)
     }
 
     fn group(&mut self, cluster: &Name, group: &Name, losses: &mut Losses) -> Option<GroupId> {
-        let key = (Arc::clone(cluster), Arc::clone(group));
-        if let Some(id) = self.group_ids.get(&key) {
+        let of_cluster = self.group_ids.get(cluster);
+        if let Some(id) = of_cluster.and_then(|groups| groups.get(group)) {
             return Some(*id);
         }
         if self.groups.len() >= GROUPS_MOST {
@@ -320,20 +365,20 @@ impl Lags {
             return None;
         }
         let id = GroupId::try_from(self.groups.len()).ok()?;
-        self.groups.push(key.clone());
-        self.group_ids.insert(key, id);
+        self.groups.push((Arc::clone(cluster), Arc::clone(group)));
+        let of_cluster = self.group_ids.entry(Arc::clone(cluster)).or_default();
+        of_cluster.insert(Arc::clone(group), id);
         Some(id)
     }
 }
 
-/// Returns how many lags were said.
 fn say(
     groups: &[(Name, Name)],
     key: &Key,
     partition: &mut Partition,
     now: Nanos,
     out: &mut Vec<Observation>,
-) -> usize {
+) {
     let (cluster, topic, index) = key;
     let origin = Origin::at(now);
     if let Some(ends) = partition.take_news_of_ends() {
@@ -346,10 +391,9 @@ fn say(
             log_start_offset: ends.log_start,
         }));
     }
-    let mut said = 0;
-    for news in partition.take_news() {
+    partition.take_news(&mut |news| {
         let Some((_, group)) = groups.get(news.group as usize) else {
-            continue;
+            return;
         };
         if news.basis == LagBasis::Committed && news.changed {
             out.push(Observation::CommittedOffset(CommittedOffset {
@@ -358,31 +402,25 @@ fn say(
                 group: Arc::clone(group),
                 topic: Arc::clone(topic),
                 partition: *index,
-                offset: news.at.offset,
+                offset: news.offset,
             }));
         }
-        let Some((high_watermark, seen)) = partition.high_watermark() else {
-            continue;
-        };
-        let messages = u64::try_from(high_watermark.saturating_sub(news.at.offset)).unwrap_or(0);
-        said += 1;
-        out.push(Observation::Lag(Lag {
-            origin,
-            cluster: Arc::clone(cluster),
-            group: Arc::clone(group),
-            topic: Arc::clone(topic),
-            partition: *index,
-            basis: news.basis,
-            offset: news.at.offset,
-            high_watermark,
-            messages,
-            oldest_timestamp_ms: (messages > 0)
-                .then(|| partition.marks.timestamp_ms(news.at.offset))
-                .flatten(),
-            observed: seen.min(news.at.time),
-        }));
-    }
-    said
+        if let Some(behind) = news.behind {
+            out.push(Observation::Lag(Lag {
+                origin,
+                cluster: Arc::clone(cluster),
+                group: Arc::clone(group),
+                topic: Arc::clone(topic),
+                partition: *index,
+                basis: news.basis,
+                offset: news.offset,
+                high_watermark: behind.high_watermark,
+                messages: behind.messages,
+                oldest_timestamp_ms: behind.oldest_timestamp_ms,
+                observed: behind.observed,
+            }));
+        }
+    });
 }
 
 #[cfg(test)]
@@ -423,12 +461,13 @@ mod tests {
         }
         commit(&mut lags, &mut losses, 2 * SECOND, "refused", 1);
         assert_eq!(losses.get("group_table_full"), 1);
-        commit(&mut lags, &mut losses, 2 * RETENTION, "old-9", 90);
-        lags.tick(2 * RETENTION, &|_| false, &mut out);
+        let late = 2 * RETENTION + 7 * SECOND;
+        commit(&mut lags, &mut losses, late, "old-9", 90);
+        lags.tick(late, &|_| false, &mut out);
         assert_eq!(lags.groups.len(), 1);
-        commit(&mut lags, &mut losses, 2 * RETENTION, "new", 80);
+        commit(&mut lags, &mut losses, late, "new", 80);
         out.clear();
-        lags.tick(2 * RETENTION + SECOND, &|_| false, &mut out);
+        lags.tick(late + SECOND, &|_| false, &mut out);
         let told: Vec<(&str, i64)> = out
             .iter()
             .filter_map(|observation| match observation {

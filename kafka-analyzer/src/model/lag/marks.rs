@@ -73,6 +73,11 @@ impl Marks {
         self.0 = thinned;
     }
 
+    /// The oldest run ends at or before this offset.
+    pub fn is_passed(&self, offset: i64) -> bool {
+        self.0.front().is_some_and(|run| run.end <= offset)
+    }
+
     /// Nobody asks for offsets below this any more.
     pub fn forget_below(&mut self, offset: i64) {
         while self.0.front().is_some_and(|run| run.end <= offset) {

@@ -41,9 +41,22 @@ struct Of {
 pub(super) struct News {
     pub group: GroupId,
     pub basis: LagBasis,
-    pub at: Offset,
+    pub offset: i64,
     /// The place itself changed, or is said again.
     pub changed: bool,
+    /// None: where the log ends is not known.
+    pub behind: Option<Behind>,
+}
+
+/// How far a place is from the end of the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Behind {
+    pub high_watermark: i64,
+    pub messages: u64,
+    /// Of the oldest record that is behind.
+    pub oldest_timestamp_ms: Option<i64>,
+    /// The older of both observations.
+    pub observed: Nanos,
 }
 
 impl Partition {
@@ -87,10 +100,6 @@ impl Partition {
         }
     }
 
-    pub fn high_watermark(&self) -> Option<(i64, Nanos)> {
-        self.high_watermark.map(|known| (known.offset, known.time))
-    }
-
     /// True: it changed.
     pub fn set_position(&mut self, group: GroupId, at: Offset) -> bool {
         set(&mut self.positions, group, at)
@@ -102,8 +111,11 @@ impl Partition {
 
     pub fn set_committed(&mut self, group: GroupId, at: Offset) {
         set(&mut self.committed, group, at);
-        let least = self.committed.iter().map(|known| known.at.offset).min();
-        self.marks.forget_below(least.unwrap_or(0));
+        // Only a group that has left the oldest mark behind may have been the last one to need it.
+        if self.marks.is_passed(at.offset) {
+            let least = self.committed.iter().map(|known| known.at.offset).min();
+            self.marks.forget_below(least.unwrap_or(0));
+        }
     }
 
     pub fn committed(&self, group: GroupId) -> Option<Offset> {
@@ -172,20 +184,35 @@ impl Partition {
     }
 
     /// Every group's place: when the log's end moved, so did all lags.
-    pub fn take_news(&mut self) -> Vec<News> {
-        let mut news = Vec::with_capacity(self.committed.len() + self.positions.len());
+    pub fn take_news(&mut self, say: &mut dyn FnMut(News)) {
+        let (end, marks) = (self.high_watermark, &self.marks);
+        let behind = |at: Offset| {
+            let end = end?;
+            let messages = end.offset.saturating_sub(at.offset);
+            let messages = u64::try_from(messages).unwrap_or(0);
+            Some(Behind {
+                high_watermark: end.offset,
+                messages,
+                oldest_timestamp_ms: (messages > 0)
+                    .then(|| marks.timestamp_ms(at.offset))
+                    .flatten(),
+                observed: end.time.min(at.time),
+            })
+        };
         for (table, basis) in [
             (&mut self.committed, LagBasis::Committed),
             (&mut self.positions, LagBasis::Position),
         ] {
-            news.extend(table.iter_mut().map(|known| News {
-                group: known.group,
-                basis,
-                at: known.at,
-                changed: std::mem::take(&mut known.changed),
-            }));
+            for known in table {
+                say(News {
+                    group: known.group,
+                    basis,
+                    offset: known.at.offset,
+                    changed: std::mem::take(&mut known.changed),
+                    behind: behind(known.at),
+                });
+            }
         }
-        news
     }
 }
 
