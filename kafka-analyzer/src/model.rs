@@ -236,6 +236,7 @@ impl Model {
                 self.servers.remove(&connection);
                 self.given_up.remove(&connection);
                 self.confirmed.remove(&connection);
+                self.groups.forget(connection);
                 self.transactions.closed(connection, due);
             }
         }

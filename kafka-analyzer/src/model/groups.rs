@@ -8,6 +8,7 @@ mod classic;
 mod member;
 mod newer;
 mod reasons;
+mod speakers;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,6 +26,7 @@ use crate::model::{Labels, UNKNOWN};
 use crate::observation::{self, Basis, Event, EventKind, Observation, Origin, Reason, Rebalance};
 use member::{Assigned, Idle, Local, Member};
 use reasons::{Causes, Gone};
+use speakers::Speakers;
 use tasks::Topology;
 
 type Name = Arc<str>;
@@ -46,7 +48,7 @@ pub(super) struct Groups {
     /// Members that completed a rebalance and did not fetch yet.
     idle: usize,
     dirty: BTreeSet<Key>,
-    swept: Nanos,
+    speakers: Speakers,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,8 @@ struct Group {
     /// Of which generation the event was sent, and when.
     announced: (i32, Nanos),
     last: Nanos,
+    /// When all of it was said last.
+    said: Nanos,
 }
 
 /// All members of a generation.
@@ -176,16 +180,22 @@ impl Groups {
     }
 
     pub fn closed(&mut self, connection: ConnectionId, time: Nanos) {
-        for group in self.groups.values_mut() {
-            group.causes.closed(connection);
-            let locals = group
-                .members
-                .values_mut()
-                .filter_map(|member| member.local.as_mut());
-            for local in locals.filter(|local| local.connection == connection) {
-                local.closed = Some(time);
+        let Some(spoke_of) = self.speakers.closed(connection) else {
+            for group in self.groups.values_mut() {
+                group.closed(connection, time);
+            }
+            return;
+        };
+        for key in spoke_of {
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.closed(connection, time);
             }
         }
+    }
+
+    /// Closed a while ago: what waited for its labels has been heard by now, too.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        self.speakers.closed(connection);
     }
 
     /// A member of the group (of a cluster) is on this node.
@@ -204,17 +214,13 @@ impl Groups {
 
     /// A second is over: says which groups changed in it.
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<Observation>) {
-        let again = now.saturating_sub(self.swept) >= AGAIN;
-        if again {
-            self.swept = now;
-        }
         let mut over = Vec::new();
         for (key, group) in &mut self.groups {
             let (before, changed) = (group.members.len(), group.watch(key, now, out));
             self.members = (self.members + group.members.len()).saturating_sub(before);
             if group.members.is_empty() && group.last.saturating_add(RETENTION) < now {
                 over.push(key.clone());
-            } else if changed || again {
+            } else if changed || group.said.saturating_add(AGAIN) <= now {
                 self.dirty.insert(key.clone());
             }
         }
@@ -222,7 +228,8 @@ impl Groups {
             self.remove(&key, out);
         }
         for key in std::mem::take(&mut self.dirty) {
-            if let Some(group) = self.groups.get(&key) {
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.said = now;
                 out.push(Observation::Group(group.shown(&key, Origin::at(now))));
             }
         }
@@ -313,6 +320,7 @@ impl Groups {
             hearing.losses.add("group_table_full", 1);
             return None;
         }
+        self.speakers.heard(hearing.labels.origin.connection, &key);
         self.dirty.insert(key.clone());
         let group = self.groups.entry(key).or_insert_with(|| Group::new(kind));
         group.kind = kind;
@@ -339,6 +347,16 @@ impl Group {
             compared: None,
             announced: (-1, 0),
             last: 0,
+            said: 0,
+        }
+    }
+
+    fn closed(&mut self, connection: ConnectionId, time: Nanos) {
+        self.causes.closed(connection);
+        let members = self.members.values_mut();
+        let locals = members.filter_map(|member| member.local.as_mut());
+        for local in locals.filter(|local| local.connection == connection) {
+            local.closed = Some(time);
         }
     }
 
