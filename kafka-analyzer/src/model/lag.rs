@@ -92,21 +92,9 @@ impl Lags {
         count: i64,
         began: Nanos,
     ) {
-        let key = (Arc::clone(&labels.cluster), Arc::clone(topic), index);
-        let known = self.partitions.get_mut(&key);
-        let Some(partition) = known else {
-            return;
-        };
-        let Some((end, seen)) = partition.high_watermark() else {
-            return;
-        };
-        if seen < began {
-            let ends = Ends {
-                high_watermark: Some(end.saturating_add(count)),
-                log_start: None,
-            };
-            partition.ends(ends, labels.origin.time);
-            self.soil(&labels.cluster, topic, index);
+        if let Some(place) = self.partitions.find(&labels.cluster, topic, index) {
+            let time = labels.origin.time;
+            self.change(place, |partition| partition.appended(count, began, time));
         }
     }
 

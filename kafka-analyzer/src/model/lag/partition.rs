@@ -94,6 +94,19 @@ impl Partition {
         }
     }
 
+    /// True: the end was told before `began`, so that it moved by `count`.
+    pub fn appended(&mut self, count: i64, began: Nanos, time: Nanos) -> bool {
+        let Some(end) = self.high_watermark.filter(|end| end.time < began) else {
+            return false;
+        };
+        let ends = Ends {
+            high_watermark: Some(end.offset.saturating_add(count)),
+            log_start: None,
+        };
+        self.ends(ends, time);
+        true
+    }
+
     pub fn confirm(&mut self, time: Nanos) {
         if let Some(known) = &mut self.high_watermark {
             known.time = known.time.max(time);
