@@ -4,4 +4,5 @@
 mod captures;
 mod conversation;
 mod gaps;
+mod scripts;
 mod splits;
