@@ -61,6 +61,8 @@ const MORE: &[(&str, Body)] = &[
         ecosystem::connect::standalone,
     ),
 ];
+/// The same, and nothing without an agent.
+const LOGGED: &[(&str, Body)] = &[("ecosystem/request log", ecosystem::logged)];
 /// What says nothing without an agent.
 const WITH_AGENT: &[(&str, Body)] = &[
     ("groups/agent started late", late::run),
@@ -75,6 +77,8 @@ pub fn names(full: bool) -> Vec<String> {
     names.extend(transactions::names(full));
     names.extend(SCENARIOS.iter().map(|(name, _)| (*name).to_owned()));
     names.extend(request_log::names(full));
+    let logged = LOGGED.iter().filter(|_| full);
+    names.extend(logged.map(|(name, _)| (*name).to_owned()));
     names.extend(more(full).iter().map(|(name, _)| (*name).to_owned()));
     names.extend(WITH_AGENT.iter().map(|(name, _)| (*name).to_owned()));
     names
@@ -101,6 +105,9 @@ pub fn run(world: &World, full: bool, report: &mut Report) -> Result<()> {
         report.test(name, || body(&stage));
     }
     if world.agent.is_some() {
+        for (name, body) in LOGGED.iter().filter(|_| full) {
+            report.test(name, || body(&stage));
+        }
         for (name, body) in WITH_AGENT {
             report.test(name, || body(&stage));
         }

@@ -140,7 +140,8 @@ impl Admin {
                 "-XX:TieredStopAtLevel=1",
                 "-XX:+UseSerialGC",
             ])
-            .arg("-Dlog4j2.level=ERROR")
+            // What fails is answered; a log on standard output would be taken for an answer.
+            .arg("-Dlog4j2.level=OFF")
             .arg(layout.root().join("tests/lab/java/Admin.java"))
             .arg(config)
             .piped()

@@ -9,8 +9,31 @@ pub mod streams;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use obi_lab::kafka::{Cluster, Kind, Version};
 use obi_lab::metrics::Scrape;
+
+use super::stage::Stage;
+use crate::request_log::RequestLog;
+
+/// Share group, Streams by both protocols, and Connect at a broker that writes its request log: every field that was decoded is held against it.
+pub fn logged(stage: &Stage) -> Result<String> {
+    let layout = &stage.world.layout;
+    let cluster = Cluster::start_logged(layout, "ecosystem-log", Version::V4_4_0)?;
+    let settings = stage.world.settings.as_ref().context("there is no agent")?;
+    let folder = layout.run().join("ecosystem-recording");
+    let mut log = RequestLog::start(&settings.program, &folder, &cluster)?;
+    stage.meet_plaintext(&cluster)?;
+    log.begin()?;
+    share::on(stage, &cluster).context("share group")?;
+    for kind in [Kind::Classic, Kind::Streams] {
+        streams::run(stage, &cluster, kind, "exactly_once_v2").context(kind.word())?;
+    }
+    connect::distributed_on(stage, &cluster).context("Connect")?;
+    let equal = log.finish()?;
+    cluster.stop()?;
+    Ok(equal.text)
+}
 
 /// How many APIs a service used; every one of them has a name.
 fn apis(scrape: &Scrape, service: &str) -> Result<String> {

@@ -28,7 +28,8 @@ struct Worker<'a> {
 }
 
 pub fn standalone(stage: &Stage) -> Result<String> {
-    let worker = Worker::new(stage, "connect-alone")?;
+    let cluster = stage.cluster(Version::V4_4_0)?;
+    let worker = Worker::new(stage, cluster, "connect-alone")?;
     let before = stage.losses()?;
     let own = format!(
         "offset.storage.file.filename={}\n",
@@ -39,7 +40,11 @@ pub fn standalone(stage: &Stage) -> Result<String> {
 }
 
 pub fn distributed(stage: &Stage) -> Result<String> {
-    let worker = Worker::new(stage, "connect-workers")?;
+    distributed_on(stage, stage.cluster(Version::V4_4_0)?)
+}
+
+pub fn distributed_on(stage: &Stage, cluster: &Cluster) -> Result<String> {
+    let worker = Worker::new(stage, cluster, "connect-workers")?;
     let before = stage.losses()?;
     let name = &worker.name;
     let own = ["config", "offset", "status"].map(|kind| {
@@ -55,8 +60,7 @@ pub fn distributed(stage: &Stage) -> Result<String> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(stage: &'a Stage, stem: &str) -> Result<Self> {
-        let cluster = stage.cluster(Version::V4_4_0)?;
+    fn new(stage: &Stage, cluster: &'a Cluster, stem: &str) -> Result<Self> {
         stage.meet_plaintext(cluster)?;
         let name = stage.world.fresh(stem);
         let folder = stage.folder()?.join(&name);

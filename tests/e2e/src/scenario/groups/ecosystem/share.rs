@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use obi_lab::kafka::{Jars, Kind, Version};
+use obi_lab::kafka::{Cluster, Jars, Kind, Version};
 use obi_lab::step;
 use serde::Deserialize;
 
@@ -27,7 +27,10 @@ struct Told {
 }
 
 pub fn run(stage: &Stage) -> Result<String> {
-    let cluster = stage.cluster(Version::V4_4_0)?;
+    on(stage, stage.cluster(Version::V4_4_0)?)
+}
+
+pub fn on(stage: &Stage, cluster: &Cluster) -> Result<String> {
     stage.meet_plaintext(cluster)?;
     let topic = stage.topic(cluster, "shared")?;
     let group = stage.world.fresh("share-group");

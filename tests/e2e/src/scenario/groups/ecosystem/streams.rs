@@ -57,7 +57,13 @@ pub fn streams_exactly_once(stage: &Stage) -> Result<String> {
     run(stage, cluster, Kind::Streams, "exactly_once_v2")
 }
 
-fn run(stage: &Stage, cluster: &Cluster, kind: Kind, guarantee: &'static str) -> Result<String> {
+/// The same on a broker of any kind.
+pub fn run(
+    stage: &Stage,
+    cluster: &Cluster,
+    kind: Kind,
+    guarantee: &'static str,
+) -> Result<String> {
     stage.meet_plaintext(cluster)?;
     let app = Application {
         cluster,
