@@ -48,6 +48,12 @@ impl Compared {
                     self.message(at, field, decoded, theirs);
                 }
             }
+            // An object around one name.
+            (Value::String(_), Value::Object(one)) if one.len() == 1 => {
+                for theirs in one.values() {
+                    self.message(at, field, decoded, theirs);
+                }
+            }
             (Value::Array(ours), Value::Array(theirs)) => {
                 if ours.len() != theirs.len() {
                     self.differ(at, decoded, logged);

@@ -91,7 +91,13 @@ impl Whole {
                 let partition = if self.is_request() {
                     json!({"index": partition.index, "recordsSizeInBytes": partition.records_len})
                 } else {
-                    answered(&partition)
+                    let mut answered = answered(&partition);
+                    // Of a ShareFetch the log does not say how long its records are.
+                    let shared = self.value.get("acquisitionLockTimeoutMs").is_some();
+                    if let Some(fields) = answered.as_object_mut().filter(|_| shared) {
+                        fields.remove("recordsSizeInBytes");
+                    }
+                    answered
                 };
                 push(self.partitions(), partition);
             }
