@@ -243,3 +243,64 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(side: Side, message: &[u8], size: usize) -> (u8, Vec<u8>, bool) {
+        let mut messages = Messages::new(side, false);
+        let mut found = None;
+        for bytes in message.chunks(size) {
+            let mut piece = Piece::Bytes(bytes);
+            found = found.or(messages.next(&mut piece, Stamp::default()).unwrap());
+        }
+        let found = found.unwrap();
+        (found.kind, found.bytes().to_vec(), found.cut)
+    }
+
+    #[test]
+    fn values_are_not_even_buffered() {
+        let cases: &[(Side, &[u8], &[u8])] = &[
+            (Side::Frontend, b"p\0\0\0\x0bsecret\0", b""),
+            (
+                Side::Frontend,
+                b"B\0\0\0\x13a\0bc\0\0\0\0\0secret",
+                b"a\0bc\0",
+            ),
+            (Side::Frontend, b"P\0\0\0\x0ba\0bc\0\0\0", b"a\0bc\0"),
+            (Side::Frontend, b"d\0\0\0\x0asecret", b""),
+            (Side::Backend, b"D\0\0\0\x0asecret", b""),
+            (Side::Backend, b"R\0\0\0\x0asecret", b""),
+            (
+                Side::Backend,
+                b"E\0\0\0\x1aSA\0VA\0C42P01\0Msecret\0\0",
+                b"SA\0VA\0C42P01\0",
+            ),
+        ];
+        for (side, message, want) in cases {
+            for size in 1..=message.len() {
+                let (kind, bytes, cut) = kept(*side, message, size);
+                assert_eq!((kind, bytes.as_slice(), cut), (message[0], *want, false));
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_in_what_is_stepped_over_are_none() {
+        let mut messages = Messages::new(Side::Frontend, false);
+        let stamp = Stamp::default();
+        let mut next = |mut piece: Piece| messages.next(&mut piece, stamp);
+        assert!(next(Piece::Bytes(b"B\0\0\0\x0ea\0b\0")).unwrap().is_none());
+        let message = next(Piece::Gap(6)).unwrap().unwrap();
+        assert!(!message.cut && message.bytes() == b"a\0b\0");
+        assert!(next(Piece::Bytes(b"Q\0\0\0\x0dselect")).unwrap().is_none());
+        let message = next(Piece::Gap(3)).unwrap().unwrap();
+        assert!(message.cut && message.bytes() == b"select");
+        assert_eq!(next(Piece::Gap(1)).unwrap_err(), Fail::Gap);
+        assert_eq!(
+            next(Piece::Bytes(b"?\0\0\0\x04")).unwrap_err(),
+            Fail::Malformed
+        );
+    }
+}
