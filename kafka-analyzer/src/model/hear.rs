@@ -173,8 +173,11 @@ impl Model {
             .iter()
             .map(|p| (&p.topic, p.index))
             .collect();
-        for ((topic, index), offset) in asked.iter().filter(|((t, i), _)| !told.contains(&(t, *i)))
-        {
+        let untold = asked.iter().filter(|((t, i), _)| !told.contains(&(t, *i)));
+        // The same order in every replay.
+        let mut untold: Vec<_> = untold.collect();
+        untold.sort_unstable();
+        for ((topic, index), offset) in untold {
             let name = self.topics.label(topic);
             self.lags.confirm(labels, &name, *index);
             if *offset >= 0 && self.shows(&name) {
