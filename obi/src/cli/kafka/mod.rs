@@ -4,6 +4,7 @@ mod clients;
 mod events;
 mod grid;
 mod groups;
+mod screen;
 pub mod stats;
 mod tables;
 mod topics;

@@ -1,12 +1,12 @@
 //! What all questions to the running agent share: where to ask, in which form to answer, once or again and again.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::screen;
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::{AgentSocket, Output};
 use crate::export::filter::Names;
@@ -44,18 +44,18 @@ impl View {
                 Output::Json => format!("{}\n", serde_json::to_string_pretty(&answer)?),
             });
         };
-        let clear = if std::io::stdout().is_terminal() {
-            "\x1b[2J\x1b[H"
-        } else {
-            ""
-        };
+        let mut clear = screen::CLEAR;
         loop {
             let answer = ask()?;
             let text = match self.output {
-                Output::Human => format!("{clear}{}", human(&answer)?),
+                Output::Human => human(&answer)?,
                 Output::Json => format!("{}\n", serde_json::to_string(&answer)?),
             };
-            if !exit::print_on(&text)? {
+            // Asked each time: the window may have changed.
+            let size = screen::size().filter(|_| matches!(self.output, Output::Human));
+            let drawn = size.map(|size| format!("{clear}{}", screen::frame(&text, size)));
+            clear = "";
+            if !exit::print_on(drawn.as_deref().unwrap_or(&text))? {
                 return Ok(Exit::Fine);
             }
             std::thread::sleep(Duration::from_secs(seconds.max(1)));
