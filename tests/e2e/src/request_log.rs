@@ -78,8 +78,10 @@ impl RequestLog {
     pub fn start(program: &Path, folder: &Path, cluster: &Cluster) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let broker = cluster.brokers.first().context("a broker")?;
+        // Whole: what assignors say to each other is in the broker's log, too.
+        let recorder = Recorder::start(program, &folder.join("requests.rec"), &["--payload"])?;
         let mut log = Self {
-            recorder: Recorder::start(program, &folder.join("requests.rec"), &[])?,
+            recorder,
             file: broker.requests.clone(),
             ports: [broker.plaintext, broker.sasl_ssl],
             old: BTreeSet::new(),
