@@ -403,6 +403,8 @@ fn heartbeat(member: Member, accepted: bool, script: Script<'_, '_>) -> Result<D
             true => Some(assignment(script)?),
             false => None,
         },
+        tasks: None,
+        not_ready: script.arbitrary()?,
     };
     Ok(Detail::GroupHeartbeat(Box::new(GroupHeartbeat {
         kind: *script.choose(&kinds)?,
@@ -411,6 +413,7 @@ fn heartbeat(member: Member, accepted: bool, script: Script<'_, '_>) -> Result<D
         topics: Some(vec![name(script, "topic", 4)?]),
         pattern: None,
         assignor: None,
+        topology: None,
         answer: accepted.then_some(answer),
     })))
 }
