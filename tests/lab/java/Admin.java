@@ -20,6 +20,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * <p>records TOPIC: P=COUNT ..., what read_uncommitted is given of it | from-the-start GROUP: a share group begins there
  * | ended PREFIX: 4=COMMITTED 5=ABORTED of transactions whose id begins so
  *
+ * <p>tour TOPIC GROUP: how many of an administrator's questions were answered; both are deleted
+ *
  * <p>As JSON: offsets GROUP | members GROUP | state GROUP | transactions | described share|streams|classic GROUP | commits GROUP: offsets
  * of any kind of group
  */
@@ -85,11 +87,50 @@ class Admin {
         return JSON.writeValueAsString(rows(admin, words[1], new TreeMap<>(BY_PLACE)));
       case "ended":
         return ended(words[1]);
+      case "tour":
+        return tour(admin, words[1], words[2]);
       case "transactions":
         return JSON.writeValueAsString(transactions(admin));
       default:
         throw new IllegalArgumentException("unknown command " + words[0]);
     }
+  }
+
+  /**
+   * Asks all that an administrator can ask about a topic and a group without members, and takes both away in the end. What this broker
+   * does not know, or refuses, is passed by.
+   */
+  static String tour(org.apache.kafka.clients.admin.Admin admin, String topic, String group) throws Exception {
+    var first = new TopicPartition(topic, 0);
+    List<java.util.concurrent.Callable<Object>> calls =
+        List.of(
+            () -> admin.describeCluster().nodes().get(),
+            () -> admin.listTopics(new ListTopicsOptions().listInternal(true)).names().get(),
+            () -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(describe(admin, topic).partitions().size() + 1))).all().get(),
+            () -> admin.listOffsets(Map.of(first, OffsetSpec.maxTimestamp())).all().get(),
+            () -> admin.deleteRecords(Map.of(first, RecordsToDelete.beforeOffset(1))).all().get(),
+            () -> admin.describeProducers(List.of(first)).all().get(),
+            () -> admin.describeTransactions(admin.listTransactions().all().get().stream().map(TransactionListing::transactionalId).toList()).all().get(),
+            () -> admin.listGroups().all().get(),
+            () -> admin.describeConsumerGroups(List.of(group)).all().get(),
+            () -> admin.describeClassicGroups(List.of(group)).all().get(),
+            () -> admin.describeShareGroups(List.of(group)).all().get(),
+            () -> admin.describeStreamsGroups(List.of(group)).all().get(),
+            () -> admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get(),
+            () -> admin.listShareGroupOffsets(Map.of(group, new ListShareGroupOffsetsSpec())).all().get(),
+            () -> admin.deleteConsumerGroupOffsets(group, Set.of(first)).all().get(),
+            () -> admin.deleteConsumerGroups(List.of(group)).all().get(),
+            () -> admin.deleteTopics(List.of(topic)).all().get());
+    int answered = 0;
+    for (var call : calls) {
+      try {
+        call.call();
+        answered++;
+      } catch (ExecutionException | org.apache.kafka.common.errors.ApiException e) {
+        System.err.println(e);
+      }
+    }
+    return String.valueOf(answered);
   }
 
   static String create(org.apache.kafka.clients.admin.Admin admin, String[] words) throws Exception {

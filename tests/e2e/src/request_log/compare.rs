@@ -10,7 +10,11 @@ use super::debug_text::{base64, bytes};
 /// Names that a topic has in one message or another.
 const TOPIC_NAMES: [&str; 3] = ["name", "topic", "topicName"];
 /// Decoded where a version has no such field, beside 0, −1, false and what is empty: Kafka's own defaults.
-const DEFAULTS: [(&str, i64); 2] = [("maxBytes", i32::MAX as i64), ("maxNumOffsets", 1)];
+const DEFAULTS: [(&str, i64); 3] = [
+    ("endpointType", 1),
+    ("maxBytes", i32::MAX as i64),
+    ("maxNumOffsets", 1),
+];
 /// Fields that older versions of Kafka or of the message call otherwise; some have only one where newer ones have a list.
 const OLDER: [(&str, &str); 6] = [
     ("generationIdOrMemberEpoch", "generationId"),
@@ -42,14 +46,8 @@ impl Compared {
             (Value::Object(decoded), Value::Object(logged)) => {
                 self.fields(at, field, decoded, logged);
             }
-            // An object around one list.
-            (Value::Array(_), Value::Object(one)) if one.len() == 1 => {
-                for theirs in one.values() {
-                    self.message(at, field, decoded, theirs);
-                }
-            }
-            // An object around one name.
-            (Value::String(_), Value::Object(one)) if one.len() == 1 => {
+            // An object around one value.
+            (_, Value::Object(one)) if one.len() == 1 => {
                 for theirs in one.values() {
                     self.message(at, field, decoded, theirs);
                 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Certificates, Jars, User};
+use super::{Certificates, Cluster, Jars, User, Version};
 use crate::layout::Layout;
 use crate::process::{Launch, Process};
 
@@ -119,20 +119,37 @@ impl Admin {
         certificates: &Certificates,
         user: &User,
     ) -> Result<Self> {
-        let config = folder.join("admin.properties");
         let login = format!(
             "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{}\" password=\"{}\";",
             user.name, user.password
         );
         let authority = certificates.authority.display();
-        std::fs::write(
-            &config,
-            format!(
+        Self::start_with(
+            layout,
+            jars,
+            &folder.join("admin.properties"),
+            &format!(
                 "bootstrap.servers={bootstrap}\nsecurity.protocol=SASL_SSL\nssl.truststore.type=PEM\n\
                  ssl.truststore.location={authority}\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n"
             ),
-        )?;
-        let mut process = Launch::new("Kafka admin", "java", folder.join("admin.log"))
+        )
+    }
+
+    /// One that speaks in the clear: the agent sees what it asks.
+    pub fn in_the_clear(layout: &Layout, config: &Path, cluster: &Cluster) -> Result<Self> {
+        let jars = Jars::fetch(layout, Version::default())?;
+        let bootstrap = cluster.bootstrap(false);
+        Self::start_with(
+            layout,
+            &jars,
+            config,
+            &format!("bootstrap.servers={bootstrap}\n"),
+        )
+    }
+
+    fn start_with(layout: &Layout, jars: &Jars, config: &Path, text: &str) -> Result<Self> {
+        std::fs::write(config, text)?;
+        let mut process = Launch::new("Kafka admin", "java", config.with_extension("log"))
             .args([
                 "-cp",
                 &jars.class_path(),
@@ -151,6 +168,11 @@ impl Admin {
             pipes: Mutex::new((stdin, BufReader::new(stdout))),
             _process: process,
         })
+    }
+
+    /// Asks whatever can be asked about a topic and a group, which are deleted in the end; gives how many questions were answered.
+    pub fn tour(&self, topic: &str, group: &str) -> Result<usize> {
+        Ok(self.ask(&format!("tour {topic} {group}"))?.parse()?)
     }
 
     fn ask(&self, command: &str) -> Result<String> {

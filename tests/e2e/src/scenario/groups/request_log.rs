@@ -1,8 +1,10 @@
 //! Groups and transactions at a broker that writes its request log, which is the truth here: see [`crate::request_log`]. In: a broker
 //! version. Out: each request as the broker read it, and the agent's counts of the members' requests.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
-use obi_lab::kafka::{Cluster, Version};
+use obi_lab::kafka::{Admin, Cluster, Version};
 
 use super::golden::{self, RECORDS};
 use super::library::Library;
@@ -65,10 +67,28 @@ fn cell(stage: &Stage, version: Version, libraries: &[Library]) -> Result<String
     for library in libraries {
         clients(stage, &cluster, *library).with_context(|| library.name())?;
     }
+    administrator(stage, &cluster, &folder)?;
     let equal = log.finish()?;
     let counted = counted(stage, &equal.answered)?;
     cluster.stop()?;
     Ok(format!("{}; {counted} counted by the agent", equal.text))
+}
+
+/// The questions of an administrator, about a group that has left.
+fn administrator(stage: &Stage, cluster: &Cluster, folder: &Path) -> Result<()> {
+    let topic = stage.topic(cluster, "administered")?;
+    stage.produce(cluster, &topic, RECORDS)?;
+    let plan = stage.plan(Library::Java, &topic);
+    let group = plan.group.clone();
+    let mut member = stage.member(cluster, plan)?;
+    member.wait_held(PARTITIONS)?;
+    member.consume(RECORDS as u64)?;
+    member.commit()?.map_err(anyhow::Error::msg)?;
+    member.close()?;
+    let config = folder.join("administrator.properties");
+    let admin = Admin::in_the_clear(&stage.world.layout, &config, cluster)?;
+    admin.tour(&topic, &group)?;
+    Ok(())
 }
 
 fn clients(stage: &Stage, cluster: &Cluster, library: Library) -> Result<()> {
