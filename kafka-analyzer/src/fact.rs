@@ -51,6 +51,8 @@ pub enum Says {
     AuthenticationFailed(Box<AuthenticationFailure>),
     /// A client library was called, or gave something back.
     Call(Box<ClientCall>),
+    /// The process ended. Each shard says so: the second time it is no news.
+    Exited,
     Unsupported {
         api_key: i16,
         api_version: i16,

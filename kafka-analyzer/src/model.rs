@@ -10,6 +10,7 @@ mod consumers;
 mod groups;
 mod hear;
 mod lag;
+mod processing;
 mod producers;
 mod security;
 mod spans;
@@ -35,8 +36,9 @@ use clusters::Clusters;
 use commits::Commits;
 use consumers::Consumers;
 use groups::Groups;
-use hear::consumes;
+use hear::{consumes, shares};
 use lag::Lags;
+use processing::Processing;
 use producers::Producers;
 use spans::Spans;
 use topics::Topics;
@@ -94,6 +96,7 @@ pub struct Model {
     next_tick: Nanos,
     spans: Spans,
     transactions: Transactions,
+    processing: Processing,
     losses: Losses,
 }
 
@@ -128,6 +131,7 @@ impl Model {
             next_tick: 0,
             spans: Spans::new(settings),
             transactions: Transactions::new(settings),
+            processing: Processing::default(),
             losses: Losses::default(),
         }
     }
@@ -185,6 +189,10 @@ impl Model {
                 if self.meet(pid, exchange, fact.known) {
                     self.retry(out);
                 }
+                if consumes(exchange) || shares(exchange) {
+                    let (processing, losses) = (&mut self.processing, &mut self.losses);
+                    processing.fetched(pid, exchange, &self.topics, losses);
+                }
                 self.resolve_or_wait(fact, out);
             }
             Says::AuthenticationFailed(_) => self.resolve_or_wait(fact, out),
@@ -202,8 +210,8 @@ impl Model {
                     reason,
                 }));
             }
-            // No hook makes them yet.
-            Says::Call(_) => {}
+            Says::Call(call) => self.processing.call(call, &mut self.losses),
+            Says::Exited => self.processing.exited(pid, fact.known, &mut self.losses),
             Says::Gap { reason, bytes } => {
                 out.push(Observation::CaptureGap(CaptureGap {
                     origin,
@@ -213,6 +221,7 @@ impl Model {
                 }));
             }
         }
+        self.say_processing(out);
     }
 
     /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels go on.
@@ -229,6 +238,7 @@ impl Model {
             }
             self.transactions.advance(due, out);
             self.producers.advance(due, out);
+            self.advance_processing(due, out);
             if release == Some(due) {
                 self.release(out);
             } else if let Some((_, connection)) = self.closed.pop_front() {
@@ -242,6 +252,8 @@ impl Model {
         }
         self.transactions.advance(now, out);
         self.producers.advance(now, out);
+        self.say_processing(out);
+        self.advance_processing(now, out);
         self.tick(now, out);
     }
 
@@ -266,6 +278,8 @@ impl Model {
         self.lags.tick(time, &|group| groups.is_live(group), out);
         self.groups.tick(time, out);
         self.consumers.expire(time.saturating_sub(lag::RETENTION));
+        self.processing.sweep(time, &mut self.losses);
+        self.say_processing(out);
     }
 
     /// The capture ended: what still waits goes out with the labels there are.
@@ -275,6 +289,7 @@ impl Model {
         }
         self.transactions.finish(out);
         self.producers.finish(out);
+        self.finish_processing(out);
         let end = self.next_tick.checked_next_multiple_of(SECOND);
         let end = end.unwrap_or(self.next_tick);
         self.say_changes(end, out);
@@ -304,11 +319,14 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 6] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 9] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
-        [waiting, partitions, offsets, names, groups, members]
+        let [open, told, readers] = self.processing.tables();
+        [
+            waiting, partitions, offsets, names, groups, members, open, told, readers,
+        ]
     }
 
     fn bind(&mut self, connection: ConnectionId, client: &fact::Client) {
@@ -468,6 +486,7 @@ impl Model {
         let group = self.group_of(&labels, &exchange);
         let told = out.len();
         self.hear(&labels, &exchange, &group, out);
+        self.read_by(&labels, &exchange, &group);
         let mut produced = self.named(std::mem::take(&mut exchange.produced));
         let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
         let consumed = if exchange.replica {

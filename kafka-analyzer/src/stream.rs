@@ -199,6 +199,15 @@ impl StreamStage {
                 for connection in gone {
                     self.close(Ending::Abandoned, connection, time, facts, verdicts);
                 }
+                facts.push(Fact {
+                    known: time,
+                    origin: Origin {
+                        offset: u64::from(pid),
+                        ..Origin::at(time)
+                    },
+                    pid,
+                    says: Says::Exited,
+                });
             }
             CaptureEvent::Clock { .. } | CaptureEvent::Process(_) | CaptureEvent::Tick { .. } => {}
         }

@@ -4,6 +4,7 @@ mod conversation;
 
 use std::collections::HashMap;
 
+use conversation::calls::time_of;
 use conversation::messages::{
     Answered, Named, fetch_request, fetch_response, metadata_request, metadata_response,
     produce_request, produce_response,
@@ -32,7 +33,7 @@ fn conversation() -> Vec<Captured> {
         .iter_mut()
         .flat_map(|talk| std::mem::take(&mut talk.events))
         .collect();
-    events.sort_by_key(time);
+    events.sort_by_key(time_of);
     events
 }
 
@@ -111,16 +112,6 @@ fn everything(connection: u64) -> Talk {
     }
     talk.close();
     talk
-}
-
-fn time(event: &Captured) -> u64 {
-    match event {
-        Captured::Opened { time, .. }
-        | Captured::Closed { time, .. }
-        | Captured::Tick { time }
-        | Captured::Gap { time, .. } => *time,
-        Captured::Data { ended, .. } => *ended,
-    }
 }
 
 fn json(observations: &[Observation]) -> Vec<String> {

@@ -11,6 +11,7 @@ use kafka_analyzer::StreamStage;
 use kafka_analyzer::capture::{
     CaptureEvent, ConnectionId, Copy, Direction, GapReason, Protocol, Source, Verdict,
 };
+use kafka_analyzer::fact::Says;
 use kafka_analyzer::observation::{Client, Observation};
 use kafka_protocol::messages::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
@@ -578,6 +579,8 @@ fn the_end_of_one_of_two_processes_is_not_the_end_of_their_connection() {
             time: talk.clock + 1,
         };
         stage.event(&exited, &mut facts, &mut verdicts);
+        // That the process ended is said in any case.
+        assert_eq!(facts.pop().map(|fact| fact.says), Some(Says::Exited));
         assert_eq!(!facts.is_empty(), ends, "{child}: {facts:?}");
     }
 }

@@ -21,9 +21,10 @@ pub enum Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Means {
-    /// The task asks for the next message: it is done with what it had.
+    /// The task asks for the next message: it is done with what it had. When the call returns, a `HandsOver` of the same task follows, also of an
+    /// idle one; requests within requests are told by their order.
     Asks,
-    /// Messages are given to the application; none: the poll was idle.
+    /// Messages are given to the application; none: the poll was idle. Of a task that never asks: they are offered to others (a channel).
     HandsOver,
     /// The application is done with these messages (mark, store, commit by message).
     Settles,

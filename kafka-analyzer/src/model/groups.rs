@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::capture::{ConnectionId, Nanos};
+use crate::capture::{ConnectionId, Nanos, Pid};
 use crate::fact::group::{Assignment, Described, GroupKind};
 use crate::fact::{self, Detail};
 use crate::losses::Losses;
@@ -202,6 +202,23 @@ impl Groups {
     pub fn is_live(&self, key: &(Name, Name)) -> bool {
         let members = self.groups.get(key).map(|group| group.members.values());
         members.is_some_and(|mut members| members.any(|member| member.local.is_some()))
+    }
+
+    /// The longest time between two polls that a member of this process asked for, as it joined with.
+    pub fn poll_limit_ms(
+        &self,
+        cluster: &Name,
+        group: &Name,
+        pid: Pid,
+        client_id: &Name,
+    ) -> Option<u32> {
+        let key = (Arc::clone(cluster), Arc::clone(group));
+        let members = self.groups.get(&key)?.members.values();
+        let mut locals = members.filter_map(|member| member.local.as_ref());
+        let told = locals.find(|local| {
+            local.told_timeout && local.pid == pid && local.client_id == *client_id
+        })?;
+        u32::try_from(told.rebalance_timeout / 1_000_000).ok()
     }
 
     pub fn tables(&self) -> [(&'static str, usize, usize); 2] {

@@ -135,6 +135,24 @@ impl Model {
         }
     }
 
+    /// Whose messages client libraries of the process hand over, and what it committed.
+    pub(super) fn read_by(&mut self, labels: &Labels, exchange: &fact::Exchange, group: &Arc<str>) {
+        if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
+            self.processing.committed(labels.pid, commit, &self.topics);
+        }
+        if !consumes(exchange) && !shares(exchange) {
+            return;
+        }
+        for partition in &exchange.fetched {
+            let topic = self.topics.label(&partition.topic);
+            let consumers = &self.consumers;
+            let own = consumers.group_of(labels.pid, &labels.client_id, &topic);
+            let group = own.filter(|_| consumes(exchange)).unwrap_or(group);
+            self.processing
+                .read_by(labels, &topic, partition.index, group);
+        }
+    }
+
     /// Where the next fetch of each partition goes on.
     fn positions(&mut self, labels: &Labels, exchange: &fact::Exchange, group: &Arc<str>) {
         for partition in exchange
@@ -180,6 +198,11 @@ impl Model {
         for ((topic, index), offset) in untold {
             let name = self.topics.label(topic);
             self.lags.confirm(labels, &name, *index);
+            let own = self
+                .consumers
+                .group_of(labels.pid, &labels.client_id, &name);
+            let group_of = own.unwrap_or(group);
+            self.processing.read_by(labels, &name, *index, group_of);
             if *offset >= 0 && self.shows(&name) {
                 self.lags
                     .position(labels, group, &name, *index, *offset, &mut self.losses);
@@ -194,7 +217,7 @@ pub(super) fn consumes(exchange: &fact::Exchange) -> bool {
 }
 
 /// An answered ShareFetch (KIP-932): it names its group itself, and no offsets.
-fn shares(exchange: &fact::Exchange) -> bool {
+pub(super) fn shares(exchange: &fact::Exchange) -> bool {
     exchange.api_key == api::SHARE_FETCH && exchange.response_bytes.is_some()
 }
 

@@ -17,7 +17,7 @@ use crate::capture::Nanos;
 use crate::losses::Losses;
 use crate::model::{Labels, UNKNOWN};
 use crate::observation::{CommittedOffset, Lag, LagBasis, Observation, Origin, PartitionProgress};
-use partition::{Offset, Partition};
+use partition::{Offset, Partition, Which};
 use table::{Place, Table};
 
 /// Partitions that are remembered.
@@ -116,6 +116,32 @@ impl Lags {
         offset: i64,
         losses: &mut Losses,
     ) {
+        let at = (topic, index, Which::Position);
+        self.reaches(labels, group, at, offset, losses);
+    }
+
+    /// The application of a member of the group will be given this offset next.
+    pub fn delivered(
+        &mut self,
+        labels: &Labels,
+        group: &Name,
+        topic: &Name,
+        index: i32,
+        offset: i64,
+        losses: &mut Losses,
+    ) {
+        let at = (topic, index, Which::Delivered);
+        self.reaches(labels, group, at, offset, losses);
+    }
+
+    fn reaches(
+        &mut self,
+        labels: &Labels,
+        group: &Name,
+        (topic, index, which): (&Name, i32, Which),
+        offset: i64,
+        losses: &mut Losses,
+    ) {
         // No log has such an offset.
         if offset < 0 {
             return;
@@ -129,11 +155,11 @@ impl Lags {
         let full = self.offsets >= OFFSETS_MOST;
         let time = labels.origin.time;
         self.change(place, |partition| {
-            if full && !partition.has_position(group) {
+            if full && !partition.has(which, group) {
                 losses.add("group_offset_table_full", 1);
                 return false;
             }
-            partition.set_position(group, Offset { offset, time })
+            partition.set(which, group, Offset { offset, time })
         });
     }
 

@@ -19,6 +19,16 @@ pub enum ProcessingBasis {
     Estimated,
 }
 
+impl ProcessingBasis {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProcessingBasis::Message => "message",
+            ProcessingBasis::Batch => "batch",
+            ProcessingBasis::Estimated => "estimated",
+        }
+    }
+}
+
 /// What ended the work on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +64,9 @@ pub struct Processing {
     pub began: Nanos,
     pub ended: Nanos,
     pub task: Task,
+    /// The first sign that it went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Signal>,
     /// Ids of its `process T` span, if it has one: the exemplar.
     #[serde(skip)]
     pub span: Option<([u8; 16], [u8; 8])>,
@@ -92,6 +105,23 @@ pub enum Signal {
     Reject,
     Abort,
     HandlerError,
+}
+
+impl Signal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Signal::SeekBack => "seek_back",
+            Signal::Redelivery => "redelivery",
+            Signal::LeftWithoutCommit => "left_without_commit",
+            Signal::Panic => "panic",
+            Signal::DeadLetter => "dead_letter",
+            Signal::Retry => "retry",
+            Signal::Release => "release",
+            Signal::Reject => "reject",
+            Signal::Abort => "abort",
+            Signal::HandlerError => "handler_error",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

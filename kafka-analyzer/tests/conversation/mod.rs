@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use kafka_analyzer::capture::{
-    CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Source, Verdict,
+    CaptureEvent, ClientCall, ConnectionId, Direction, GapReason, Nanos, Source, Verdict,
 };
 use kafka_analyzer::observation::{Exchange, Observation, Span, SpanKind};
 use kafka_analyzer::{Fact, Merge, Model, Settings, StreamStage};
@@ -15,6 +15,7 @@ use kafka_protocol::records::{
     Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
+pub mod calls;
 pub mod messages;
 pub mod transactions;
 
@@ -51,6 +52,11 @@ pub enum Captured {
         connection: u64,
         time: Nanos,
     },
+    Call(ClientCall),
+    Exited {
+        pid: u32,
+        time: Nanos,
+    },
     Tick {
         time: Nanos,
     },
@@ -63,7 +69,9 @@ impl Captured {
             | Captured::Data { connection, .. }
             | Captured::Gap { connection, .. }
             | Captured::Closed { connection, .. } => Some(*connection),
-            Captured::Tick { .. } => None,
+            // All of them come from one ring.
+            Captured::Call(_) => Some(0),
+            Captured::Exited { .. } | Captured::Tick { .. } => None,
         }
     }
 
@@ -123,6 +131,11 @@ impl Captured {
             },
             Captured::Closed { connection, time } => CaptureEvent::Closed {
                 connection: ConnectionId(*connection),
+                time: *time,
+            },
+            Captured::Call(call) => CaptureEvent::Call(call.clone()),
+            Captured::Exited { pid, time } => CaptureEvent::Exited {
+                pid: *pid,
                 time: *time,
             },
             Captured::Tick { time } => CaptureEvent::Tick { time: *time },
@@ -382,8 +395,10 @@ pub fn run_with(
         };
     let mut last = 0;
     for event in events {
-        if let Captured::Data { ended, .. } = event {
-            last = last.max(*ended);
+        match event {
+            Captured::Data { ended, .. } => last = last.max(*ended),
+            Captured::Call(call) => last = last.max(call.time),
+            _ => {}
         }
         feed(&event.event(), event.connection(), &mut merge, &mut model);
     }

@@ -1,9 +1,10 @@
 //! One observation of each kind about groups and transactions, as tests use them: plausible values, changed where a test needs others.
 
-use kafka_analyzer::capture::ConnectionId;
+use kafka_analyzer::capture::{ConnectionId, Task};
 use kafka_analyzer::observation::{
-    Basis, Commit, CommittedOffset, Event, EventKind, Group, GroupKind, GroupMember, Lag, LagBasis,
-    Origin, Producer, Reason, Rebalance, Transaction, TransactionState,
+    Basis, Commit, CommittedOffset, Delivered, Done, Event, EventKind, Group, GroupKind,
+    GroupMember, Lag, LagBasis, Origin, PollInterval, Processing, ProcessingBasis, ProcessingError,
+    Producer, Reason, Rebalance, Signal, Transaction, TransactionState,
 };
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -166,5 +167,70 @@ pub fn event(event: EventKind) -> Event {
         reason: None,
         message: "something happened".into(),
         span: None,
+    }
+}
+
+/// One message, 40 ms.
+pub fn processing(group: &str, topic: &str) -> Processing {
+    Processing {
+        origin: at(SECOND),
+        pid: 7,
+        cluster: "c1".into(),
+        client_id: "id".into(),
+        group: group.into(),
+        topic: topic.into(),
+        partition: 1,
+        first: 60,
+        last: 60,
+        count: 1,
+        basis: ProcessingBasis::Message,
+        done: Done::Settled,
+        began: SECOND - 40_000_000,
+        ended: SECOND,
+        task: Task::Goroutine(12),
+        error: None,
+        span: None,
+    }
+}
+
+/// Three messages.
+pub fn delivered(group: &str, topic: &str) -> Delivered {
+    Delivered {
+        origin: at(SECOND),
+        pid: 7,
+        cluster: "c1".into(),
+        client_id: "id".into(),
+        group: group.into(),
+        topic: topic.into(),
+        partition: 1,
+        count: 3,
+        next_offset: 63,
+    }
+}
+
+pub fn processing_error(group: &str, topic: &str) -> ProcessingError {
+    ProcessingError {
+        origin: at(SECOND),
+        pid: 7,
+        cluster: "c1".into(),
+        group: group.into(),
+        topic: topic.into(),
+        partition: 1,
+        offset: 60,
+        count: 1,
+        signal: Signal::DeadLetter,
+    }
+}
+
+/// 40 ms of 5 minutes.
+pub fn poll_interval(group: &str) -> PollInterval {
+    PollInterval {
+        origin: at(SECOND),
+        pid: 7,
+        cluster: "c1".into(),
+        client_id: "id".into(),
+        group: group.into(),
+        nanos: 40_000_000,
+        limit_ms: Some(300_000),
     }
 }

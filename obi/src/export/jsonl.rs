@@ -46,13 +46,14 @@ mod tests {
     use kafka_analyzer::capture::{ConnectionId, GapReason};
     use kafka_analyzer::observation::{
         Basis, CaptureGap, Client, Event, EventKind, Lag, LagBasis, Link, PartitionProgress,
-        Reason, SpanKind, TransactionState, Unsupported,
+        Reason, Signal, SpanKind, TransactionState, Unsupported,
     };
     use serde_json::Value;
 
     use super::*;
     use crate::export::examples::{
-        commit, committed, event, group, lag, member, producer, rebalance, transaction,
+        commit, committed, delivered, event, group, lag, member, poll_interval, processing,
+        processing_error, producer, rebalance, transaction,
     };
     use crate::export::measure::tests::{batches, exchange, fetched, produced};
     use crate::export::otlp::tests::span;
@@ -115,6 +116,8 @@ mod tests {
         poll.parent = Some([3; 8]);
         let mut in_transaction = span(7, SpanKind::Transaction);
         in_transaction.transactional_id = "tx-1".into();
+        let mut failed = processing("g", "orders");
+        failed.error = Some(Signal::Panic);
         let (cluster, topic) = ("c1", "orders");
         let all = [
             Observation::Exchange(sent),
@@ -155,6 +158,10 @@ mod tests {
             )),
             Observation::Transaction(transaction(TransactionState::TimedOut)),
             Observation::Producer(producer("orders")),
+            Observation::Processing(failed),
+            Observation::Delivered(delivered("g", "orders")),
+            Observation::ProcessingError(processing_error("g", "orders")),
+            Observation::PollInterval(poll_interval("g")),
             Observation::Event(Event {
                 reason: Some(Reason::PollIntervalExceeded),
                 ..event(EventKind::Rebalance)

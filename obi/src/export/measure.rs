@@ -18,6 +18,7 @@ use super::registry::Registry;
 
 mod clients;
 mod groups;
+mod processing;
 mod transactions;
 
 /// Kafka's API key of Fetch.

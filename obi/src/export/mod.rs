@@ -158,11 +158,10 @@ impl Sinks {
                     store.users.producer(producer);
                 }
             }
-            // Nothing makes them yet.
-            Observation::Processing(_)
-            | Observation::Delivered(_)
-            | Observation::ProcessingError(_)
-            | Observation::PollInterval(_) => {}
+            Observation::Processing(work) => measure.processing(work, processes),
+            Observation::Delivered(delivered) => measure.delivered(delivered, processes),
+            Observation::ProcessingError(error) => measure.processing_error(error, processes),
+            Observation::PollInterval(interval) => measure.poll_interval(interval, processes),
             Observation::Event(event) => {
                 if measure.filter.group(&event.group) {
                     self.event(event);

@@ -219,6 +219,56 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a link from a transaction to what it consumed that found no room",
     ),
     (
+        "call_fault",
+        Counts,
+        "a call of a client library of which memory could not be read: its messages are not seen",
+    ),
+    (
+        "call_truncated",
+        Counts,
+        "a call of a client library with more messages than are looked at",
+    ),
+    (
+        "call_without_topic",
+        Counts,
+        "a run of messages handed over whose topic could not be read, nor found by what the process fetched",
+    ),
+    (
+        "processing_table_full",
+        Counts,
+        "a message in hand that was given up because too many were: it has no duration",
+    ),
+    (
+        "processing_task_table_full",
+        Counts,
+        "all goroutines and threads of a process forgotten because too many held messages",
+    ),
+    (
+        "processing_partition_table_full",
+        Labels,
+        "a partition that client libraries read and found no room: labels and redeliveries are not seen",
+    ),
+    (
+        "processing_expired",
+        Counts,
+        "a message in hand for 10 minutes: it has no duration",
+    ),
+    (
+        "processing_partial",
+        Counts,
+        "a message of a call that was not seen whole: it has no duration",
+    ),
+    (
+        "processing_replaced",
+        Counts,
+        "a message handed over again while it was in hand: the first time has no duration",
+    ),
+    (
+        "processing_unfinished",
+        Nothing,
+        "a message that was offered, and not known to have been taken, when its claim, consumer or process ended",
+    ),
+    (
         "batch_not_opened",
         Spans,
         "a compressed batch with sampled records that could not be opened (corrupt, more than may be held, or too much at once): no spans of its records",

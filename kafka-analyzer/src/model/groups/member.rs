@@ -39,6 +39,8 @@ pub(super) struct Local {
     pub connection: ConnectionId,
     pub session_timeout: Nanos,
     pub rebalance_timeout: Nanos,
+    /// It said so itself.
+    pub told_timeout: bool,
     /// Last sign of life at the coordinator.
     pub heard: Nanos,
     /// It lost its partitions, or was asked to join again.
@@ -80,6 +82,7 @@ impl Local {
             connection,
             session_timeout: SESSION,
             rebalance_timeout: REBALANCE,
+            told_timeout: false,
             heard: time,
             lost: None,
             gives_up: false,
@@ -99,7 +102,9 @@ impl Local {
                 .map(|ms| ms * MILLISECOND)
         };
         self.session_timeout = nanos(session_ms).unwrap_or(self.session_timeout);
-        self.rebalance_timeout = nanos(rebalance_ms).unwrap_or(self.rebalance_timeout);
+        if let Some(told) = nanos(rebalance_ms) {
+            (self.rebalance_timeout, self.told_timeout) = (told, true);
+        }
     }
 
     /// Keeps the earliest time, and a reason once there is one.

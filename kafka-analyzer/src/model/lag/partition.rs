@@ -24,9 +24,19 @@ pub(super) struct Partition {
     high_watermark: Option<Offset>,
     log_start: Option<i64>,
     news_of_ends: bool,
-    /// Sorted by group, as are `positions`.
+    /// Sorted by group, as are the others.
     committed: Vec<Of>,
     positions: Vec<Of>,
+    delivered: Vec<Of>,
+}
+
+/// A reader's place that no commit tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// It fetches from here.
+    Position,
+    /// The application gets this next.
+    Delivered,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +95,7 @@ impl Partition {
                 // Nobody can have committed what is not there.
                 self.committed.retain(|known| known.at.offset <= offset);
                 self.positions.retain(|known| known.at.offset <= offset);
+                self.delivered.retain(|known| known.at.offset <= offset);
             }
             Some(_) => {}
             None => {
@@ -114,12 +125,17 @@ impl Partition {
     }
 
     /// True: it changed.
-    pub fn set_position(&mut self, group: GroupId, at: Offset) -> bool {
-        set(&mut self.positions, group, at)
+    pub fn set(&mut self, which: Which, group: GroupId, at: Offset) -> bool {
+        let table = match which {
+            Which::Position => &mut self.positions,
+            Which::Delivered => &mut self.delivered,
+        };
+        set(table, group, at)
     }
 
     pub fn forget_position(&mut self, group: GroupId) {
         self.positions.retain(|known| known.group != group);
+        self.delivered.retain(|known| known.group != group);
     }
 
     pub fn set_committed(&mut self, group: GroupId, at: Offset) {
@@ -140,16 +156,18 @@ impl Partition {
             .map(|known| known.at)
     }
 
-    pub fn has_position(&self, group: GroupId) -> bool {
-        let found = self
-            .positions
-            .binary_search_by_key(&group, |known| known.group);
+    pub fn has(&self, which: Which, group: GroupId) -> bool {
+        let table = match which {
+            Which::Position => &self.positions,
+            Which::Delivered => &self.delivered,
+        };
+        let found = table.binary_search_by_key(&group, |known| known.group);
         found.is_ok()
     }
 
-    /// Committed ones and positions.
+    /// Of all kinds.
     pub fn offsets_len(&self) -> usize {
-        self.committed.len() + self.positions.len()
+        self.committed.len() + self.positions.len() + self.delivered.len()
     }
 
     pub fn forget_committed(&mut self, group: GroupId, time: Nanos) {
@@ -165,17 +183,20 @@ impl Partition {
         let keep = |known: &Of| known.at.time >= before || is_live(known.group);
         self.committed.retain(|known| fresh || keep(known));
         self.positions.retain(keep);
-        fresh || !self.committed.is_empty() || !self.positions.is_empty()
+        self.delivered.retain(keep);
+        fresh || self.offsets_len() > 0
     }
 
     pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
         let all = self.committed.iter().chain(&self.positions);
+        let all = all.chain(&self.delivered);
         all.map(|known| known.group)
     }
 
     /// Groups have new places, in the same order.
     pub fn renumber(&mut self, places: &[GroupId]) {
-        for known in self.committed.iter_mut().chain(&mut self.positions) {
+        let all = self.committed.iter_mut().chain(&mut self.positions);
+        for known in all.chain(&mut self.delivered) {
             if let Some(place) = places.get(known.group as usize) {
                 known.group = *place;
             }
@@ -186,6 +207,7 @@ impl Partition {
     pub fn again(&mut self) {
         self.news_of_ends = true;
         let all = self.committed.iter_mut().chain(&mut self.positions);
+        let all = all.chain(&mut self.delivered);
         all.for_each(|known| known.changed = true);
     }
 
@@ -215,6 +237,7 @@ impl Partition {
         for (table, basis) in [
             (&mut self.committed, LagBasis::Committed),
             (&mut self.positions, LagBasis::Position),
+            (&mut self.delivered, LagBasis::Delivered),
         ] {
             for known in table {
                 say(News {

@@ -55,7 +55,7 @@ const fn agent(
 }
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 45] = [
+pub static CATALOGUE: [Metric; 52] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -136,6 +136,15 @@ pub static CATALOGUE: [Metric; 45] = [
         "a record at or after the fetch offset; no control records, none of aborted transactions under read_committed",
     ),
     table(
+        Id::MessagesDelivered,
+        "kafka_messages_delivered_total",
+        Counter,
+        Unit::One,
+        &["cluster", "service", "group", "topic"],
+        "Records that the client library handed to the application",
+        "a record handed over, seen in the client library; what sarama offers to its channel counts as handed over",
+    ),
+    table(
         Id::FetchedBytes,
         "kafka_fetched_bytes_total",
         Counter,
@@ -169,6 +178,15 @@ pub static CATALOGUE: [Metric; 45] = [
         Unit::One,
         &["cluster", "group", "topic", "partition"],
         "High watermark minus next fetch offset; smaller than the lag of commits by what the client has prefetched",
+        "the last value seen",
+    ),
+    table(
+        Id::ConsumerDeliveredLag,
+        "kafka_consumer_delivered_lag",
+        Gauge,
+        Unit::One,
+        &["cluster", "group", "topic", "partition"],
+        "High watermark minus the next offset that the client library hands to the application",
         "the last value seen",
     ),
     table(
@@ -260,6 +278,42 @@ pub static CATALOGUE: [Metric; 45] = [
         &["cluster", "group", "service", "client_id"],
         "Partitions assigned to members on this node",
         "the number now, over the members with this service and client id",
+    ),
+    table(
+        Id::ProcessingDuration,
+        "kafka_processing_duration_seconds",
+        Histogram(SECONDS),
+        Unit::Seconds,
+        &["cluster", "service", "group", "topic", "basis"],
+        "Time that the application worked on messages, from hand-over to done; never the time of an idle poll",
+        "basis message: a message; batch: messages of one partition that were handed over together and cannot be told apart; estimated: a message, bounds within which the work was done",
+    ),
+    table(
+        Id::ProcessingErrors,
+        "kafka_processing_errors_total",
+        Counter,
+        Unit::One,
+        &["cluster", "service", "group", "topic", "signal"],
+        "Signs that messages were not processed",
+        "a message (seek_back, panic, dead_letter, retry: one for each sign); signal: seek_back, redelivery, left_without_commit, panic, dead_letter, retry, release, reject, abort, handler_error",
+    ),
+    table(
+        Id::ConsumerPollInterval,
+        "kafka_consumer_poll_interval_seconds",
+        Histogram(OTEL_SECONDS),
+        Unit::Seconds,
+        &["cluster", "service", "group"],
+        "Time between two polls that the application worked",
+        "from a hand-over of messages to the next request of the same task",
+    ),
+    table(
+        Id::ConsumerMaxPollInterval,
+        "kafka_consumer_max_poll_interval_seconds",
+        Gauge,
+        Unit::Seconds,
+        &["cluster", "service", "group"],
+        "The longest time between two polls that the group allows its members: the rebalance timeout that the member joined with",
+        "the last value seen, beside kafka_consumer_poll_interval_seconds",
     ),
     table(
         Id::Transactions,
@@ -383,6 +437,22 @@ pub static CATALOGUE: [Metric; 45] = [
         ],
         "Number of messages that were delivered to the application",
         "a record received on the wire, counted as kafka_messages_consumed_total",
+    )),
+    otlp(table(
+        Id::ProcessDuration,
+        "messaging.process.duration",
+        Histogram(OTEL_SECONDS),
+        Unit::Seconds,
+        &[
+            "service",
+            "messaging.operation.name",
+            "messaging.destination.name",
+            "messaging.destination.partition.id",
+            "messaging.consumer.group.name",
+            "error.type",
+        ],
+        "Duration of processing operation",
+        "as kafka_processing_duration_seconds; error.type is the signal that the message was not processed",
     )),
     table(
         Id::StreamGaps,

@@ -24,9 +24,10 @@ const BASES: [Basis; 4] = [
     Basis::Coordinator,
 ];
 /// Gauges with a series for each partition of a group; their labels begin with cluster and group.
-const BY_PARTITION: [Id; 5] = [
+const BY_PARTITION: [Id; 6] = [
     Id::ConsumerLag,
     Id::ConsumerPositionLag,
+    Id::ConsumerDeliveredLag,
     Id::ConsumerLagSeconds,
     Id::ConsumerLagObservedAge,
     Id::ConsumerCommittedOffset,
@@ -50,8 +51,7 @@ impl Measure {
         let id = match lag.basis {
             LagBasis::Committed => Id::ConsumerLag,
             LagBasis::Position => Id::ConsumerPositionLag,
-            // What was handed over is not measured by this version.
-            LagBasis::Delivered => return,
+            LagBasis::Delivered => Id::ConsumerDeliveredLag,
         };
         if !self.filter.both(&lag.group, &lag.topic) {
             return;
@@ -64,7 +64,7 @@ impl Measure {
         ];
         let now = lag.origin.time;
         self.registry.set(id, &labels, lag.messages as f64, now);
-        if id == Id::ConsumerPositionLag {
+        if id != Id::ConsumerLag {
             return;
         }
         let observed = Since::Event(lag.observed);

@@ -55,6 +55,7 @@ fn lag_in_messages_and_seconds_and_its_age() {
         format!("kafka_consumer_lag{} 3.0", of(1)),
         format!("kafka_consumer_lag{} 0.0", of(2)),
         format!("kafka_consumer_position_lag{} 5.0", of(0)),
+        format!("kafka_consumer_delivered_lag{} 4.0", of(2)),
         // Partition 1: lag, but no timestamp was seen.
         format!("kafka_consumer_lag_seconds{} 1.5", of(0)),
         format!("kafka_consumer_lag_seconds{} 0.0", of(2)),

@@ -1,0 +1,292 @@
+//! What ends the work on a message, and what shows that it went wrong. In: one call; out: ends and errors.
+
+use std::sync::Arc;
+
+use super::Process;
+use super::hand_over::is_place;
+use crate::capture::{ClientCall, Means, Nanos, Task};
+use crate::model::processing::dead_letters;
+use crate::model::processing::run::{Part, RunId, State};
+use crate::model::processing::told::{Out, Told, What};
+use crate::observation::{Done, Signal};
+
+impl Process {
+    /// A call of this process; its topic is known, unless it names none.
+    pub fn call(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let names = matches!(
+            call.means,
+            Means::Settles | Means::Frees | Means::Seeks | Means::Releases | Means::Rejects
+        );
+        if names && call.fault {
+            out.losses.add("call_fault", 1);
+            return;
+        }
+        match call.means {
+            Means::Asks => self.asks(call, out),
+            Means::HandsOver => self.hands_over(call, out),
+            Means::Settles => self.settles(call, None, out),
+            Means::Releases => self.settles(call, Some(Signal::Release), out),
+            Means::Rejects => self.settles(call, Some(Signal::Reject), out),
+            Means::SettlesAll => self.end_held(call.task, (call.time, Done::Settled), out),
+            Means::Frees => self.frees(call, out),
+            Means::Seeks => self.seeks(call, out),
+            Means::Closes => self.closes(call, out),
+            Means::ClaimEnds => self.claim_ends(call, out),
+            Means::Panics => {
+                for id in self.held(call.task) {
+                    self.error(id, Signal::Panic, call.time, out);
+                }
+            }
+            Means::TaskEnds => self.task_ends(call, out),
+            Means::Produces => {
+                if let Some(signal) = dead_letters::signal(&call.topic)
+                    && let Some(id) = self.held(call.task).first()
+                {
+                    self.error(*id, signal, call.time, out);
+                }
+            }
+            Means::Produced
+            | Means::Acknowledged
+            | Means::BeginsTransaction
+            | Means::EndsTransaction => {}
+        }
+    }
+
+    /// Open runs that the task got and has not asked after.
+    fn held(&self, task: Task) -> Vec<RunId> {
+        let held = self.tasks.get(&task).map(|tasked| &tasked.holding);
+        let open = |id: &&RunId| {
+            let run = self.runs.get(id);
+            run.is_some_and(|run| run.state == State::Held && !run.inner)
+        };
+        held.into_iter().flatten().filter(open).copied().collect()
+    }
+
+    fn settles(&mut self, call: &ClientCall, signal: Option<Signal>, out: &mut Out<'_>) {
+        if call.truncated {
+            // Some that were named are not known: nothing is said of what the task has in hand.
+            out.losses.add("call_truncated", 1);
+            for id in self.held(call.task) {
+                self.drop_run(id, "processing_partial", out);
+            }
+        }
+        if call.topic.is_empty() || !is_place(call) {
+            return;
+        }
+        let mut found = self.within(&call.topic, call.partition, call.first, call.last);
+        found.reverse();
+        if let (Some(signal), false) = (signal, found.is_empty()) {
+            if let Some(run) = found.first().and_then(|id| self.runs.get_mut(id)) {
+                run.error = run.error.or(Some(signal));
+            }
+            out.tell(Told {
+                time: call.time,
+                pid: self.pid,
+                topic: Arc::clone(&call.topic),
+                partition: call.partition,
+                what: What::Wrong {
+                    offset: call.first,
+                    count: call.count,
+                    signal,
+                },
+            });
+        }
+        let busy = self.task(call.task, call.time, out).busy(call.time);
+        if found.is_empty() {
+            self.settled_too_late(call);
+        }
+        for id in found {
+            self.settles_run(id, call, busy, out);
+        }
+        let tasked = self.task(call.task, call.time, out);
+        tasked.ends(call.time);
+        tasked.ended_in = Some((Arc::clone(&call.topic), call.partition));
+    }
+
+    fn settles_run(&mut self, id: RunId, call: &ClientCall, busy: Nanos, out: &mut Out<'_>) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        let own = run.task == call.task;
+        let topic = Arc::clone(&run.topic);
+        let end = (call.time, Done::Settled);
+        let named = Part::Named(call.first, call.last);
+        match run.state {
+            State::Held if own && run.inner => run.settled = Some(call.time),
+            State::Held if own => {
+                self.habit(&topic).in_time();
+                self.finish(id, Part::UpTo(call.last), end, Some(busy), out);
+            }
+            // A task that offers messages works on none: the one that names them does, one after another.
+            State::Held => {
+                let after = (!self.is_asker_of(id)).then_some(busy);
+                self.finish(id, named, end, after, out);
+            }
+            State::Asked(_) if !own => {
+                if self.habit(&topic).late_by_other() {
+                    self.release(id);
+                }
+                self.finish(id, named, end, None, out);
+            }
+            State::Asked(_) if call.count == 1 && run.count == 1 => {
+                run.settled = Some(call.time);
+                if self.habit(&topic).late_by_itself() {
+                    self.finish(id, named, end, None, out);
+                }
+            }
+            // A commit of several that was put off: their task was done with each when it asked for the next.
+            State::Asked(asked) => self.finish(id, Part::All, (asked, Done::NextPoll), None, out),
+            State::Released => self.finish(id, named, end, None, out),
+        }
+    }
+
+    /// The message was ended by a request, and is named by another task only now.
+    fn settled_too_late(&mut self, call: &ClientCall) {
+        let asker = self.is_asker(call.task);
+        if !asker && self.habits.contains_key(&call.topic) {
+            self.habit(&call.topic).late_by_other();
+        }
+    }
+
+    fn end_held(&mut self, task: Task, end: (Nanos, Done), out: &mut Out<'_>) {
+        for id in self.held(task) {
+            self.finish(id, Part::All, end, None, out);
+        }
+    }
+
+    fn frees(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let Some(id) = self.meant(call) else {
+            return;
+        };
+        let Some(run) = self.runs.get(&id).filter(|run| !run.inner) else {
+            return;
+        };
+        let (topic, began, state) = (Arc::clone(&run.topic), run.began, run.state);
+        let own = run.task == call.task;
+        let offset = if call.first >= 0 && !call.topic.is_empty() {
+            call.first
+        } else {
+            run.first
+        };
+        let tasked = self.task(call.task, call.time, out);
+        let busy = tasked.busy(call.time).max(tasked.freed);
+        tasked.freed = call.time;
+        let end = (call.time, Done::Freed);
+        match state {
+            State::Held if own => {
+                if self.frees.ends(call.time.saturating_sub(began.max(busy))) {
+                    self.finish(id, Part::Named(offset, offset), end, Some(busy), out);
+                }
+            }
+            State::Asked(_) if !own => {
+                self.habit(&topic).late_by_other();
+                self.finish(id, Part::Named(offset, offset), end, None, out);
+            }
+            // Kept until now by a task that asked for others meanwhile.
+            State::Asked(_) => {}
+            State::Held | State::Released => {
+                self.finish(id, Part::Named(offset, offset), end, None, out);
+            }
+        }
+    }
+
+    fn seeks(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        if call.topic.is_empty() || call.first < 0 {
+            return;
+        }
+        // librdkafka seeks by the topic's handle, and hands over by the client's.
+        let exact = (call.client, Arc::clone(&call.topic), call.partition);
+        let exact = self.next.contains_key(&exact);
+        let mut back = false;
+        for ((client, topic, partition), next) in &mut self.next {
+            let same = *topic == call.topic && *partition == call.partition;
+            if same && (!exact || *client == call.client) && call.first < *next {
+                // What comes again now was asked for.
+                *next = call.first;
+                back = true;
+            }
+        }
+        if !back {
+            return;
+        }
+        out.tell(Told {
+            time: call.time,
+            pid: self.pid,
+            topic: Arc::clone(&call.topic),
+            partition: call.partition,
+            what: What::Wrong {
+                offset: call.first,
+                count: 1,
+                signal: Signal::SeekBack,
+            },
+        });
+        for id in self.within(&call.topic, call.partition, call.first, i64::MAX) {
+            let run = self.runs.get_mut(&id);
+            if let Some(run) = run.filter(|run| !exact || run.client == call.client) {
+                run.error = run.error.or(Some(Signal::SeekBack));
+                self.finish(id, Part::All, (call.time, Done::Ended), None, out);
+            }
+        }
+    }
+
+    fn closes(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let of_client = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.client == call.client);
+        for id in of_client.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if self.ended_by_request(id, out) {
+                self.leave(id, call.time, out);
+            }
+        }
+        // Addresses are used again.
+        self.next.retain(|(client, ..), _| *client != call.client);
+    }
+
+    /// False: an undecided run ends where its task asked again.
+    pub(super) fn ended_by_request(&mut self, id: RunId, out: &mut Out<'_>) -> bool {
+        let Some(run) = self.runs.get(&id) else {
+            return false;
+        };
+        if let State::Asked(asked) = run.state {
+            self.finish(id, Part::All, (asked, Done::NextPoll), None, out);
+            return false;
+        }
+        true
+    }
+
+    /// What was offered and not named may never have been taken.
+    fn claim_ends(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let place = match call.topic.is_empty() {
+            true => self
+                .tasks
+                .get(&call.task)
+                .and_then(|tasked| tasked.ended_in.clone()),
+            false => Some((Arc::clone(&call.topic), call.partition)),
+        };
+        let Some((topic, partition)) = place else {
+            return;
+        };
+        let offered = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.topic == topic && run.partition == partition);
+        for id in offered.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.leave(id, call.time, out);
+        }
+    }
+
+    fn task_ends(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        for id in self.held(call.task) {
+            let topic = self.runs.get(&id).map(|run| Arc::clone(&run.topic));
+            // A pool still has its messages.
+            let pool = topic.is_some_and(|topic| self.is_pool(&topic));
+            if pool {
+                self.release(id);
+            } else {
+                self.leave(id, call.time, out);
+            }
+        }
+        self.tasks.remove(&call.task);
+    }
+}

@@ -1,0 +1,234 @@
+//! Who reads what in a process. In: its Fetch answers; out: labels of a message that a client library handed over, and the topic of one whose
+//! topic could not be read.
+//!
+//! Only processes whose client libraries are watched are remembered. Partitions are bounded; what is left out is counted by the caller.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::capture::{Nanos, Pid};
+
+/// Partitions that processes of the node read.
+const MOST: usize = 65_536;
+/// Two clients that read the same partition within this time cannot be told apart.
+const TOGETHER: Nanos = 30_000_000_000;
+
+const CLIENTS_MOST: usize = 4;
+
+type Name = Arc<str>;
+
+/// Labels of a reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reader {
+    pub cluster: Name,
+    /// "" when two clients of the process read the partition.
+    pub client_id: Name,
+    pub group: Name,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    reader: Option<Reader>,
+    /// Who fetched it lately, and when last.
+    clients: Vec<(Name, Nanos)>,
+    /// First and next offset of what was fetched without a hole.
+    fetched: Option<(i64, i64)>,
+}
+
+#[derive(Debug, Default)]
+struct OfProcess {
+    topics: HashMap<(Name, i32), Known>,
+    by_partition: HashMap<i32, HashSet<Name>>,
+    /// Of these nobody learnt who reads them.
+    given_up: HashSet<(Name, i32)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    processes: HashMap<Pid, OfProcess>,
+    partitions: usize,
+}
+
+impl Readers {
+    /// From now on its fetches are remembered.
+    pub fn watch(&mut self, pid: Pid) {
+        self.processes.entry(pid).or_default();
+    }
+
+    pub fn watches(&self, pid: Pid) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
+    pub fn forget(&mut self, pid: Pid) {
+        if let Some(gone) = self.processes.remove(&pid) {
+            self.partitions -= gone.topics.len();
+        }
+    }
+
+    /// Records from `first` to before `next` were fetched. False: no room.
+    pub fn fetched(
+        &mut self,
+        pid: Pid,
+        topic: &Name,
+        partition: i32,
+        first: i64,
+        next: i64,
+    ) -> bool {
+        let Some(known) = self.known(pid, topic, partition) else {
+            return false;
+        };
+        known.fetched = match known.fetched {
+            Some((from, to)) if (from..=to).contains(&first) => Some((from, next.max(to))),
+            _ => Some((first, next)),
+        };
+        true
+    }
+
+    /// A Fetch answer names its reader. True: that is news.
+    pub fn learn(
+        &mut self,
+        pid: Pid,
+        topic: &Name,
+        partition: i32,
+        reader: Reader,
+        at: Nanos,
+    ) -> bool {
+        let Some(known) = self.known(pid, topic, partition) else {
+            return false;
+        };
+        known.clients.retain(|(client, last)| {
+            *client != reader.client_id && last.saturating_add(TOGETHER) > at
+        });
+        if known.clients.len() < CLIENTS_MOST {
+            known.clients.push((Arc::clone(&reader.client_id), at));
+        }
+        let reader = match known.clients.len() {
+            1 => reader,
+            _ => Reader {
+                client_id: "".into(),
+                group: "".into(),
+                ..reader
+            },
+        };
+        if known.reader.as_ref() == Some(&reader) {
+            return false;
+        }
+        known.reader = Some(reader);
+        if let Some(of) = self.processes.get_mut(&pid) {
+            of.given_up.remove(&(Arc::clone(topic), partition));
+        }
+        true
+    }
+
+    pub fn get(&self, pid: Pid, topic: &Name, partition: i32) -> Option<&Reader> {
+        let known = self
+            .processes
+            .get(&pid)?
+            .topics
+            .get(&(Arc::clone(topic), partition));
+        known?.reader.as_ref()
+    }
+
+    /// False: its labels may still become known.
+    pub fn is_settled(&self, pid: Pid, topic: &Name, partition: i32) -> bool {
+        self.get(pid, topic, partition).is_some()
+            || self
+                .processes
+                .get(&pid)
+                .is_none_or(|of| of.given_up.contains(&(Arc::clone(topic), partition)))
+    }
+
+    /// What is said of this partition does not wait again.
+    pub fn give_up(&mut self, pid: Pid, topic: &Name, partition: i32) {
+        if let Some(of) = self.processes.get_mut(&pid)
+            && of.given_up.len() < MOST
+        {
+            of.given_up.insert((Arc::clone(topic), partition));
+        }
+    }
+
+    /// The only topic of which the process fetched this offset.
+    pub fn topic_of(&self, pid: Pid, partition: i32, offset: i64) -> Option<Name> {
+        let of = self.processes.get(&pid)?;
+        let mut found = None;
+        for topic in of.by_partition.get(&partition)? {
+            let known = of.topics.get(&(Arc::clone(topic), partition));
+            let fetched = known.and_then(|known| known.fetched);
+            if fetched.is_some_and(|(first, next)| (first..next).contains(&offset)) {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some(Arc::clone(topic));
+            }
+        }
+        found
+    }
+
+    /// Entries, and at most.
+    pub fn table(&self) -> (&'static str, usize, usize) {
+        ("processing_readers", self.partitions, MOST)
+    }
+
+    fn known(&mut self, pid: Pid, topic: &Name, partition: i32) -> Option<&mut Known> {
+        let of = self.processes.get_mut(&pid)?;
+        let key = (Arc::clone(topic), partition);
+        if !of.topics.contains_key(&key) {
+            if self.partitions >= MOST {
+                return None;
+            }
+            self.partitions += 1;
+            let topics = of.by_partition.entry(partition).or_default();
+            topics.insert(Arc::clone(topic));
+        }
+        Some(of.topics.entry(key).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(client_id: &str) -> Reader {
+        Reader {
+            cluster: "c".into(),
+            client_id: client_id.into(),
+            group: "g".into(),
+        }
+    }
+
+    #[test]
+    fn a_topic_is_found_by_what_was_fetched() {
+        let mut readers = Readers::default();
+        let (orders, audit): (Name, Name) = ("orders".into(), "audit".into());
+        assert!(!readers.fetched(7, &orders, 0, 5, 10), "not watched");
+        readers.watch(7);
+        readers.fetched(7, &orders, 0, 5, 10);
+        readers.fetched(7, &orders, 0, 10, 20);
+        assert_eq!(readers.topic_of(7, 0, 5), Some(Arc::clone(&orders)));
+        assert_eq!(readers.topic_of(7, 0, 20), None);
+        assert_eq!(readers.topic_of(7, 1, 5), None);
+        readers.fetched(7, &audit, 0, 18, 40);
+        assert_eq!(readers.topic_of(7, 0, 19), None, "nobody can tell");
+        assert_eq!(readers.topic_of(7, 0, 30), Some(audit));
+        readers.fetched(7, &orders, 0, 100, 110);
+        assert_eq!(readers.topic_of(7, 0, 5), None, "read elsewhere now");
+        readers.forget(7);
+        assert_eq!(readers.table().1, 0);
+    }
+
+    #[test]
+    fn two_readers_of_a_partition_have_no_name() {
+        let mut readers = Readers::default();
+        let orders: Name = "orders".into();
+        readers.watch(7);
+        assert!(!readers.is_settled(7, &orders, 0));
+        assert!(readers.learn(7, &orders, 0, reader("a"), 1));
+        assert!(!readers.learn(7, &orders, 0, reader("a"), 2));
+        assert_eq!(readers.get(7, &orders, 0), Some(&reader("a")));
+        readers.learn(7, &orders, 0, reader("b"), 3);
+        let name = readers.get(7, &orders, 0).map(|reader| &*reader.client_id);
+        assert_eq!(name, Some(""));
+        readers.learn(7, &orders, 0, reader("b"), 4 + TOGETHER);
+        assert_eq!(readers.get(7, &orders, 0), Some(&reader("b")));
+    }
+}

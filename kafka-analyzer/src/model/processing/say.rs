@@ -1,0 +1,246 @@
+//! Findings get their labels and leave. In: what was found, and who reads the partition; out: observations.
+
+use std::sync::Arc;
+
+use super::told::{Out, Told, What};
+use super::{Processing, Reader, WAITING_MOST};
+use crate::capture::Nanos;
+use crate::model::{Labels, Model, PATIENCE, UNKNOWN};
+use crate::observation::Processing as Processed;
+use crate::observation::{Delivered, Observation, Origin, PollInterval, ProcessingError, Signal};
+
+impl Model {
+    /// Says what calls showed. After each fact, as its labels may be known by now.
+    pub(in crate::model) fn say_processing(&mut self, out: &mut Vec<Observation>) {
+        for told in std::mem::take(&mut self.processing.told) {
+            if matches!(told.what, What::Left { .. }) {
+                self.processing.left.push_back(told);
+            } else if !self.shows(&told.topic) {
+            } else if self
+                .processing
+                .readers
+                .is_settled(told.pid, &told.topic, told.partition)
+            {
+                self.say_told(told, out);
+            } else {
+                self.processing.waiting.push_back(told);
+            }
+        }
+        while self.processing.waiting.len() > WAITING_MOST
+            || self.processing.left.len() > WAITING_MOST
+        {
+            self.losses.add("label_table_full", 1);
+            self.release_processing(self.processing.left.len() > WAITING_MOST, out);
+        }
+    }
+
+    /// Lets go what was due up to `now`, each at its time.
+    pub(in crate::model) fn advance_processing(&mut self, now: Nanos, out: &mut Vec<Observation>) {
+        while let Some(due) = self.processing.due().filter(|due| *due <= now) {
+            self.processing.decide(due, &mut self.losses);
+            self.say_processing(out);
+            let is_due = |told: Option<&Told>| {
+                told.is_some_and(|told| told.time.saturating_add(PATIENCE) <= due)
+            };
+            while is_due(self.processing.waiting.front()) {
+                self.release_processing(false, out);
+            }
+            while is_due(self.processing.left.front()) {
+                self.release_processing(true, out);
+            }
+        }
+    }
+
+    /// The capture ended.
+    pub(in crate::model) fn finish_processing(&mut self, out: &mut Vec<Observation>) {
+        let told = &mut self.processing.told;
+        for process in self.processing.processes.values_mut() {
+            process.decide_all(&mut Out {
+                told,
+                losses: &mut self.losses,
+            });
+        }
+        self.say_processing(out);
+        while !self.processing.waiting.is_empty() {
+            self.release_processing(false, out);
+        }
+        while !self.processing.left.is_empty() {
+            self.release_processing(true, out);
+        }
+    }
+
+    /// The first one that waits for its labels, or for a commit, goes as it is.
+    fn release_processing(&mut self, left: bool, out: &mut Vec<Observation>) {
+        let processing = &mut self.processing;
+        if left {
+            if let Some(told) = processing.left.pop_front() {
+                out.extend(
+                    processing
+                        .left_without_commit(&told)
+                        .filter(|_| self.shows(&told.topic)),
+                );
+            }
+        } else if let Some(told) = processing.waiting.pop_front() {
+            processing
+                .readers
+                .give_up(told.pid, &told.topic, told.partition);
+            self.say_told(told, out);
+        }
+    }
+
+    fn say_told(&mut self, told: Told, out: &mut Vec<Observation>) {
+        let reader = self.processing.reader(&told);
+        let origin = origin(&told);
+        match told.what {
+            What::Processed {
+                first,
+                last,
+                count,
+                basis,
+                done,
+                began,
+                ended,
+                task,
+                error,
+            } => out.push(Observation::Processing(Processed {
+                origin,
+                pid: told.pid,
+                cluster: reader.cluster,
+                client_id: reader.client_id,
+                group: reader.group,
+                topic: told.topic,
+                partition: told.partition,
+                first,
+                last,
+                count,
+                basis,
+                done,
+                began,
+                ended,
+                task,
+                error,
+                span: None,
+            })),
+            What::Delivered { last, count, .. } => {
+                let next_offset = last.saturating_add(1);
+                let labels = Labels {
+                    origin,
+                    pid: told.pid,
+                    cluster: Arc::clone(&reader.cluster),
+                    client_id: Arc::clone(&reader.client_id),
+                    server: None,
+                };
+                self.lags.delivered(
+                    &labels,
+                    &reader.group,
+                    &told.topic,
+                    told.partition,
+                    next_offset,
+                    &mut self.losses,
+                );
+                out.push(Observation::Delivered(Delivered {
+                    origin,
+                    pid: told.pid,
+                    cluster: reader.cluster,
+                    client_id: reader.client_id,
+                    group: reader.group,
+                    topic: told.topic,
+                    partition: told.partition,
+                    count,
+                    next_offset,
+                }));
+            }
+            What::Wrong {
+                offset,
+                count,
+                signal,
+            } => out.push(wrong(
+                &told.topic,
+                (origin, &told),
+                reader,
+                (offset, count, signal),
+            )),
+            What::Interval { nanos } => {
+                let (group, client_id) = (&reader.group, &reader.client_id);
+                let limit_ms =
+                    self.groups
+                        .poll_limit_ms(&reader.cluster, group, told.pid, client_id);
+                out.push(Observation::PollInterval(PollInterval {
+                    origin,
+                    pid: told.pid,
+                    cluster: reader.cluster,
+                    client_id: reader.client_id,
+                    group: reader.group,
+                    nanos,
+                    limit_ms,
+                }));
+            }
+            What::Left { .. } => {}
+        }
+    }
+}
+
+impl Processing {
+    fn reader(&self, told: &Told) -> Reader {
+        let known = self.readers.get(told.pid, &told.topic, told.partition);
+        known.cloned().unwrap_or_else(|| Reader {
+            cluster: UNKNOWN.into(),
+            client_id: "".into(),
+            group: "".into(),
+        })
+    }
+
+    /// None: a commit covers it, or there is no group that would read it again.
+    fn left_without_commit(&self, told: &Told) -> Option<Observation> {
+        let What::Left { first, last, count } = told.what else {
+            return None;
+        };
+        let reader = self.reader(told);
+        let key = (told.pid, Arc::clone(&told.topic), told.partition);
+        let committed = self.committed.get(&key).copied().unwrap_or(first);
+        if reader.group.is_empty() || committed > last {
+            return None;
+        }
+        let offset = first.max(committed);
+        let count = if offset == first {
+            count
+        } else {
+            let span = last.saturating_sub(offset).saturating_add(1);
+            count.min(u32::try_from(span).unwrap_or(u32::MAX))
+        };
+        let signal = Signal::LeftWithoutCommit;
+        Some(wrong(
+            &told.topic,
+            (origin(told), told),
+            reader,
+            (offset, count, signal),
+        ))
+    }
+}
+
+/// As the calls' own facts: processes of one time keep an order.
+fn origin(told: &Told) -> Origin {
+    Origin {
+        offset: u64::from(told.pid),
+        ..Origin::at(told.time)
+    }
+}
+
+fn wrong(
+    topic: &Arc<str>,
+    (origin, told): (Origin, &Told),
+    reader: Reader,
+    (offset, count, signal): (i64, u32, Signal),
+) -> Observation {
+    Observation::ProcessingError(ProcessingError {
+        origin,
+        pid: told.pid,
+        cluster: reader.cluster,
+        group: reader.group,
+        topic: Arc::clone(topic),
+        partition: told.partition,
+        offset,
+        count,
+        signal,
+    })
+}

@@ -1,0 +1,113 @@
+//! One goroutine or thread. In: its calls; out: what it holds, and which of its calls stand within others.
+//!
+//! `ReadMessage` calls `FetchMessage` and commits before it returns: such inner calls give nothing to the application. A call is inner when its task
+//! asked twice before anything was handed over. A return that was lost puts the count wrong until the next request, where it is mended.
+
+use std::sync::Arc;
+
+use crate::capture::{ClientCall, Nanos};
+use crate::model::processing::run::RunId;
+
+/// Runs of one call that are put together before its last one is told.
+const GATHERED_MOST: usize = 64;
+const HELD_LEAST: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Tasked {
+    /// Requests that have not returned yet: 0, 1, or 2 for more.
+    asks: u8,
+    inner: bool,
+    /// It asks: messages that it gets are handed to itself, not offered to others.
+    pub asker: bool,
+    /// Its last hand-over of messages to the application, until it asks again.
+    pub handed: Option<Nanos>,
+    /// Topic and partition of the first of these.
+    pub handed_of: Option<(Arc<str>, i32)>,
+    /// Its last request that is not within another.
+    pub asked: Option<Nanos>,
+    /// What it got last, in order; some of it may be done.
+    pub holding: Vec<RunId>,
+    prune_at: usize,
+    /// Some of it was read by an inner call.
+    pub holds_inner: bool,
+    /// It named messages last, and before that.
+    ended: Nanos,
+    ended_before: Nanos,
+    /// Where.
+    pub ended_in: Option<(Arc<str>, i32)>,
+    /// It gave a message back last.
+    pub freed: Nanos,
+    gathered: Vec<ClientCall>,
+    pub seen: Nanos,
+}
+
+impl Tasked {
+    /// True: within another request.
+    pub fn asks(&mut self) -> bool {
+        self.asker = true;
+        if self.inner {
+            // The outer call never returned.
+            (self.asks, self.inner) = (0, false);
+        }
+        self.asks = (self.asks + 1).min(2);
+        self.asks > 1
+    }
+
+    /// A request returned. True: within another one.
+    pub fn returns(&mut self) -> bool {
+        self.inner = self.asks > 1;
+        self.asks = self.asks.saturating_sub(1);
+        self.inner
+    }
+
+    /// It hands over what it did not ask for anew: one more of what it asked for before.
+    pub fn goes_on(&self) -> bool {
+        self.asker && self.asks == 0
+    }
+
+    /// It named messages before `time`: the runs of one call have one time.
+    pub fn busy(&self, time: Nanos) -> Nanos {
+        match self.ended < time {
+            true => self.ended,
+            false => self.ended_before,
+        }
+    }
+
+    pub fn ends(&mut self, time: Nanos) {
+        if time > self.ended {
+            (self.ended_before, self.ended) = (self.ended, time);
+        }
+    }
+
+    /// The runs of a call, once its last one is there.
+    pub fn gather(&mut self, call: &ClientCall) -> Option<Vec<ClientCall>> {
+        if self
+            .gathered
+            .first()
+            .is_some_and(|first| first.time != call.time)
+        {
+            // The end of an earlier call was lost.
+            self.gathered.clear();
+        }
+        if self.gathered.len() < GATHERED_MOST {
+            self.gathered.push(call.clone());
+        } else if let Some(last) = self.gathered.last_mut() {
+            last.truncated = true;
+        }
+        call.complete.then(|| std::mem::take(&mut self.gathered))
+    }
+
+    /// Remembers what it got; now and then forgets what `is_open` does not know any more.
+    pub fn hold(&mut self, run: RunId, is_open: impl Fn(RunId) -> bool) {
+        self.holding.push(run);
+        if self.holding.len() >= self.prune_at.max(HELD_LEAST) {
+            self.holding.retain(|run| is_open(*run));
+            self.prune_at = 2 * self.holding.len();
+        }
+    }
+
+    /// Nothing is lost with it.
+    pub fn is_idle(&self) -> bool {
+        self.holding.is_empty() && self.asks == 0 && self.gathered.is_empty()
+    }
+}
