@@ -7,12 +7,26 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use obi_lab::prerequisites::unpacked;
 
-use crate::check::PRODUCED;
+use crate::cells::Library;
+use crate::check::{self, PRODUCED};
+use crate::clients::{Golden, Plan};
 use crate::prometheus::Prometheus;
-use crate::world::World;
+use crate::world::{MARKER, World};
+
+const RECORDS: f64 = 300.0;
 
 pub fn run(world: &World) -> Result<String> {
     let agent = world.agent()?;
+    let topic = world.fresh("prometheus");
+    produce(world, &topic)?;
+    check::settle(agent, |scrape| {
+        match scrape.sum(PRODUCED, &[("topic", &topic)]) {
+            Some(seen) if seen == RECORDS => Vec::new(),
+            seen => vec![format!(
+                "{topic}: the agent counted {seen:?} of {RECORDS} records"
+            )],
+        }
+    })?;
     let lines = promtool(world, &agent.get("/metrics")?)?;
 
     let target = agent
@@ -26,19 +40,29 @@ pub fn run(world: &World) -> Result<String> {
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: obi\n  static_configs: [{{targets: ['{target}']}}]\n"
         ),
     )?;
-    let wanted = agent
-        .scrape()?
-        .sum(PRODUCED, &[])
-        .context("nothing was produced yet")?;
-    let query = format!("sum({PRODUCED})");
-    let stored = prometheus.wait(&query, Duration::from_secs(30), |_| true)?;
-    if stored != wanted {
-        bail!("Prometheus stored {stored} records, the agent says {wanted}");
-    }
+    let query = format!("sum({PRODUCED}{{topic='{topic}'}})");
+    let stored = prometheus.wait(&query, Duration::from_secs(30), |stored| stored == RECORDS)?;
     prometheus.stop()?;
     Ok(format!(
         "{stored} records in Prometheus; promtool read {lines} lines"
     ))
+}
+
+fn produce(world: &World, topic: &str) -> Result<()> {
+    world.cluster.admin.create(topic, 3, 1)?;
+    let plan = Plan {
+        library: Library::Franz,
+        client_id: topic.to_owned(),
+        codec: "none",
+        tls: true,
+        group: topic.to_owned(),
+        marker: MARKER.to_owned(),
+        intervals: false,
+    };
+    let folder = world.layout.run().join("prometheus-client");
+    let mut client = Golden::start(&world.programs, &world.cluster, &folder, &plan)?;
+    client.run(&format!("many {RECORDS} {topic}"))?;
+    client.close()
 }
 
 /// `promtool check metrics` over a scrape; gives its number of lines.
