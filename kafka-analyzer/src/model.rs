@@ -319,13 +319,14 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 9] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 10] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
         let [open, told, readers] = self.processing.tables();
+        let contexts = self.spans.table();
         [
-            waiting, partitions, offsets, names, groups, members, open, told, readers,
+            waiting, partitions, offsets, names, groups, members, open, told, readers, contexts,
         ]
     }
 
@@ -530,8 +531,10 @@ impl Model {
         if self.settings.spans {
             self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
-                self.spans
-                    .fetched(&labels, &exchange, &group, &fetched, out);
+                let calls = self.processing.calls(labels.pid, labels.origin.time);
+                let of = (&group, calls);
+                let gone = self.spans.fetched(&labels, &exchange, of, &fetched, out);
+                self.losses.add("span_contexts_full", gone);
             }
             if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
                 self.spans

@@ -20,6 +20,7 @@ use crate::capture::{ClientCall, Means, Nanos, Pid};
 use crate::fact;
 use crate::fact::detail::Commit;
 use crate::losses::Losses;
+use crate::model::spans::Calls;
 use crate::model::topics::Topics;
 use crate::model::{Labels, PATIENCE};
 
@@ -36,6 +37,8 @@ const WAITING_MOST: usize = 16_384;
 const COMMITTED_MOST: usize = 65_536;
 /// What is known of a process that ended is kept for so long: its findings may still wait.
 const AFTERWARDS: Nanos = 2 * PATIENCE;
+/// So long after a hand-over the next are waited for.
+const LATELY: Nanos = 10_000_000_000;
 
 type Name = Arc<str>;
 
@@ -47,6 +50,8 @@ pub(super) struct Processing {
     committed: HashMap<(Pid, Name, i32), i64>,
     /// Weight of all that is open.
     open: usize,
+    /// When a process was last seen to get messages.
+    handed: HashMap<Pid, Nanos>,
     /// Found, and not said yet.
     told: Vec<Told>,
     waiting: VecDeque<Told>,
@@ -64,6 +69,9 @@ impl Processing {
             return;
         }
         self.readers.watch(pid);
+        if call.means == Means::HandsOver && call.count > 0 {
+            self.handed.insert(pid, call.time);
+        }
         let full = self.open >= OPEN_MOST;
         let mut told = std::mem::take(&mut self.told);
         let mut out = Out {
@@ -123,6 +131,16 @@ impl Processing {
             {
                 losses.add("processing_partition_table_full", 1);
             }
+        }
+    }
+
+    /// What calls tell of a process now.
+    pub fn calls(&self, pid: Pid, now: Nanos) -> Calls {
+        let handed = self.handed.get(&pid);
+        match handed.is_some_and(|handed| handed.saturating_add(LATELY) > now) {
+            true => Calls::HandOver,
+            false if self.readers.watches(pid) => Calls::Some,
+            false => Calls::None,
         }
     }
 
@@ -193,6 +211,7 @@ impl Processing {
                 && !self.processes.contains_key(&pid)
             {
                 self.readers.forget(pid);
+                self.handed.remove(&pid);
                 self.committed.retain(|(of, ..), _| *of != pid);
             }
         }

@@ -5,6 +5,8 @@
 //! is not sampled gets no span. Keys and headers are shown as the settings say; a value never comes here.
 
 mod commit;
+mod contexts;
+mod work;
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use kafka_wire::record_batch::Headers;
 use siphasher::sip::SipHasher24;
 
 use commit::CommitSpans;
+use contexts::{Contexts, Sampled};
+pub(super) use work::Work;
 
 use crate::fact::detail::Commit;
 use crate::fact::{self, Content, KeptRecord, Partition, Sample};
@@ -47,8 +51,20 @@ pub(super) struct Spans {
     settings: Settings,
     sampler: Sampler,
     commits: CommitSpans,
+    contexts: Contexts,
     /// Batches with records that get spans, but could not be read.
     unread: u64,
+}
+
+/// What calls of client libraries tell of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// They are not watched.
+    None,
+    /// No hand-over lately.
+    Some,
+    /// Hand-overs: polls are told from these.
+    HandOver,
 }
 
 /// A record with what its spans need.
@@ -79,6 +95,7 @@ impl Spans {
             settings: settings.clone(),
             sampler: Sampler::new(settings.spans_per_second),
             commits: CommitSpans::new(settings),
+            contexts: Contexts::default(),
             unread: 0,
         }
     }
@@ -111,18 +128,30 @@ impl Spans {
         }
     }
 
-    /// `poll T` of each topic and partition with sampled records.
+    /// `poll T` of each topic and partition with sampled records, unless hand-overs will tell. Returns how many records found no room to wait for these.
     pub fn fetched(
         &mut self,
         labels: &Labels,
         exchange: &fact::Exchange,
-        group: &Arc<str>,
+        (group, calls): (&Arc<str>, Calls),
         fetched: &[(Arc<str>, Partition)],
         out: &mut Vec<Observation>,
-    ) {
+    ) -> u64 {
         let from = out.len();
+        let mut gone = 0;
         for (topic, partition) in fetched {
             let messages = self.messages(labels, topic, partition, true);
+            if calls != Calls::None {
+                for message in &messages {
+                    let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
+                    sampled.polled = calls != Calls::HandOver;
+                    let offset = sampled.link.offset;
+                    gone += self.contexts.keep(labels.pid, offset, sampled);
+                }
+            }
+            if calls == Calls::HandOver {
+                continue;
+            }
             match self.settings.span_tree {
                 SpanTree::Children => {
                     for message in &messages {
@@ -157,6 +186,36 @@ impl Spans {
                 self.commits.polled(span);
             }
         }
+        gone
+    }
+
+    /// What its spans will say, when calls tell of it.
+    fn sampled(
+        &self,
+        labels: &Labels,
+        exchange: &fact::Exchange,
+        (topic, partition): (&Arc<str>, &Partition),
+        message: &Message<'_>,
+    ) -> Sampled {
+        let kind = SpanKind::Process;
+        let mut span = self.message_span(labels, exchange, topic, partition, kind, message);
+        (span.trace_id, span.span_id) = message.creation();
+        if let Some((_, _, state)) = &message.context {
+            span.trace_state.clone_from(state);
+        }
+        // It is about the application, not about the broker.
+        span.server = None;
+        Sampled {
+            span,
+            link: self.link(message),
+            linked_only: message.context.is_none() && message.record.truncated,
+            polled: false,
+        }
+    }
+
+    /// Records that wait for calls, and at most.
+    pub fn table(&self) -> (&'static str, usize, usize) {
+        ("span_contexts", self.contexts.len(), Contexts::most())
     }
 
     /// `commit T` of an answered commit, linked to the polls that it covers.

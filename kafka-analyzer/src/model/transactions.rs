@@ -18,7 +18,7 @@ mod turn;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::capture::{ConnectionId, Nanos};
+use crate::capture::{ConnectionId, Nanos, Pid};
 use crate::fact::{self, Partition};
 use crate::losses::Losses;
 use crate::model::topics::Topics;
@@ -135,6 +135,17 @@ impl Transactions {
         }
         self.put(key, line);
         committed
+    }
+
+    /// Client libraries of a process handed messages over: what its transactions may be made of.
+    pub fn polled(
+        &mut self,
+        cluster: &Arc<str>,
+        pid: Pid,
+        spans: &[Observation],
+        losses: &mut Losses,
+    ) {
+        self.inputs.polled(cluster, pid, spans, losses);
     }
 
     /// Everything up to `now` was told: what is due by itself.

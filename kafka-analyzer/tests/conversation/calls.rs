@@ -14,7 +14,7 @@ use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::*;
-use kafka_protocol::records::Compression;
+use kafka_protocol::records::{Compression, Record};
 
 pub const PID: u32 = 100;
 pub const MILLISECOND: Nanos = 1_000_000;
@@ -118,6 +118,11 @@ impl Calls {
 
 /// Group `billing` of client `app` reads `orders`, partitions 0 and 1, with offsets 0 to 99. Comes after a first call at 1 ms.
 pub fn consumer() -> Vec<Captured> {
+    consumer_of(&records(0, 100))
+}
+
+/// ... with these records.
+pub fn consumer_of(records: &[Record]) -> Vec<Captured> {
     let mut first = Calls {
         clock: MILLISECOND,
         task: Task::Thread(1),
@@ -132,7 +137,7 @@ pub fn consumer() -> Vec<Captured> {
     let answered = |index| Answered {
         index,
         high_watermark: 200,
-        records: Some(batch(&records(0, 100), Compression::None)),
+        records: Some(batch(records, Compression::None)),
         ..Answered::default()
     };
     talk.exchange(

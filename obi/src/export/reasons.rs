@@ -279,6 +279,11 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a compressed batch that had to be opened to be counted and could not: an old message set, or a compacted batch fetched from its middle",
     ),
     (
+        "span_contexts_full",
+        Spans,
+        "a sampled record that was fetched and forgotten before the application was given it",
+    ),
+    (
         "span_table_full",
         Spans,
         "a record that could not wait for its acknowledgement",

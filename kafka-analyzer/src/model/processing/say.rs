@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::told::{Out, Told, What};
 use super::{Processing, Reader, WAITING_MOST};
-use crate::capture::Nanos;
+use crate::capture::{Nanos, Task};
+use crate::model::spans::Work;
 use crate::model::{Labels, Model, PATIENCE, UNKNOWN};
 use crate::observation::Processing as Processed;
 use crate::observation::{Delivered, Observation, Origin, PollInterval, ProcessingError, Signal};
@@ -102,26 +103,60 @@ impl Model {
                 ended,
                 task,
                 error,
-            } => out.push(Observation::Processing(Processed {
-                origin,
-                pid: told.pid,
-                cluster: reader.cluster,
-                client_id: reader.client_id,
-                group: reader.group,
-                topic: told.topic,
-                partition: told.partition,
+            } => {
+                let work = work_of(&told, &reader, origin);
+                let work = Work {
+                    offsets: (first, last),
+                    count,
+                    began,
+                    ended,
+                    task,
+                    error: error.map(Signal::as_str),
+                    ..work
+                };
+                let span = self.spans.processed(&work);
+                let ids = span.as_ref().map(|span| (span.trace_id, span.span_id));
+                out.extend(span.map(Observation::Span));
+                out.push(Observation::Processing(Processed {
+                    origin,
+                    pid: told.pid,
+                    cluster: reader.cluster,
+                    client_id: reader.client_id,
+                    group: reader.group,
+                    topic: told.topic,
+                    partition: told.partition,
+                    first,
+                    last,
+                    count,
+                    basis,
+                    done,
+                    began,
+                    ended,
+                    task,
+                    error,
+                    span: ids,
+                }));
+            }
+            What::Delivered {
                 first,
                 last,
                 count,
-                basis,
-                done,
-                began,
-                ended,
+                asked,
                 task,
-                error,
-                span: None,
-            })),
-            What::Delivered { last, count, .. } => {
+            } => {
+                let work = Work {
+                    offsets: (first, last),
+                    count,
+                    began: asked.unwrap_or(told.time),
+                    task,
+                    ..work_of(&told, &reader, origin)
+                };
+                let from = out.len();
+                self.spans.handed_over(&work, out);
+                let spans = out.get(from..).unwrap_or_default();
+                let losses = &mut self.losses;
+                self.transactions
+                    .polled(&reader.cluster, told.pid, spans, losses);
                 let next_offset = last.saturating_add(1);
                 let labels = Labels {
                     origin,
@@ -215,6 +250,25 @@ impl Processing {
             reader,
             (offset, count, signal),
         ))
+    }
+}
+
+/// Labels of a span; the rest is of a hand-over in no time.
+fn work_of<'a>(told: &'a Told, reader: &'a Reader, origin: Origin) -> Work<'a> {
+    Work {
+        origin,
+        pid: told.pid,
+        cluster: &reader.cluster,
+        client_id: &reader.client_id,
+        group: &reader.group,
+        topic: &told.topic,
+        partition: told.partition,
+        offsets: (0, 0),
+        count: 0,
+        began: told.time,
+        ended: told.time,
+        task: Task::Thread(0),
+        error: None,
     }
 }
 

@@ -48,12 +48,7 @@ impl Inputs {
             return made.into_iter().map(|(_, _, link)| link).collect();
         }
         let (cluster, pid) = (&seen.labels.cluster, seen.labels.pid);
-        if !spans.is_empty() && self.watched.contains(&(Arc::clone(cluster), pid)) {
-            for (topic, partition, link) in creations(spans, SpanKind::Poll) {
-                let key = (Arc::clone(cluster), pid, topic, partition);
-                self.consumed(key, link, losses);
-            }
-        }
+        self.polled(cluster, pid, spans, losses);
         let mut links = Vec::new();
         if let Some(Detail::Commit(commit)) = seen.exchange.detail.as_deref()
             && commit.transaction.is_some()
@@ -66,6 +61,22 @@ impl Inputs {
             }
         }
         links
+    }
+
+    /// A process got messages, of which these spans tell.
+    pub fn polled(
+        &mut self,
+        cluster: &Arc<str>,
+        pid: Pid,
+        spans: &[Observation],
+        losses: &mut Losses,
+    ) {
+        if !spans.is_empty() && self.watched.contains(&(Arc::clone(cluster), pid)) {
+            for (topic, partition, link) in creations(spans, SpanKind::Poll) {
+                let key = (Arc::clone(cluster), pid, topic, partition);
+                self.consumed(key, link, losses);
+            }
+        }
     }
 
     fn consumed(&mut self, key: Key, link: Link, losses: &mut Losses) {

@@ -181,7 +181,12 @@ fn messages(span: &Span, out: &mut Vec<KeyValue>) {
             .map(|ms| int("obi.kafka.message.timestamp", ms)),
     );
     if span.span == SpanKind::Poll {
-        out.push(text("obi.kafka.receive.basis", "fetch_response"));
+        // A call of the client library was made by somebody.
+        let basis = match span.task {
+            Some(_) => "poll",
+            None => "fetch_response",
+        };
+        out.push(text("obi.kafka.receive.basis", basis));
     }
     if !span.headers_read {
         out.push(text("obi.kafka.headers", "unread"));
@@ -248,6 +253,27 @@ fn link(link: &Link) -> otlp::span::Link {
 mod tests {
     use super::*;
     use crate::export::otlp::tests::span;
+
+    #[test]
+    fn a_poll_by_a_task_is_a_hand_over_and_work_has_no_broker() {
+        for (kind, task, basis) in [
+            (SpanKind::Poll, None, Some("fetch_response")),
+            (SpanKind::Poll, Some(Task::Goroutine(9)), Some("poll")),
+            (SpanKind::Process, Some(Task::Goroutine(9)), None),
+        ] {
+            let mut span = span(7, kind);
+            (span.task, span.server) = (task, None);
+            let encoded = encode(span, 0);
+            let value = |name: &str| {
+                let found = encoded.attributes.iter().find(|it| it.key == name);
+                found.cloned()
+            };
+            let expected = basis.map(|basis| text("obi.kafka.receive.basis", basis));
+            assert_eq!(value("obi.kafka.receive.basis"), expected);
+            assert_eq!(value("goroutine.id"), task.map(|_| int("goroutine.id", 9)));
+            assert_eq!(value("server.address"), None);
+        }
+    }
 
     #[test]
     fn a_transaction_has_its_own_name_and_no_destination() {

@@ -1,0 +1,109 @@
+//! Creation contexts of the sampled records that a process fetched. In: what a `poll T` of each would say; out: the same, once the application
+//! is given the record, or is done with it.
+//!
+//! Kept for processes whose client libraries are watched; the oldest go first, of which the spans are then missing and counted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::capture::Pid;
+use crate::observation::{Link, Span};
+
+const MOST: usize = 65_536;
+/// Keys, headers and addresses in them.
+const BYTES_MOST: usize = 16 << 20;
+
+type Key = (Pid, Arc<str>, i32);
+
+/// A record that gets spans.
+#[derive(Clone, Debug)]
+pub(in crate::model) struct Sampled {
+    /// What is known of the record; ids are those of its creation context, `parent` of it the span's.
+    pub span: Span,
+    pub link: Link,
+    /// Headers were cut: whether there is a context in them is not known, so it is no parent.
+    pub linked_only: bool,
+    /// A `poll T` was made of it.
+    pub polled: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Contexts {
+    records: HashMap<Key, BTreeMap<i64, Box<Sampled>>>,
+    /// In the order in which they came.
+    order: VecDeque<(Key, i64)>,
+    bytes: usize,
+}
+
+impl Contexts {
+    /// Returns how many had to go.
+    pub fn keep(&mut self, pid: Pid, offset: i64, sampled: Sampled) -> u64 {
+        let topic = Arc::clone(&sampled.span.topic);
+        let key = (pid, topic, sampled.span.partition);
+        let weight = weight(&sampled);
+        let records = self.records.entry(key.clone()).or_default();
+        match records.insert(offset, Box::new(sampled)) {
+            // Fetched again.
+            Some(before) => self.bytes = self.bytes.saturating_sub(self::weight(&before)),
+            None => self.order.push_back((key, offset)),
+        }
+        self.bytes += weight;
+        let mut gone = 0;
+        while self.order.len() > MOST || self.bytes > BYTES_MOST {
+            let Some((key, offset)) = self.order.pop_front() else {
+                break;
+            };
+            gone += u64::from(self.forget(&key, offset));
+        }
+        gone
+    }
+
+    /// Those with these offsets, in order.
+    pub fn within(
+        &mut self,
+        pid: Pid,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: (i64, i64),
+    ) -> impl Iterator<Item = &mut Sampled> {
+        let records = self.records.get_mut(&(pid, Arc::clone(topic), partition));
+        let range = offsets.0..=offsets.1.max(offsets.0);
+        let found = records
+            .into_iter()
+            .flat_map(move |records| records.range_mut(range.clone()));
+        found.map(|(_, sampled)| &mut **sampled)
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub const fn most() -> usize {
+        MOST
+    }
+
+    fn forget(&mut self, key: &Key, offset: i64) -> bool {
+        let Some(records) = self.records.get_mut(key) else {
+            return false;
+        };
+        let gone = records.remove(&offset);
+        if records.is_empty() {
+            self.records.remove(key);
+        }
+        if let Some(gone) = &gone {
+            self.bytes = self.bytes.saturating_sub(weight(gone));
+        }
+        gone.is_some()
+    }
+}
+
+fn weight(sampled: &Sampled) -> usize {
+    let span = &sampled.span;
+    let key = span.key.as_ref().map_or(0, String::len);
+    let headers = span
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    // The key stands in the link, too.
+    2 * key + headers.sum::<usize>() + span.address.len() + span.trace_state.len()
+}

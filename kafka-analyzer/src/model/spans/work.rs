@@ -1,0 +1,134 @@
+//! `process T`, and `poll T` of what a client library handed over. In: what calls showed, with its labels; out: spans of sampled records.
+//!
+//! A single message hangs under its creation context and links to it; messages that cannot be told apart have one span with links only.
+
+use std::sync::Arc;
+
+use super::contexts::Sampled;
+use super::{LINKS_MOST, Spans};
+use crate::capture::{Nanos, Pid, Task};
+use crate::observation::{Observation, Origin, Span, SpanKind};
+use crate::settings::SpanTree;
+use crate::trace::address::{SpanId, TraceId, own_ids};
+
+/// Messages that a call was about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::model) struct Work<'a> {
+    pub origin: Origin,
+    pub pid: Pid,
+    pub cluster: &'a Arc<str>,
+    pub client_id: &'a Arc<str>,
+    pub group: &'a Arc<str>,
+    pub topic: &'a Arc<str>,
+    pub partition: i32,
+    pub offsets: (i64, i64),
+    pub count: u32,
+    pub began: Nanos,
+    pub ended: Nanos,
+    pub task: Task,
+    pub error: Option<&'static str>,
+}
+
+impl Spans {
+    /// None: none of the messages is among those chosen.
+    pub fn processed(&mut self, work: &Work<'_>) -> Option<Span> {
+        let (pid, topic, index) = (work.pid, work.topic, work.partition);
+        let found = self.contexts.within(pid, topic, index, work.offsets);
+        let sampled: Vec<Sampled> = found.map(|sampled| sampled.clone()).collect();
+        work.span(SpanKind::Process, &sampled, true)
+    }
+
+    /// The application has the messages.
+    pub fn handed_over(&mut self, work: &Work<'_>, out: &mut Vec<Observation>) {
+        let (pid, topic, index) = (work.pid, work.topic, work.partition);
+        let mut sampled = Vec::new();
+        for record in self.contexts.within(pid, topic, index, work.offsets) {
+            // Of some the Fetch answer told before any hand-over was seen.
+            if !std::mem::replace(&mut record.polled, true) {
+                sampled.push(record.clone());
+            }
+        }
+        let from = out.len();
+        match self.settings.span_tree {
+            SpanTree::Children => {
+                for one in sampled.chunks(1) {
+                    let mut span = Work { count: 1, ..*work }.span(SpanKind::Poll, one, true);
+                    if let Some(span) = &mut span {
+                        span.links = Vec::new();
+                    }
+                    out.extend(span.map(Observation::Span));
+                }
+            }
+            tree => {
+                let span = work.span(SpanKind::Poll, &sampled, tree == SpanTree::Both);
+                out.extend(span.map(Observation::Span));
+            }
+        }
+        for observation in out.iter().skip(from) {
+            if let Observation::Span(span) = observation {
+                self.commits.polled(span);
+            }
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Of sampled messages, of which there is one at least. A single one is a child of its creation context, if `under` says so.
+    fn span(&self, kind: SpanKind, sampled: &[Sampled], under: bool) -> Option<Span> {
+        let first = sampled.first()?;
+        let mut span = first.span.clone();
+        let creation = (span.trace_id, span.span_id);
+        (span.trace_id, span.span_id) = self.ids(kind, first.link.offset);
+        span.parent = None;
+        if self.count > 1 {
+            self.is_batch(&mut span, sampled);
+        } else if under && !first.linked_only {
+            (span.trace_id, span.parent) = (creation.0, Some(creation.1));
+        }
+        span.span = kind;
+        let links = sampled.iter().take(LINKS_MOST);
+        span.links = links.map(|one| one.link.clone()).collect();
+        let dropped = sampled.len().saturating_sub(LINKS_MOST);
+        span.links_dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
+        (span.origin, span.began, span.ended) = (self.origin, self.began, self.ended);
+        (span.error, span.task) = (self.error, Some(self.task));
+        span.cluster = Arc::clone(self.cluster);
+        span.client_id = Arc::clone(self.client_id);
+        span.group = Arc::clone(self.group);
+        Some(span)
+    }
+
+    /// What is of a single message is not of the batch; the first one that is sampled stands for codec and offset.
+    fn is_batch(&self, span: &mut Span, sampled: &[Sampled]) {
+        span.message_count = Some(u64::from(self.count));
+        (span.key, span.tombstone) = (None, false);
+        (span.body_size, span.envelope_size, span.timestamp_ms) = (None, None, None);
+        (span.headers, span.trace_state) = (Vec::new(), String::new());
+        span.headers_read = sampled.iter().all(|one| one.span.headers_read);
+        "none".clone_into(&mut span.address);
+    }
+
+    /// What makes it unique is who worked on what, and when.
+    fn ids(&self, kind: SpanKind, offset: i64) -> (TraceId, SpanId) {
+        let name: &[u8] = match kind {
+            SpanKind::Poll => b"hand-over",
+            _ => b"process",
+        };
+        let (tag, task) = match self.task {
+            Task::Thread(id) => (0_u8, u64::from(id)),
+            Task::Goroutine(id) => (1, id),
+        };
+        own_ids(&[
+            name,
+            self.cluster.as_bytes(),
+            self.topic.as_bytes(),
+            &self.partition.to_be_bytes(),
+            &offset.to_be_bytes(),
+            &self.pid.to_be_bytes(),
+            &[tag],
+            &task.to_be_bytes(),
+            &self.began.to_be_bytes(),
+            &self.ended.to_be_bytes(),
+        ])
+    }
+}
