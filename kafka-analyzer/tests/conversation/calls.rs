@@ -6,6 +6,7 @@ use kafka_analyzer::capture::{ClientCall, Means, Nanos, Task};
 use kafka_analyzer::observation::{
     Delivered, Done, Observation, PollInterval, ProcessingBasis, ProcessingError, Signal,
 };
+use kafka_analyzer::{Merge, Model, Settings, StreamStage};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -215,6 +216,50 @@ pub fn with(calls: Calls) -> Vec<Captured> {
     events.extend(calls.events);
     events.sort_by_key(time_of);
     events
+}
+
+/// All that is said, and what was lost.
+pub fn told(events: &[Captured]) -> (Vec<Observation>, Vec<(&'static str, u64)>) {
+    let settings = Settings::default();
+    let (mut stage, mut merge, mut model) = (
+        StreamStage::new(&settings),
+        Merge::new(1),
+        Model::new(&settings),
+    );
+    let (mut facts, mut verdicts, mut ready, mut said) = Default::default();
+    let mut last = 0;
+    let (said_mut, ready_mut): (&mut Vec<_>, &mut Vec<_>) = (&mut said, &mut ready);
+    for event in events {
+        last = last.max(time_of(event));
+        stage.event(&event.event(), &mut facts, &mut verdicts);
+        merge.push(0, &mut facts, stage.clock());
+        merge.pop(ready_mut);
+        for fact in ready_mut.drain(..) {
+            model.fact(fact, said_mut);
+        }
+        model.advance(merge.watermark(), said_mut);
+    }
+    merge.finish(ready_mut);
+    for fact in ready_mut.drain(..) {
+        model.fact(fact, said_mut);
+    }
+    model.advance(last + 30 * SECOND, said_mut);
+    let losses = model.losses().iter().collect();
+    for (table, entries, most) in model.tables() {
+        assert!(entries <= most, "{table}");
+    }
+    model.finish(said_mut);
+    (said, losses)
+}
+
+/// Runs a program, of which nothing may be lost.
+pub fn run_calls(calls: Calls) -> Vec<Observation> {
+    let events = with(calls);
+    let (said, losses) = told(&events);
+    assert_eq!(losses, [], "nothing is lost");
+    let shards = super::run_with(&Settings::default(), &events, 3).0;
+    assert_eq!(worked(&shards), worked(&said), "shards say the same");
+    said
 }
 
 /// (first offset, last offset, count, basis, end, began, ended), as they end.
