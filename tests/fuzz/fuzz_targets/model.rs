@@ -1,6 +1,6 @@
 //! Any sequence of well-formed facts of groups, offsets and transactions. In: bytes as a script; out: nothing breaks, and what is said is true.
 //!
-//! Generations go back, ids are used again, topics stay unknown, clocks jump. Checked: lag is what its two offsets make it, a member counts
+//! A message in hand ends once at most, and not before it began. Generations go back, ids are used again, topics stay unknown, clocks jump. Checked: lag is what its two offsets make it, a member counts
 //! no rebalance that no answer brought, tables keep below their caps.
 #![no_main]
 
@@ -53,6 +53,8 @@ type Speaker = (Arc<str>, Arc<str>);
 struct Heard {
     answered: HashMap<Speaker, u64>,
     counted: HashMap<Speaker, u64>,
+    /// Messages handed over and not done, by process, topic and partition.
+    in_hand: HashMap<(u32, Arc<str>, i32), u64>,
 }
 
 impl Heard {
@@ -92,6 +94,20 @@ impl Heard {
                     ids.dedup();
                     assert_eq!(ids.len(), group.members.len(), "a member twice: {group:?}");
                     assert!(ids.is_sorted(), "{group:?}");
+                }
+                Observation::Delivered(handed) => {
+                    let key = (handed.pid, Arc::clone(&handed.topic), handed.partition);
+                    *self.in_hand.entry(key).or_default() += u64::from(handed.count);
+                }
+                Observation::Processing(work) => {
+                    assert!(work.began <= work.ended, "{work:?}");
+                    assert!(work.count >= 1 && 0 <= work.first, "{work:?}");
+                    let span = work.last.saturating_sub(work.first).saturating_add(1);
+                    assert!(i64::from(work.count) <= span, "{work:?}");
+                    let key = (work.pid, Arc::clone(&work.topic), work.partition);
+                    let left = self.in_hand.get(&key).copied().unwrap_or(0);
+                    let left = left.checked_sub(u64::from(work.count));
+                    self.in_hand.insert(key, left.expect("each ends once"));
                 }
                 _ => {}
             }

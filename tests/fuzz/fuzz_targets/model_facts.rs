@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kafka_analyzer::capture::ConnectionId;
+use kafka_analyzer::capture::{ClientCall, ConnectionId, Means, Task};
 use kafka_analyzer::fact::detail::{
     Commit, CommittedOffset, GroupOffsets, KeyKind, LogEnd, LogEndKind, Marker, Producer,
     TransactionRef,
@@ -113,7 +113,38 @@ impl Facts {
                 server: None,
                 topics: vec![(name(script, "topic", 4)?, script.int_in_range(1..=4)?)],
             },
+            4..=9 => Says::Call(Box::new(self.call(script)?)),
+            10 => Says::Exited,
             _ => Says::Exchange(Box::new(self.exchange(client_id, script)?)),
+        })
+    }
+
+    fn call(&mut self, script: Script<'_, '_>) -> Result<ClientCall> {
+        let first = offset(script)?;
+        let more = script.int_in_range(0..=5)?;
+        Ok(ClientCall {
+            time: self.clock,
+            pid: script.int_in_range(1..=3)?,
+            tid: 1,
+            task: match script.int_in_range(0..=4)? {
+                0 => Task::Thread(1),
+                n => Task::Goroutine(n),
+            },
+            parent: None,
+            means: *script.choose(&Means::ALL)?,
+            client: script.int_in_range(0..=2)?,
+            message: script.int_in_range(0..=3)?,
+            topic: name(script, "topic", 4)?,
+            partition: index(script)?,
+            first,
+            last: first.saturating_add(more),
+            // Few offsets may hold fewer messages, and a lie more.
+            count: script.int_in_range(0..=7)?,
+            key_len: None,
+            value_len: None,
+            complete: script.ratio(7, 8)?,
+            truncated: script.ratio(1, 16)?,
+            fault: script.ratio(1, 16)?,
         })
     }
 
