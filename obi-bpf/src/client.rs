@@ -8,7 +8,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, topic_form, walk,
+    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option, topic_form, walk,
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, Place, abi, kind, stat};
 
@@ -113,7 +113,7 @@ pub fn hit(ctx: *mut c_void, popped: u64) {
         }
         _ => {}
     }
-    finish(walk, shape.walk);
+    finish(walk, shape);
 }
 
 /// Reads registers: who calls, what is kept, where messages stand. 0: there is nothing to tell. A function of its own, so that
@@ -171,10 +171,13 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     let refusal = shape.means == means::ACKNOWLEDGED;
     if passed || refusal {
         walk.at = words.word(&shape.at);
-        let left = words.word(&shape.count);
+        let mut left = words.word(&shape.count);
+        if shape.options & option::COUNT_INT != 0 {
+            left = left as i32 as u64;
+        }
         // The error of a C function is negative.
         walk.left = if left as i64 > 0 { left } else { 0 };
-    } else if shape.means != means::HANDS_OVER {
+    } else if shape.means != means::HANDS_OVER || shape.options & option::QUIET != 0 {
         return 0;
     }
     if !passed {
@@ -237,12 +240,21 @@ impl Words<'_> {
 fn follow(place: &Place, start: u64) -> Option<u64> {
     let mut at = start;
     if place.steps > 0 {
+        if at == 0 {
+            return Some(0);
+        }
         at = read::user(at.wrapping_add(place.path[0] as u64))?;
     }
     if place.steps > 1 {
+        if at == 0 {
+            return Some(0);
+        }
         at = read::user(at.wrapping_add(place.path[1] as u64))?;
     }
     if place.steps > 2 {
+        if at == 0 {
+            return Some(0);
+        }
         at = read::user(at.wrapping_add(place.path[2] as u64))?;
     }
     Some(at.wrapping_add(place.add as u64))
@@ -277,8 +289,10 @@ fn arguments(walk: &mut Walk, shape: &ClientShape, words: &mut Words<'_>) {
     walk.run.value_len = length(shape.value_len);
     if shape.topic_form == topic_form::REGISTERS {
         let text = register(shape.topic.path[0]).unwrap_or(0);
-        let length = register(shape.topic.path[1]).unwrap_or(0);
-        (walk.run.text, walk.run.text_len) = named(text, length);
+        (walk.run.text, walk.run.text_len) = match register(shape.topic.path[1]) {
+            Some(length) => named(text, length),
+            None => (text, 0),
+        };
     } else if walk.at != 0
         && let Some((text, length)) = text(shape, walk.at)
     {
@@ -294,6 +308,9 @@ fn text(shape: &ClientShape, start: u64) -> Option<(u64, u64)> {
         return Some((0, 0));
     }
     let at = follow(&shape.topic, start)?;
+    if at == 0 {
+        return Some((0, 0));
+    }
     let text = read::user(at)?;
     if shape.topic_form == topic_form::GO {
         Some(named(text, read::user(at.wrapping_add(8))?))
@@ -363,6 +380,12 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     let mut offset = -1;
     if shape.offset != NO_MEMBER && !refused {
         offset = read::user::<i64>(message.wrapping_add(shape.offset as u64))?;
+        if shape.options & option::OFFSET_BEHIND != 0 {
+            if offset < 1 {
+                return Some(0);
+            }
+            offset -= 1;
+        }
     }
     let mut partition = -1;
     if shape.partition != NO_MEMBER {
@@ -533,13 +556,13 @@ impl Walk {
 
 /// Tells the last run with what is known of the whole call; a call without messages is told when that means something.
 #[inline(always)]
-fn finish(walk: &mut Walk, form: u8) {
+fn finish(walk: &mut Walk, shape: &ClientShape) {
     if walk.flags & call_flag::FAULT as u64 != 0 {
         count(stat::CALL_FAULT);
     }
     if walk.run.count == 0 {
-        let means = walk.means as u8;
-        if means != means::HANDS_OVER && form != walk::NOTHING && walk.flags == 0 {
+        let idle = shape.means == means::HANDS_OVER && shape.options & option::QUIET == 0;
+        if !idle && shape.walk != walk::NOTHING && walk.flags == 0 {
             return;
         }
         walk.run.first = -1;

@@ -157,6 +157,12 @@ impl Binary {
         code::shallow_site(self.elf.machine, &self.code(function)?, function.address)
     }
 
+    /// What an accessor function gives back, on each way through it: the word at the end of this path of member offsets from its first
+    /// argument. `None`: the function does more than that.
+    pub fn accessor_paths(&self, function: &Function) -> Option<Vec<Vec<u16>>> {
+        code::accessor_paths(self.elf.machine, &self.code(function)?, function.address)
+    }
+
     /// The cheapest probe site behind the call instruction at `call` in `function`, which only that call leads to and
     /// at which `keep` is as the callee left it.
     pub fn site_behind_call(

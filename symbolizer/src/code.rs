@@ -127,6 +127,17 @@ pub(crate) fn shallow_site(machine: Machine, bytes: &[u8], address: u64) -> Opti
     }
 }
 
+pub(crate) fn accessor_paths(
+    machine: Machine,
+    bytes: &[u8],
+    address: u64,
+) -> Option<Vec<Vec<u16>>> {
+    match machine {
+        Machine::X86_64 => x86::accessor::paths(bytes, address),
+        Machine::Aarch64 => None,
+    }
+}
+
 pub(crate) fn site_behind_call(
     machine: Machine,
     bytes: &[u8],

@@ -11,10 +11,10 @@ mod librdkafka;
 mod sarama;
 
 use obi_abi::{CallShape, NO_REG, abi, count, role, source};
-use symbolizer::Function;
+use symbolizer::{Function, Machine};
 
 use crate::facts::Facts;
-use crate::{Hook, Returns};
+use crate::{Hook, HookPlan, Refusal, Returns};
 
 type Detect = fn(&Facts<'_>) -> Option<(&'static str, String)>;
 
@@ -36,6 +36,21 @@ pub(crate) fn begins(facts: &Facts<'_>) -> impl Iterator<Item = Hook> {
     librdkafka::begins(facts)
         .into_iter()
         .chain(go_program(facts))
+}
+
+/// Calls of the file's client library that tell what becomes of messages inside the application.
+pub(crate) fn calls(facts: &Facts<'_>, plan: &mut HookPlan) {
+    let Some((name, _)) = plan.client else { return };
+    if facts.binary.machine() != Machine::X86_64 {
+        return plan.calls_refused.push(Refusal {
+            hook: name,
+            reason: "only x86-64 programs can be hooked".into(),
+            mend: String::new(),
+        });
+    }
+    if name == librdkafka::NAME {
+        librdkafka::calls(facts, plan);
+    }
 }
 
 /// A Go program holds its client itself, and connects to nothing before its main function.

@@ -16,7 +16,7 @@ mod tls;
 
 pub use client::layouts;
 
-use obi_abi::{CallShape, role};
+use obi_abi::{CallShape, ClientShape, role};
 use symbolizer::Binary;
 
 use facts::Facts;
@@ -31,6 +31,7 @@ pub fn plan(binary: &Binary) -> HookPlan {
     if plan.client.is_some() {
         plan.scope = Scope::File;
         plan.hooks.extend(client::begins(&facts));
+        client::calls(&facts, &mut plan);
     }
     for library in tls::TABLE {
         library(&facts, &mut plan);
@@ -44,6 +45,9 @@ pub struct HookPlan {
     pub hooks: Vec<Hook>,
     /// What should have been there and is not; shown by `obi doctor`.
     pub refused: Vec<Refusal>,
+    /// Calls of the client library; without them messages are seen on the wire only.
+    pub calls: Vec<CallHook>,
+    pub calls_refused: Vec<Refusal>,
     /// TLS library found: name (`openssl`, `go_crypto_tls`) and version when known.
     pub tls: Option<(&'static str, String)>,
     /// Kafka client library found in the file: name and version when known.
@@ -87,6 +91,27 @@ pub struct Hook {
     /// File offset of the entry probe: the cheapest instruction at which the arguments are still intact.
     pub entry: u64,
     pub returns: Returns,
+}
+
+/// A probe on a client library. A function may have several, and a site too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallHook {
+    /// The function, in the field's terms: `rd_kafka_consumer_poll`.
+    pub name: &'static str,
+    pub shape: ClientShape,
+    pub at: CallSite,
+    /// It fires for each message.
+    pub per_message: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallSite {
+    /// File offset of the entry probe, or of what stands for it.
+    Entry(u64),
+    /// File offsets of instructions that end the call: of a Go function its RETs.
+    Returns(Vec<u64>),
+    /// As [`Returns::Uretprobe`].
+    Uretprobe { function: u64, sites: Vec<u64> },
 }
 
 /// Where the return of a function is caught.

@@ -79,8 +79,18 @@ pub mod topic_form {
     pub const GO: u8 = 1;
     /// The path leads to a pointer to a text that ends with 0.
     pub const C: u8 = 2;
-    /// `walk::ARGUMENTS`, Go: pointer and length are in the registers `path[0]` and `path[1]`.
+    /// `walk::ARGUMENTS`: pointer and length are in the registers `path[0]` and `path[1]`; no length: the text ends with 0.
     pub const REGISTERS: u8 = 3;
+}
+
+/// A set of bits: `ClientShape::options`.
+pub mod option {
+    /// The count is an `int`: its upper half means nothing.
+    pub const COUNT_INT: u8 = 1;
+    /// Offsets are those behind the messages, as they are committed; below 1: none is named.
+    pub const OFFSET_BEHIND: u8 = 2;
+    /// Nothing is told when nothing was moved: who asked was told otherwise.
+    pub const QUIET: u8 = 4;
 }
 
 /// Registers of a [`Place`] beyond those of `pt_regs` 0 to 15.
@@ -94,7 +104,7 @@ pub mod base {
 /// Words kept between the halves of a call.
 pub const KEPT: usize = 4;
 
-/// A word: a register, then `steps` times the word at (value + `path[i]`), then `add` is added.
+/// A word: a register, then `steps` times the word at (value + `path[i]`), then `add` is added. Through a null pointer leads nothing: 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Place {
@@ -193,7 +203,7 @@ pub struct ClientShape {
     /// 1: the words of `keep` wait for the half of this call with the same `pair` on the same task.
     pub keeps: u8,
     /// Registers whose words are kept.
-    pub keep: [u8; KEPT],
+    pub keep: [u8; 4],
     /// Go: members of `g`: `goid`, `parentGoid`.
     pub goid: u16,
     pub parent: u16,
@@ -221,7 +231,9 @@ pub struct ClientShape {
     pub value: u16,
     pub value_len: u16,
     pub nested: Nested,
-    pub reserved2: [u8; 4],
+    /// [`option`].
+    pub options: u8,
+    pub reserved: [u8; 3],
 }
 
 impl ClientShape {
@@ -252,7 +264,8 @@ impl ClientShape {
         value: NO_MEMBER,
         value_len: NO_MEMBER,
         nested: Nested::NOTHING,
-        reserved2: [0; 4],
+        options: 0,
+        reserved: [0; 3],
     };
 }
 

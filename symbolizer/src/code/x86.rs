@@ -4,6 +4,7 @@
 //! arch/x86/kernel/uprobes.c (`branch_setup_xol_ops`, `push_setup_xol_ops`): `push` of a 64-bit register, one-byte
 //! `nop`, near `call`, `jmp` and `jcc` without operand-size prefix. Longer nops only on new kernels, so they do not count.
 
+pub(super) mod accessor;
 pub(super) mod exits;
 
 use iced_x86::{

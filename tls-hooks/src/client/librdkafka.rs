@@ -3,10 +3,12 @@
 //! Found by its functions; without symbols by a name in its assertions. Its version is the number that `rd_kafka_version`
 //! returns: `mov eax, imm32; ret`.
 
-use crate::Hook;
-use crate::facts::Facts;
+mod calls;
 
-const NAME: &str = "librdkafka";
+use crate::facts::Facts;
+use crate::{Hook, HookPlan};
+
+pub(super) const NAME: &str = "librdkafka";
 
 pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     let found = facts
@@ -33,6 +35,13 @@ pub(super) fn begins(facts: &Facts<'_>) -> Option<Hook> {
     let found = facts.binary.functions(&["rd_kafka_new"]);
     let function = found.into_iter().next().flatten()?;
     super::beginning(facts, "rd_kafka_new", &function)
+}
+
+/// What applications do with their messages. A Go program is hooked on its own side: a goroutine changes threads between two calls into C.
+pub(super) fn calls(facts: &Facts<'_>, plan: &mut HookPlan) {
+    if facts.go.is_none() {
+        calls::plan(facts, plan);
+    }
 }
 
 /// RD_KAFKA_VERSION: 0xMMmmrrpp, pp = 0xff for a release.

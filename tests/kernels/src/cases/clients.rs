@@ -1,7 +1,9 @@
 //! Calls of client libraries: every form in which messages stand in memory, and memory that is not what a shape takes it for.
 
 use anyhow::{Context, Result, ensure};
-use obi_abi::client::{Nested, Place, RUNS, WALK_LIMIT, base, call_flag, means, topic_form, walk};
+use obi_abi::client::{
+    NO_MEMBER, Nested, Place, RUNS, WALK_LIMIT, base, call_flag, means, option, topic_form, walk,
+};
 use obi_abi::{ClientCall, ClientShape, Settings, abi, kind, stat};
 use zerocopy::FromBytes;
 
@@ -339,6 +341,22 @@ pub fn arguments(object: &[u8]) -> Result<()> {
     hooks::call_go(0, 5, b"payments", 0);
     let seen = told(&agent)?;
     ensure!(seen == [run("payments", -1, 5, 5, 1, LAST)], "{seen:?}");
+    drop(agent);
+    // C: a text in a register.
+    let text = ClientShape {
+        means: means::PRODUCES,
+        walk: walk::ARGUMENTS,
+        topic_form: topic_form::REGISTERS,
+        topic: Place {
+            path: [DI.into(), NO_MEMBER, 0],
+            ..Place::NOWHERE
+        },
+        ..ClientShape::NOTHING
+    };
+    let agent = agent_of(object, Function::Outer, Some(text), None, false, None)?;
+    outer(c"orders".as_ptr() as u64, 8, 0);
+    let seen = told(&agent)?;
+    ensure!(seen == [run("orders", -1, -1, -1, 1, LAST)], "{seen:?}");
     Ok(())
 }
 
@@ -458,6 +476,82 @@ pub fn structs(object: &[u8]) -> Result<()> {
         idle(LAST),
     ];
     ensure!(seen == expected, "{seen:?}");
+    Ok(())
+}
+
+/// A list of offsets to be committed, with its length in an `int`, or no list at all; an event that is not one of messages.
+pub fn lists(object: &[u8]) -> Result<()> {
+    let settles = ClientShape {
+        means: means::SETTLES,
+        walk: walk::STRUCTS,
+        at: Place::word(DI, 8),
+        count: Place::word(DI, 0),
+        topic_form: topic_form::C,
+        partition: 8,
+        offset: 16,
+        stride: 32,
+        options: option::COUNT_INT | option::OFFSET_BEHIND,
+        ..ClientShape::NOTHING
+    };
+    let agent = agent_of(object, Function::Outer, Some(settles), None, false, None)?;
+    let (orders, payments) = (c"orders".as_ptr() as u64, c"payments".as_ptr() as u64);
+    let of = |topic, partition, offset: i64| [topic, partition, offset as u64, 0u64];
+    let offsets = [
+        of(orders, 0, 12),
+        of(orders, 1, -1001),
+        of(payments, 2, 1),
+        of(0, 3, 5),
+    ];
+    // The upper half of the count is the room that there is.
+    let list = [4 | 9 << 32, offsets.as_ptr() as u64];
+    outer(list.as_ptr() as u64, 8, 0);
+    outer(0, 8, 0);
+    let seen = told(&agent)?;
+    let expected = [
+        run("orders", 0, 11, 11, 1, 0),
+        run("payments", 2, 0, 0, 1, 0),
+        run("", 3, 4, 4, 1, LAST),
+    ];
+    ensure!(seen == expected, "{seen:?}");
+    drop(agent);
+    let all = ClientShape {
+        means: means::SETTLES_ALL,
+        guard: Place::register(DI),
+        ..ClientShape::NOTHING
+    };
+    let agent = agent_of(object, Function::Outer, Some(all), None, false, None)?;
+    outer(list.as_ptr() as u64, 8, 0);
+    outer(0, 8, 0);
+    ensure!(told(&agent)? == [idle(LAST)], "all");
+    drop(agent);
+    let event = ClientShape {
+        means: means::HANDS_OVER,
+        walk: walk::ONE,
+        at: Place::register(AX),
+        guard: Place::word(base::KEPT, 16),
+        expect: 2,
+        options: option::QUIET,
+        pair: 1,
+        ..members()
+    };
+    let agent = agent_of(
+        object,
+        Function::Outer,
+        Some(keeping()),
+        Some(event),
+        false,
+        None,
+    )?;
+    let topic = Topic::new("orders");
+    let one = message(&topic, 1, 4);
+    let (fetched, reported) = ([0u64, 0, 7 << 32 | 2], [0u64, 0, 1]);
+    for result in [address(&one), 0] {
+        for event in [&fetched, &reported] {
+            outer(event.as_ptr() as u64, 8, result as i64);
+        }
+    }
+    let seen = told(&agent)?;
+    ensure!(seen == [run("orders", 1, 4, 4, 1, LAST)], "{seen:?}");
     Ok(())
 }
 

@@ -32,6 +32,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: arguments", clients::arguments),
     ("clients: array of pointers", clients::pointers),
     ("clients: array of messages", clients::structs),
+    ("clients: lists, events", clients::lists),
     ("clients: nested arrays", clients::nested),
     ("clients: hostile memory", clients::hostile),
     ("clients: ring full", clients::full),

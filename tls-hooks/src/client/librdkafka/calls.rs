@@ -1,0 +1,551 @@
+//! Calls of librdkafka's public functions (rdkafka.h): who asks for messages, gets them, is done with them, produces.
+//!
+//! `rd_kafka_message_t`, `rd_kafka_topic_partition_list_t` and `rd_kafka_vu_t` are public and have not changed since 1.0; the topic behind
+//! `rd_kafka_topic_t` and the type of an event are read with the offsets that `rd_kafka_topic_name` and `rd_kafka_event_type` show in
+//! their own code. Without them topics stay unnamed, and events are refused. Not hooked: callbacks (`rd_kafka_consume_callback`,
+//! consume_cb), which are pointers, and `rd_kafka_produce_batch`.
+
+use std::collections::HashMap;
+
+use obi_abi::client::{NO_MEMBER, base, means, option, topic_form, walk};
+use obi_abi::{ClientShape, NO_REG, Place};
+use symbolizer::code::{Convention, Register};
+use symbolizer::{Binary, Function};
+
+use crate::facts::Facts;
+use crate::registers::word;
+use crate::{CallHook, CallSite, HookPlan, Refusal};
+
+const AX: u8 = word(Register::Rax);
+const DI: u8 = word(Register::Rdi);
+const SI: u8 = word(Register::Rsi);
+const DX: u8 = word(Register::Rdx);
+const CX: u8 = word(Register::Rcx);
+const R8: u8 = word(Register::R8);
+
+/// RD_KAFKA_EVENT_FETCH.
+const EVENT_FETCH: u32 = 2;
+/// RD_KAFKA_VTYPE_TOPIC, RD_KAFKA_VTYPE_RKT.
+const VTYPE_TOPIC: u32 = 1;
+const VTYPE_RKT: u32 = 2;
+/// `ClientShape::pair` of calls that keep something from their entry: who polls, an event, an array.
+const POLL: u16 = 1;
+const EVENT: u16 = 2;
+const BATCH: u16 = 3;
+/// Callers of the function inside `rd_kafka_consumer_poll` that are looked at.
+const CALLERS: usize = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// With the registers that must still hold the arguments.
+    Entry(&'static [Register]),
+    Return,
+}
+
+use Register::{R8 as ARG5, Rcx as ARG4, Rdi as ARG1, Rdx as ARG3, Rsi as ARG2};
+use Side::{Entry, Return};
+
+/// (function, where, how it is read, fires for each message)
+type Probe = (&'static str, Side, ClientShape, bool);
+
+/// Offsets that accessor functions show.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    /// From a topic's handle to its text: two members.
+    topic: Option<[u16; 2]>,
+    /// From an event to its type.
+    event_type: Option<u16>,
+}
+
+pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
+    let binary = facts.binary;
+    let inside = Inside::find(binary);
+    let probes = probes(inside);
+    let mut names: Vec<&str> = probes.iter().map(|(name, ..)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let found = names.iter().copied().zip(binary.functions(&names));
+    let found: HashMap<&str, Function> = found
+        .filter_map(|(name, function)| Some((name, function?)))
+        .collect();
+    if found.is_empty() {
+        return plan.calls_refused.push(Refusal {
+            hook: "rd_kafka_consumer_poll",
+            reason: "the functions of librdkafka have no names in this file".into(),
+            mend: "keep the symbol table (do not strip the file), or use librdkafka as a shared library".into(),
+        });
+    }
+    if inside.event_type.is_none() {
+        plan.calls_refused.push(Refusal {
+            hook: "rd_kafka_event_message_next",
+            reason: "where an event holds its type is not known: the code of rd_kafka_event_type is not as expected".into(),
+            mend: String::new(),
+        });
+    }
+    let core = Core::find(binary, &found);
+    for (name, side, shape, per_message) in &probes {
+        let Some(function) = found.get(name) else {
+            continue;
+        };
+        let function = match (&core, side) {
+            (Some(core), Return) if core.polls.contains(name) => {
+                // One probe shows the returns of all of them.
+                if *name != POLLS[0] {
+                    continue;
+                }
+                &core.function
+            }
+            _ => function,
+        };
+        match site(binary, function, *side) {
+            Some(at) => plan.calls.push(CallHook {
+                name,
+                shape: *shape,
+                at,
+                per_message: *per_message,
+            }),
+            None => plan.calls_refused.push(Refusal {
+                hook: name,
+                reason: "its symbol lies outside the file's code".into(),
+                mend: "reinstall the library: the file looks damaged".into(),
+            }),
+        }
+    }
+}
+
+fn site(binary: &Binary, function: &Function, side: Side) -> Option<CallSite> {
+    let true_entry = binary.file_offset(function.address)?;
+    Some(match side {
+        Entry(arguments) => {
+            let cheap = binary.entry_site(function, arguments, Convention::C);
+            let cheap = cheap.and_then(|site| binary.file_offset(site.address));
+            CallSite::Entry(cheap.unwrap_or(true_entry))
+        }
+        Return => {
+            let body = binary.body(function).filter(|body| body.certain());
+            let sites = body.map(|body| body.returns).unwrap_or_default();
+            let sites = sites.iter().map(|site| binary.file_offset(*site));
+            CallSite::Uretprobe {
+                function: true_entry,
+                sites: sites.collect::<Option<_>>().unwrap_or_default(),
+            }
+        }
+    })
+}
+
+/// Polls that give one message by their result.
+const POLLS: [&str; 3] = [
+    "rd_kafka_consumer_poll",
+    "rd_kafka_consume",
+    "rd_kafka_consume_queue",
+];
+
+/// The function inside all of [`POLLS`], which gives the message (`rd_kafka_consume0`). It begins with a `push`, where they begin with a load: a
+/// uretprobe on it costs a tenth.
+struct Core {
+    function: Function,
+    /// Those of the polls that end in it or call it.
+    polls: Vec<&'static str>,
+}
+
+impl Core {
+    fn find(binary: &Binary, found: &HashMap<&str, Function>) -> Option<Core> {
+        let body = binary.body(found.get(POLLS[0])?)?;
+        let [(_, target)] = body.leaves.as_slice() else {
+            return None;
+        };
+        let (address, size) = binary.function_at(*target)?;
+        if address != *target || !body.whole || body.indirect {
+            return None;
+        }
+        // Whoever calls it elsewhere would be taken for a poll.
+        let mut callers = binary.find_calls(address, CALLERS);
+        let most = callers.len() < CALLERS;
+        let mut polls = Vec::new();
+        for name in POLLS {
+            let Some(poll) = found.get(name) else {
+                continue;
+            };
+            let all = callers.len();
+            callers.retain(|at| !(poll.address..poll.address + poll.size).contains(at));
+            if callers.len() < all {
+                polls.push(name);
+            }
+        }
+        let function = Function {
+            name: String::new(),
+            address,
+            size,
+            variant: None,
+        };
+        (most && callers.is_empty()).then_some(Core { function, polls })
+    }
+}
+
+impl Inside {
+    fn find(binary: &Binary) -> Inside {
+        let found = binary.functions(&["rd_kafka_topic_name", "rd_kafka_event_type"]);
+        let paths = |at: usize| binary.accessor_paths(found.get(at)?.as_ref()?);
+        // A handle that holds its name itself has a shorter path; consumers give out none of these.
+        let topic = paths(0).and_then(|paths| {
+            let mut long = paths.iter().filter(|path| path.len() == 2);
+            let path = <[u16; 2]>::try_from(long.next()?.as_slice()).ok()?;
+            long.next().is_none().then_some(path)
+        });
+        let event_type = paths(1).and_then(|paths| match paths.as_slice() {
+            [path] => match path.as_slice() {
+                [member] => Some(*member),
+                _ => None,
+            },
+            _ => None,
+        });
+        Inside { topic, event_type }
+    }
+
+    /// From a place that holds a topic's handle `at` bytes above it; without one, the place is the handle.
+    fn topic(self, at: Option<u16>) -> (u8, Place) {
+        let Some([topic, text]) = self.topic else {
+            return (topic_form::NOTHING, Place::NOWHERE);
+        };
+        let place = match at {
+            Some(at) => Place {
+                steps: 2,
+                path: [at, topic, 0],
+                add: text,
+                ..Place::NOWHERE
+            },
+            None => Place {
+                steps: 1,
+                path: [topic, 0, 0],
+                add: text,
+                ..Place::NOWHERE
+            },
+        };
+        (topic_form::C, place)
+    }
+}
+
+fn says(means: u8) -> ClientShape {
+    ClientShape {
+        means,
+        ..ClientShape::NOTHING
+    }
+}
+
+/// `rd_kafka_message_t`.
+fn message(inside: Inside, means: u8, form: u8, at: Place) -> ClientShape {
+    let (topic_form, topic) = inside.topic(Some(8));
+    ClientShape {
+        walk: form,
+        at,
+        topic_form,
+        topic,
+        stride: 72,
+        error: 0,
+        partition: 16,
+        value: 24,
+        value_len: 32,
+        key: 40,
+        key_len: 48,
+        offset: 56,
+        ..says(means)
+    }
+}
+
+/// `rd_kafka_topic_partition_list_t`.
+fn list(means: u8, at: u8, options: u8) -> ClientShape {
+    ClientShape {
+        walk: walk::STRUCTS,
+        at: Place::word(at, 8),
+        count: Place::word(at, 0),
+        topic_form: topic_form::C,
+        topic: Place::NOWHERE,
+        stride: 64,
+        partition: 8,
+        offset: 16,
+        options: option::COUNT_INT | options,
+        ..says(means)
+    }
+}
+
+/// (topic's handle, partition, offset).
+fn arguments(inside: Inside, means: u8, at: Place) -> ClientShape {
+    let (topic_form, topic) = inside.topic(None);
+    ClientShape {
+        walk: walk::ARGUMENTS,
+        at,
+        topic_form,
+        topic,
+        partition: SI.into(),
+        offset: DX.into(),
+        ..says(means)
+    }
+}
+
+fn of_client(shape: ClientShape) -> ClientShape {
+    ClientShape {
+        client: Place::register(DI),
+        ..shape
+    }
+}
+
+fn keeping(shape: ClientShape, pair: u16, keep: [u8; 2]) -> ClientShape {
+    let [first, second] = keep;
+    ClientShape {
+        keeps: 1,
+        keep: [first, second, NO_REG, NO_REG],
+        pair,
+        ..shape
+    }
+}
+
+fn kept(shape: ClientShape, pair: u16) -> ClientShape {
+    ClientShape { pair, ..shape }
+}
+
+fn guarded(shape: ClientShape, guard: Place, expect: u32) -> ClientShape {
+    ClientShape {
+        guard,
+        expect,
+        ..shape
+    }
+}
+
+fn probes(inside: Inside) -> Vec<Probe> {
+    let mut all = consuming(inside);
+    all.extend(settling(inside));
+    all.extend(producing(inside));
+    all
+}
+
+fn consuming(inside: Inside) -> Vec<Probe> {
+    let asks = |pair, keep| keeping(of_client(says(means::ASKS)), pair, keep);
+    let polled = ClientShape {
+        client: Place::register(base::KEPT),
+        ..kept(
+            message(inside, means::HANDS_OVER, walk::ONE, Place::register(AX)),
+            POLL,
+        )
+    };
+    let array = |pair| {
+        let at = Place::register(base::KEPT + 1);
+        let shape = message(inside, means::HANDS_OVER, walk::POINTERS, at);
+        ClientShape {
+            count: Place::register(AX),
+            ..kept(shape, pair)
+        }
+    };
+    let batch = ClientShape {
+        client: Place::register(base::KEPT),
+        ..array(BATCH)
+    };
+    let mut all = vec![];
+    for poll in POLLS {
+        all.push((poll, Entry(&[ARG1]), asks(POLL, [DI, NO_REG]), true));
+        all.push((poll, Return, polled, true));
+    }
+    // An event is not a message yet: the poll itself gives nothing.
+    let idle = kept(
+        ClientShape {
+            client: Place::register(base::KEPT),
+            ..says(means::HANDS_OVER)
+        },
+        POLL,
+    );
+    let queue = "rd_kafka_queue_poll";
+    all.push((queue, Entry(&[ARG1]), asks(POLL, [DI, NO_REG]), true));
+    all.push((queue, Return, idle, true));
+    for (name, at, arguments) in [
+        ("rd_kafka_consume_batch", CX, &[ARG1, ARG4]),
+        ("rd_kafka_consume_batch_queue", DX, &[ARG1, ARG3]),
+    ] {
+        all.push((name, Entry(arguments), asks(BATCH, [DI, at]), false));
+        all.push((name, Return, batch, false));
+    }
+    if let Some(member) = inside.event_type {
+        let fetched = |shape: ClientShape| ClientShape {
+            options: option::QUIET,
+            ..guarded(shape, Place::word(base::KEPT, member), EVENT_FETCH)
+        };
+        let keeps = keeping(says(0), EVENT, [DI, SI]);
+        let next = message(inside, means::HANDS_OVER, walk::ONE, Place::register(AX));
+        let next = fetched(kept(next, EVENT));
+        let name = "rd_kafka_event_message_next";
+        all.push((name, Entry(&[ARG1]), keeps, true));
+        all.push((name, Return, next, true));
+        let name = "rd_kafka_event_message_array";
+        all.push((name, Entry(&[ARG1, ARG2]), keeps, false));
+        all.push((name, Return, fetched(array(EVENT)), false));
+    }
+    for name in [
+        "rd_kafka_consumer_close",
+        "rd_kafka_consumer_close_queue",
+        "rd_kafka_destroy",
+        "rd_kafka_destroy_flags",
+    ] {
+        let closes = of_client(says(means::CLOSES));
+        all.push((name, Entry(&[ARG1]), closes, false));
+    }
+    all
+}
+
+fn settling(inside: Inside) -> Vec<Probe> {
+    let by_message = |at| message(inside, means::SETTLES, walk::ONE, Place::register(at));
+    let handle = Place::register(DI);
+    let frees = ClientShape {
+        topic_form: topic_form::NOTHING,
+        topic: Place::NOWHERE,
+        error: NO_MEMBER,
+        key: NO_MEMBER,
+        key_len: NO_MEMBER,
+        value: NO_MEMBER,
+        value_len: NO_MEMBER,
+        ..message(inside, means::FREES, walk::ONE, Place::register(DI))
+    };
+    let stores = arguments(inside, means::SETTLES, handle);
+    let seeks = arguments(inside, means::SEEKS, handle);
+    let commits = |at| list(means::SETTLES, at, option::OFFSET_BEHIND);
+    // Without a list: all that was stored.
+    let commits_all = guarded(of_client(says(means::SETTLES_ALL)), Place::register(SI), 0);
+    let transaction = |means| of_client(says(means));
+    vec![
+        ("rd_kafka_message_destroy", Entry(&[ARG1]), frees, true),
+        (
+            "rd_kafka_offset_store",
+            Entry(&[ARG1, ARG2, ARG3]),
+            stores,
+            true,
+        ),
+        (
+            "rd_kafka_offset_store_message",
+            Entry(&[ARG1]),
+            by_message(DI),
+            true,
+        ),
+        (
+            "rd_kafka_offsets_store",
+            Entry(&[ARG1, ARG2]),
+            of_client(commits(SI)),
+            true,
+        ),
+        (
+            "rd_kafka_commit_message",
+            Entry(&[ARG1, ARG2]),
+            of_client(by_message(SI)),
+            true,
+        ),
+        (
+            "rd_kafka_commit",
+            Entry(&[ARG1, ARG2]),
+            of_client(commits(SI)),
+            false,
+        ),
+        ("rd_kafka_commit", Entry(&[ARG1, ARG2]), commits_all, false),
+        (
+            "rd_kafka_commit_queue",
+            Entry(&[ARG1, ARG2]),
+            of_client(commits(SI)),
+            false,
+        ),
+        (
+            "rd_kafka_commit_queue",
+            Entry(&[ARG1, ARG2]),
+            commits_all,
+            false,
+        ),
+        (
+            "rd_kafka_send_offsets_to_transaction",
+            Entry(&[ARG2]),
+            commits(SI),
+            false,
+        ),
+        ("rd_kafka_seek", Entry(&[ARG1, ARG2, ARG3]), seeks, false),
+        (
+            "rd_kafka_seek_partitions",
+            Entry(&[ARG1, ARG2]),
+            of_client(list(means::SEEKS, SI, 0)),
+            false,
+        ),
+        (
+            "rd_kafka_begin_transaction",
+            Entry(&[ARG1]),
+            transaction(means::BEGINS_TRANSACTION),
+            false,
+        ),
+        (
+            "rd_kafka_commit_transaction",
+            Entry(&[ARG1]),
+            transaction(means::ENDS_TRANSACTION),
+            false,
+        ),
+        (
+            "rd_kafka_abort_transaction",
+            Entry(&[ARG1]),
+            transaction(means::ENDS_TRANSACTION),
+            false,
+        ),
+    ]
+}
+
+fn producing(inside: Inside) -> Vec<Probe> {
+    // (topic, partition, flags, value, length, ..)
+    let produce = ClientShape {
+        offset: NO_MEMBER,
+        value_len: R8.into(),
+        ..arguments(inside, means::PRODUCES, Place::register(DI))
+    };
+    // A message in parts, of which the first is most often the topic: its name, or its handle.
+    let nameless = ClientShape {
+        partition: NO_MEMBER,
+        offset: NO_MEMBER,
+        ..of_client(arguments(inside, means::PRODUCES, Place::NOWHERE))
+    };
+    let by_handle = |at| ClientShape { at, ..nameless };
+    let by_name = |topic_form, topic, at| ClientShape {
+        topic_form,
+        topic,
+        at,
+        ..nameless
+    };
+    let in_register = Place {
+        path: [DX.into(), NO_MEMBER, 0],
+        ..Place::NOWHERE
+    };
+    let registers = by_name(topic_form::REGISTERS, in_register, Place::NOWHERE);
+    let array = by_name(topic_form::C, Place::NOWHERE, Place::address(SI, 8));
+    let first = Place::register(SI);
+    let kind = Place::word(SI, 0);
+    let three: &[Register] = &[ARG1, ARG2, ARG3];
+    vec![
+        (
+            "rd_kafka_produce",
+            Entry(&[ARG1, ARG2, ARG5]),
+            produce,
+            true,
+        ),
+        (
+            "rd_kafka_producev",
+            Entry(three),
+            guarded(registers, first, VTYPE_TOPIC),
+            true,
+        ),
+        (
+            "rd_kafka_producev",
+            Entry(three),
+            guarded(by_handle(Place::register(DX)), first, VTYPE_RKT),
+            true,
+        ),
+        (
+            "rd_kafka_produceva",
+            Entry(&[ARG1, ARG2]),
+            guarded(array, kind, VTYPE_TOPIC),
+            true,
+        ),
+        (
+            "rd_kafka_produceva",
+            Entry(&[ARG1, ARG2]),
+            guarded(by_handle(Place::word(SI, 8)), kind, VTYPE_RKT),
+            true,
+        ),
+    ]
+}
