@@ -9,9 +9,9 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use symbolizer::Binary;
-use tls_hooks::{HookPlan, Returns};
+use tls_hooks::{CallHook, Hook, HookPlan};
 
-use crate::attach::{self, Kernel};
+use crate::attach::{self, Kernel, hooks};
 use crate::discovery::events;
 use crate::discovery::process::{self, FileId, ReturnProbe};
 use crate::enrich;
@@ -278,20 +278,7 @@ fn library(
     });
     let mut hooks: Vec<HookReport> = match live {
         Some(file) => file.hooks.clone(),
-        None => plan
-            .hooks
-            .iter()
-            .map(|hook| {
-                let blocked = match &hook.returns {
-                    Returns::Uretprobe { sites, .. } if sites.is_empty() && safety != ReturnProbe::Safe => {
-                        Some("a uretprobe is not safe in this process, and its return instructions are not known for certain".to_owned())
-                    }
-                    _ => None,
-                };
-                let state = if blocked.is_some() { "refused" } else { "planned" };
-                HookReport { hook: hook.name.to_owned(), state: state.to_owned(), reason: blocked }
-            })
-            .collect(),
+        None => planned(&plan, safety),
     };
     for hook in hooks.iter().filter(|hook| hook.state == "refused") {
         findings.push(Finding {
@@ -304,7 +291,7 @@ fn library(
             mend: String::new(),
         });
     }
-    for refusal in &plan.refused {
+    for refusal in plan.refused.iter().chain(&plan.calls_refused) {
         findings.push(Finding {
             pid: Some(pid),
             what: format!(
@@ -328,4 +315,36 @@ fn library(
         tls: named(plan.tls),
         hooks,
     }
+}
+
+/// What would be attached to such a process. A function with several probes is one hook.
+fn planned(plan: &HookPlan, safety: ReturnProbe) -> Vec<HookReport> {
+    let of_hook = |hook: &Hook| {
+        let groups = hooks::of_hook(hook, 0, safety);
+        (hook.name, groups.err())
+    };
+    let of_call = |call: &CallHook| {
+        let groups = hooks::of_call(call, 0, safety);
+        (call.name, groups.err())
+    };
+    let tls = plan.hooks.iter().map(of_hook);
+    let mut reports: Vec<HookReport> = Vec::new();
+    for (hook, reason) in tls.chain(plan.calls.iter().map(of_call)) {
+        let state = if reason.is_some() {
+            "refused"
+        } else {
+            "planned"
+        };
+        let report = HookReport {
+            hook: hook.to_owned(),
+            state: state.to_owned(),
+            reason,
+        };
+        match reports.iter_mut().find(|known| known.hook == hook) {
+            Some(known) if known.reason.is_none() => *known = report,
+            Some(_) => {}
+            None => reports.push(report),
+        }
+    }
+    reports
 }

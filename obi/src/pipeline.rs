@@ -77,6 +77,7 @@ pub fn run_with(
     let options = attach::Options {
         ring_bytes: ring_bytes(config),
         settings,
+        client_hooks: config.instrumentation.kafka.client_hooks,
     };
     let kernel = Kernel::load(&options).map_err(failure)?;
     telemetry.ring_bytes.store(

@@ -46,7 +46,7 @@ fn text_of(name: &str) -> String {
             }
         };
         let topic = (shape.topic_form != topic_form::NOTHING)
-            .then(|| (shape.topic.path, shape.topic.steps, shape.topic.add));
+            .then_some((shape.topic.path, shape.topic.steps, shape.topic.add));
         writeln!(
             text,
             "  {name} means {} walk {} pair {} topic {topic:?} per message {per_message}: {at}",

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
 use obi_abi::RESULT_AT_SHIFT;
-use tls_hooks::{Hook, Returns};
+use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
 use crate::discovery::process::ReturnProbe;
 use crate::doctor::HookReport;
@@ -31,15 +31,18 @@ pub struct HookState {
 }
 
 impl HookState {
-    pub fn report(&self) -> HookReport {
-        let state = if self.refused.is_some() {
+    pub fn state(&self) -> &'static str {
+        if self.refused.is_some() {
             "refused"
         } else {
             "attached"
-        };
+        }
+    }
+
+    pub fn report(&self) -> HookReport {
         HookReport {
             hook: self.hook.to_owned(),
-            state: state.to_owned(),
+            state: self.state().to_owned(),
             reason: self.refused.clone(),
         }
     }
@@ -95,60 +98,127 @@ impl Sites {
 
 /// The three groups of one attach.
 #[derive(Default)]
-struct Groups {
+pub struct Groups {
     entries: Sites,
     returns: Sites,
     uretprobes: Sites,
 }
 
-/// `hooks` with their cookies; `pid` None = every process that maps the file.
+impl Groups {
+    fn extend(&mut self, other: &Groups) {
+        for (all, more) in [
+            (&mut self.entries, &other.entries),
+            (&mut self.returns, &other.returns),
+            (&mut self.uretprobes, &other.uretprobes),
+        ] {
+            all.offsets.extend(&more.offsets);
+            all.cookies.extend(&more.cookies);
+        }
+    }
+
+    /// `sites` are taken in place of a uretprobe where that is not safe.
+    fn uretprobe(
+        &mut self,
+        function: u64,
+        sites: &[u64],
+        cookie: u64,
+        safety: ReturnProbe,
+    ) -> Result<(), String> {
+        if safety == ReturnProbe::Safe {
+            self.uretprobes.push(function, cookie);
+            return Ok(());
+        }
+        if sites.is_empty() {
+            let why = match safety {
+                ReturnProbe::Seccomp => "the process runs under a seccomp filter",
+                _ => "the process uses a shadow stack",
+            };
+            return Err(format!(
+                "{why}, and the return instructions are not known for certain"
+            ));
+        }
+        sites
+            .iter()
+            .for_each(|site| self.returns.push(*site, cookie));
+        Ok(())
+    }
+}
+
+/// The sites of a hook, or why it cannot be in such a process.
+pub fn of_hook(hook: &Hook, cookie: u64, safety: ReturnProbe) -> Result<Groups, String> {
+    let mut groups = Groups::default();
+    groups.entries.push(hook.entry, cookie);
+    match &hook.returns {
+        Returns::None => {}
+        Returns::Sites(sites) => sites.iter().for_each(|site| {
+            let stack = u64::from(site.stack) << RESULT_AT_SHIFT;
+            groups.returns.push(site.at, cookie | stack);
+        }),
+        Returns::Uretprobe { function, sites } => {
+            groups.uretprobe(*function, sites, cookie, safety)?;
+        }
+    }
+    Ok(groups)
+}
+
+/// The same of a call of a client library.
+pub fn of_call(call: &CallHook, cookie: u64, safety: ReturnProbe) -> Result<Groups, String> {
+    let mut groups = Groups::default();
+    match &call.at {
+        CallSite::Entry(at) => groups.entries.push(*at, cookie),
+        CallSite::Returns(sites) => sites
+            .iter()
+            .for_each(|site| groups.returns.push(*site, cookie)),
+        CallSite::Uretprobe { function, sites } => {
+            groups.uretprobe(*function, sites, cookie, safety)?;
+        }
+    }
+    Ok(groups)
+}
+
+/// A hook by its name: its sites, or why it cannot be.
+pub type Wanted = (&'static str, Result<Groups, String>);
+
+/// Attaches all that is possible; `pid` None = every process that maps the file.
 pub fn attach(
     programs: &Programs<'_>,
     path: &Path,
     pid: Option<Pid>,
-    hooks: &[(&Hook, u64)],
-    safety: ReturnProbe,
+    wanted: Vec<Wanted>,
 ) -> Attached {
     let mut states = Vec::new();
     let mut usable = Vec::new();
-    for (hook, cookie) in hooks {
-        match groups(&[(hook, *cookie)], safety) {
-            Ok(_) => usable.push((*hook, *cookie)),
-            Err(reason) => states.push(HookState {
-                hook: hook.name,
-                refused: Some(reason),
-            }),
+    let mut all = Groups::default();
+    for (hook, groups) in wanted {
+        match groups {
+            Ok(groups) => {
+                all.extend(&groups);
+                usable.push((hook, groups));
+            }
+            Err(reason) => say(&mut states, hook, Some(reason)),
         }
     }
     let mut links = Vec::new();
-    let together = groups(&usable, safety).and_then(|groups| link(programs, path, pid, &groups));
-    match together {
-        Ok(all) => {
-            links = all;
-            states.extend(usable.iter().map(|(hook, _)| HookState {
-                hook: hook.name,
-                refused: None,
-            }));
+    match link(programs, path, pid, &all) {
+        Ok(together) => {
+            links = together;
+            usable
+                .iter()
+                .for_each(|(hook, _)| say(&mut states, hook, None));
         }
         // The process ended: trying hook by hook would only take ten times as long.
         Err(_) if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()) => {
             return Attached::nothing();
         }
         Err(_) => {
-            for one in &usable {
-                let refused = match groups(&[*one], safety)
-                    .and_then(|groups| link(programs, path, pid, &groups))
-                {
+            for (hook, groups) in &usable {
+                match link(programs, path, pid, groups) {
                     Ok(own) => {
                         links.extend(own);
-                        None
+                        say(&mut states, hook, None);
                     }
-                    Err(reason) => Some(reason),
-                };
-                states.push(HookState {
-                    hook: one.0.name,
-                    refused,
-                });
+                    Err(reason) => say(&mut states, hook, Some(reason)),
+                }
             }
         }
     }
@@ -158,36 +228,12 @@ pub fn attach(
     }
 }
 
-fn groups(hooks: &[(&Hook, u64)], safety: ReturnProbe) -> Result<Groups, String> {
-    let mut groups = Groups::default();
-    for (hook, cookie) in hooks {
-        groups.entries.push(hook.entry, *cookie);
-        match &hook.returns {
-            Returns::None => {}
-            Returns::Sites(sites) => sites.iter().for_each(|site| {
-                let stack = u64::from(site.stack) << RESULT_AT_SHIFT;
-                groups.returns.push(site.at, *cookie | stack);
-            }),
-            Returns::Uretprobe { function, .. } if safety == ReturnProbe::Safe => {
-                groups.uretprobes.push(*function, *cookie)
-            }
-            Returns::Uretprobe { sites, .. } if !sites.is_empty() => {
-                sites
-                    .iter()
-                    .for_each(|site| groups.returns.push(*site, *cookie));
-            }
-            Returns::Uretprobe { .. } => {
-                let why = match safety {
-                    ReturnProbe::Seccomp => "the process runs under a seccomp filter",
-                    _ => "the process uses a shadow stack",
-                };
-                return Err(format!(
-                    "{why}, and the return instructions are not known for certain"
-                ));
-            }
-        }
+/// A function with several probes is one hook: refused when one of them is.
+fn say(states: &mut Vec<HookState>, hook: &'static str, refused: Option<String>) {
+    match states.iter_mut().find(|known| known.hook == hook) {
+        Some(known) => known.refused = known.refused.take().or(refused),
+        None => states.push(HookState { hook, refused }),
     }
-    Ok(groups)
 }
 
 /// Entries stand first in the answer.

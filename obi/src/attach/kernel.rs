@@ -11,19 +11,22 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType,
     ProgramMut,
 };
-use obi_abi::pid_flag;
-use tls_hooks::{Hook, HookPlan, Scope};
+use obi_abi::client::CLIENT_SHAPES;
+use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
+use tls_hooks::{CallHook, HookPlan, Scope};
 use zerocopy::IntoBytes;
 
 use super::error::Error;
 use super::globals::Globals;
-use super::hooks::{Attached, HookState, ProbeKind, Programs, attach};
+use super::hooks::{Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook};
 use super::ladder::{Purpose, SocketPath, Step, purpose};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
 
+/// Entry, return instruction, uretprobe.
+const CLIENT_PROGRAMS: [&str; 3] = ["client_entry", "client_return", "client_uretprobe"];
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
@@ -34,6 +37,8 @@ pub struct Options {
     /// Bytes of the data ring: a power of two, at least a page.
     pub ring_bytes: u32,
     pub settings: obi_abi::Settings,
+    /// Client libraries are hooked too.
+    pub client_hooks: bool,
 }
 
 pub struct Kernel {
@@ -41,11 +46,32 @@ pub struct Kernel {
     socket_links: Vec<Link>,
     _life: Vec<Link>,
     object: Object,
-    shapes: Shapes,
+    shapes: Shapes<CallShape>,
+    client_shapes: Shapes<ClientShape>,
+    client_hooks: bool,
     kind: ProbeKind,
     sockets: Option<SocketPath>,
     /// What was tried on the way, and what came of it.
     pub steps: Vec<Step>,
+}
+
+/// What is attached to one file, or to one process of it.
+pub struct Hooked {
+    pub tls: Attached,
+    /// Calls of the client library that come once a batch or more seldom, and those that come with each message.
+    pub batches: Attached,
+    pub each_message: Attached,
+}
+
+impl Hooked {
+    /// Hooks on the client library.
+    pub fn calls(&self) -> impl Iterator<Item = &HookState> {
+        self.batches.hooks.iter().chain(&self.each_message.hooks)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &HookState> {
+        self.tls.hooks.iter().chain(self.calls())
+    }
 }
 
 impl Kernel {
@@ -88,6 +114,7 @@ impl Kernel {
         let options = Options {
             ring_bytes: 64 * 1024,
             settings: obi_abi::Settings::DEFAULT,
+            client_hooks: true,
         };
         let mut steps = Vec::new();
         let step = |feature, tried: Result<(), String>| match tried {
@@ -166,14 +193,16 @@ impl Kernel {
         let mut open = ObjectBuilder::default()
             .open_memory(OBJECT)
             .map_err(|error| Error::Object(log::explain(&error)))?;
-        choose(&mut open, kind, sockets);
+        choose(&mut open, kind, sockets, options.client_hooks);
         settle(&mut open, options)?;
         let object = open.load().map_err(refused)?;
         let mut kernel = Kernel {
             socket_links: Vec::new(),
             _life: Vec::new(),
             object,
-            shapes: Shapes::default(),
+            shapes: Shapes::new(SHAPES),
+            client_shapes: Shapes::new(CLIENT_SHAPES),
+            client_hooks: options.client_hooks,
             kind,
             sockets,
             steps: Vec::new(),
@@ -201,15 +230,18 @@ impl Kernel {
     }
 
     fn hook_programs(&self, shared: bool) -> Option<Programs<'_>> {
-        let [entry, site] = if shared {
-            ["shared_entry", "shared_return"]
+        self.programs(if shared {
+            ["shared_entry", "shared_return", "call_uretprobe"]
         } else {
-            ["call_entry", "call_return"]
-        };
+            ["call_entry", "call_return", "call_uretprobe"]
+        })
+    }
+
+    fn programs(&self, [entry, site, uretprobe]: [&str; 3]) -> Option<Programs<'_>> {
         Some(Programs {
             entry: self.program(entry)?,
             site: self.program(site)?,
-            uretprobe: self.program("call_uretprobe")?,
+            uretprobe: self.program(uretprobe)?,
             kind: self.kind,
         })
     }
@@ -235,36 +267,73 @@ impl Kernel {
         pid: Option<Pid>,
         plan: &HookPlan,
         safety: ReturnProbe,
-    ) -> Attached {
-        let mut hooks: Vec<(&Hook, u64)> = Vec::new();
-        let mut refused = Vec::new();
+    ) -> Hooked {
+        let mut wanted: Vec<Wanted> = Vec::new();
         for hook in &plan.hooks {
-            match self.intern(hook) {
-                Ok(index) => hooks.push((hook, u64::from(index))),
-                Err(reason) => refused.push(HookState {
-                    hook: hook.name,
-                    refused: Some(reason),
-                }),
-            }
+            let index = self.intern(hook.shape);
+            let groups = index.and_then(|index| of_hook(hook, u64::from(index), safety));
+            wanted.push((hook.name, groups));
         }
         log::capture();
         let shared = pid.is_none() && plan.scope == Scope::Process;
-        let mut attached = match self.hook_programs(shared) {
-            Some(programs) => attach(&programs, path, pid, &hooks, safety),
+        let tls = match self.hook_programs(shared) {
+            Some(programs) => attach(&programs, path, pid, wanted),
             None => Attached::nothing(),
         };
-        attached.hooks.extend(refused);
-        attached
+        // Groups of their own: those that fire for each message can go while the others stay.
+        let (each, batches): (Vec<_>, Vec<_>) =
+            plan.calls.iter().partition(|call| call.per_message);
+        Hooked {
+            tls,
+            batches: self.attach_calls(path, pid, &batches, safety),
+            each_message: self.attach_calls(path, pid, &each, safety),
+        }
     }
 
-    fn intern(&mut self, hook: &Hook) -> Result<u32, String> {
-        let (index, new) = self
-            .shapes
-            .intern(hook.shape)
-            .ok_or("the table of call shapes is full")?;
+    fn attach_calls(
+        &mut self,
+        path: &Path,
+        pid: Option<Pid>,
+        calls: &[&CallHook],
+        safety: ReturnProbe,
+    ) -> Attached {
+        if calls.is_empty() || !self.client_hooks {
+            return Attached::nothing();
+        }
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for call in calls {
+            let index = self.intern_client(call.shape);
+            let groups = index.and_then(|index| of_call(call, u64::from(index), safety));
+            wanted.push((call.name, groups));
+        }
+        match self.programs(CLIENT_PROGRAMS) {
+            Some(programs) => attach(&programs, path, pid, wanted),
+            None => Attached::nothing(),
+        }
+    }
+
+    fn intern(&mut self, shape: CallShape) -> Result<u32, String> {
+        let found = self.shapes.intern(shape);
+        self.write_shape("SHAPES", found, shape.as_bytes())
+    }
+
+    fn intern_client(&mut self, shape: ClientShape) -> Result<u32, String> {
+        let found = self.client_shapes.intern(shape);
+        self.write_shape("CLIENT_SHAPES", found, shape.as_bytes())
+    }
+
+    fn write_shape(
+        &self,
+        table: &str,
+        found: Option<(u32, bool)>,
+        shape: &[u8],
+    ) -> Result<u32, String> {
+        let (index, new) = found.ok_or("the table of call shapes is full")?;
         if new {
-            let map = self.map("SHAPES").ok_or("the object has no map SHAPES")?;
-            let written = map.update(&index.to_ne_bytes(), hook.shape.as_bytes(), MapFlags::ANY);
+            let map = self
+                .map(table)
+                .ok_or_else(|| format!("the object has no map {table}"))?;
+            let written = map.update(&index.to_ne_bytes(), shape, MapFlags::ANY);
             written.map_err(|error| format!("the call shape was not written: {error}"))?;
         }
         Ok(index)
@@ -396,8 +465,11 @@ fn has_programs(path: SocketPath) -> bool {
         .any(|program| purpose(&program.section().to_string_lossy()) == Purpose::Socket(path))
 }
 
-fn choose(open: &mut OpenObject, kind: ProbeKind, sockets: Option<SocketPath>) {
+fn choose(open: &mut OpenObject, kind: ProbeKind, sockets: Option<SocketPath>, client_hooks: bool) {
     for mut program in open.progs_mut() {
+        if !client_hooks && CLIENT_PROGRAMS.iter().any(|name| program.name() == *name) {
+            program.set_autoload(false);
+        }
         let of = purpose(&program.section().to_string_lossy());
         match of {
             Purpose::Hook if kind == ProbeKind::Perf => {
@@ -438,6 +510,7 @@ mod tests {
         Options {
             ring_bytes: 1 << 20,
             settings: obi_abi::Settings::DEFAULT,
+            client_hooks: true,
         }
     }
 

@@ -1,19 +1,29 @@
 //! Call shapes by number. In: shapes of hook plans; out: the index that goes into an attach cookie, and what must be written into the
 //! kernel's table. Equal shapes share a number, so that the table stays small however many files are hooked.
 
-use obi_abi::{CallShape, SHAPES};
+#[derive(Debug)]
+pub struct Shapes<T> {
+    known: Vec<T>,
+    /// Elements of the kernel's table.
+    limit: u32,
+}
 
-#[derive(Debug, Default)]
-pub struct Shapes(Vec<CallShape>);
+impl<T: PartialEq> Shapes<T> {
+    pub fn new(limit: u32) -> Shapes<T> {
+        Shapes {
+            known: Vec::new(),
+            limit,
+        }
+    }
 
-impl Shapes {
     /// Number of the shape, and whether it is new. `None`: the table is full.
-    pub fn intern(&mut self, shape: CallShape) -> Option<(u32, bool)> {
-        if let Some(at) = self.0.iter().position(|known| *known == shape) {
+    pub fn intern(&mut self, shape: T) -> Option<(u32, bool)> {
+        if let Some(at) = self.known.iter().position(|known| *known == shape) {
             return Some((u32::try_from(at).ok()?, false));
         }
-        let at = u32::try_from(self.0.len()).ok().filter(|at| *at < SHAPES)?;
-        self.0.push(shape);
+        let at = u32::try_from(self.known.len()).ok();
+        let at = at.filter(|at| *at < self.limit)?;
+        self.known.push(shape);
         Some((at, true))
     }
 }
@@ -21,6 +31,7 @@ impl Shapes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obi_abi::{CallShape, SHAPES};
 
     fn shape(itab: u32) -> CallShape {
         CallShape {
@@ -45,7 +56,7 @@ mod tests {
 
     #[test]
     fn equal_shapes_share_a_number_and_the_table_has_an_end() {
-        let mut shapes = Shapes::default();
+        let mut shapes = Shapes::new(SHAPES);
         assert_eq!(shapes.intern(shape(1)), Some((0, true)));
         assert_eq!(shapes.intern(shape(2)), Some((1, true)));
         assert_eq!(shapes.intern(shape(1)), Some((0, false)));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use kafka_analyzer::capture::{CaptureEvent, ClientCall};
 
 use super::exit::{Exit, Failure};
 use crate::capture::recording::Reader;
@@ -20,7 +21,7 @@ use crate::telemetry::Telemetry;
 pub struct Args {
     /// Recording made by `obi record`
     file: PathBuf,
-    /// Observations, or what /metrics would have shown
+    /// Observations, what /metrics would have shown, or the calls of client libraries as they were captured
     #[arg(long, value_enum, default_value_t)]
     output: Form,
     /// Stream stages; the result does not depend on it
@@ -36,6 +37,15 @@ enum Form {
     #[default]
     Json,
     Metrics,
+    Calls,
+}
+
+/// A line of the form `calls`.
+#[derive(serde::Serialize)]
+struct CallLine<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    call: &'a ClientCall,
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -67,6 +77,31 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             }
             let mut text = Vec::new();
             lines.write(&mut text)?;
+            (ended, text)
+        }
+        Form::Calls => {
+            let (mut recording, mut text) = (recording, Vec::new());
+            let mut failed = None;
+            let mut each = |event: &CaptureEvent<'_>| {
+                let CaptureEvent::Call(call) = event else {
+                    return;
+                };
+                let schema = "obi.call/1";
+                match serde_json::to_writer(&mut text, &CallLine { schema, call }) {
+                    Ok(()) => text.push(b'\n'),
+                    Err(error) => failed = Some(error),
+                }
+            };
+            let ended = loop {
+                match recording.next(&mut each) {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(()),
+                    Err(problem) => break Err(problem),
+                }
+            };
+            if let Some(error) = failed {
+                return Err(error).context("a call cannot be written as JSON");
+            }
             (ended, text)
         }
         Form::Metrics => {

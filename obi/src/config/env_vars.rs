@@ -72,6 +72,10 @@ pub const ENV_VARS: &[(&str, &str)] = &[
     ),
     ("OBI_KAFKA_ENABLED", "/instrumentation/kafka/enabled"),
     (
+        "OBI_KAFKA_CLIENT_HOOKS",
+        "/instrumentation/kafka/client_hooks",
+    ),
+    (
         "OBI_KAFKA_CAPTURE_HEADERS",
         "/instrumentation/kafka/capture_headers",
     ),

@@ -14,6 +14,8 @@ use crossbeam_channel::{Receiver, Sender};
 use kafka_analyzer::capture::{ConnectionId, Pid, ProcessInfo, Protocol, Source};
 use std::net::SocketAddr;
 
+use tls_hooks::HookPlan;
+
 use super::connections::Connections;
 use super::events::ProcessEvent;
 use super::files::{Files, KnownFile, Look, Looked, Urgency};
@@ -22,7 +24,8 @@ use super::installed;
 use super::process::{self, FileId, Mapping};
 use super::targets::{Action, Targets};
 use crate::attach::Kernel;
-use crate::attach::hooks::{Attached, HookState};
+use crate::attach::hooks::HookState;
+use crate::attach::kernel::Hooked;
 use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
 use crate::pipeline::monotonic;
@@ -76,7 +79,7 @@ pub struct Control {
     files: Files,
     targets: Targets,
     connections: Connections,
-    attached: BTreeMap<Place, (Arc<KnownFile>, Attached)>,
+    attached: BTreeMap<Place, (Arc<KnownFile>, Hooked)>,
     /// Hooks for processes without a client library, and when they are due.
     deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
     /// Executables by pid, as far as they were asked for.
@@ -436,7 +439,7 @@ impl Control {
         {
             return;
         }
-        for HookState { hook, refused } in &attached.hooks {
+        for HookState { hook, refused } in attached.all() {
             if let Some(reason) = refused {
                 tracing::warn!(kafka = "hook refused", hook, path = %file.path.display(), pid, reason, "hook refused");
             }
@@ -444,7 +447,8 @@ impl Control {
         tracing::info!(
             path = %file.path.display(),
             pid,
-            hooks = attached.hooks.iter().filter(|hook| hook.refused.is_none()).count(),
+            hooks = attached.tls.hooks.iter().filter(|hook| hook.refused.is_none()).count(),
+            calls = attached.calls().filter(|hook| hook.refused.is_none()).count(),
             micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             "hooks attached"
         );
@@ -478,21 +482,29 @@ impl Control {
         self.choose_socket_calls();
         let mut hooks = BTreeMap::new();
         for (file, attached) in self.attached.values() {
-            let library = library(file);
-            for hook in &attached.hooks {
-                let state = if hook.refused.is_some() {
-                    "refused"
-                } else {
-                    "attached"
-                };
-                *hooks
-                    .entry((library.clone(), hook.hook.to_owned(), state))
-                    .or_insert(0) += 1;
+            let HookPlan {
+                tls,
+                client,
+                refused,
+                calls_refused,
+                ..
+            } = &file.plan;
+            let mut count = |library: &Option<(&'static str, String)>, hook: &str, state| {
+                let library = library.as_ref().map_or("unknown", |(name, _)| *name);
+                let key = (library.to_owned(), hook.to_owned(), state);
+                *hooks.entry(key).or_insert(0) += 1;
+            };
+            for hook in &attached.tls.hooks {
+                count(tls, hook.hook, hook.state());
             }
-            for refusal in &file.plan.refused {
-                *hooks
-                    .entry((library.clone(), refusal.hook.to_owned(), "refused"))
-                    .or_insert(0) += 1;
+            for hook in attached.calls() {
+                count(client, hook.hook, hook.state());
+            }
+            for refusal in refused {
+                count(tls, refusal.hook, "refused");
+            }
+            for refusal in calls_refused {
+                count(client, refusal.hook, "refused");
             }
         }
         self.telemetry.set_watched(self.watched());
@@ -515,7 +527,7 @@ impl Control {
                 dev: id.dev,
                 ino: id.ino,
                 pid: *pid,
-                hooks: attached.hooks.iter().map(HookState::report).collect(),
+                hooks: attached.all().map(HookState::report).collect(),
             });
         Watched {
             schema: WATCHED_SCHEMA.to_owned(),
@@ -527,12 +539,4 @@ impl Control {
             files: files.collect(),
         }
     }
-}
-
-fn library(file: &KnownFile) -> String {
-    file.plan
-        .tls
-        .as_ref()
-        .map_or("unknown", |(name, _)| *name)
-        .to_owned()
 }

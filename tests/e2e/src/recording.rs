@@ -96,7 +96,35 @@ pub struct Origin {
     pub connection: u64,
 }
 
+/// A call of a client library: a run of messages in one partition.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Call {
+    pub pid: u32,
+    pub means: String,
+    pub message: u64,
+    pub topic: String,
+    pub partition: i32,
+    pub first: i64,
+    pub last: i64,
+    pub count: u32,
+    pub value_len: Option<u64>,
+    pub complete: bool,
+    pub truncated: bool,
+    pub fault: bool,
+}
+
 impl Recording {
+    /// The calls of one process, in order.
+    pub fn calls(&self, pid: u32) -> Result<Vec<Call>> {
+        let text = String::from_utf8(self.replay("calls")?)?;
+        let read = |line: &str| {
+            serde_json::from_str::<Call>(line).with_context(|| format!("obi replay printed {line}"))
+        };
+        let mut calls = text.lines().map(read).collect::<Result<Vec<_>>>()?;
+        calls.retain(|call| call.pid == pid);
+        Ok(calls)
+    }
+
     /// The output of `obi replay FILE --output FORM`, run without privileges where we have any to drop.
     pub fn replay(&self, form: &str) -> Result<Vec<u8>> {
         let output = Command::new(&self.program)

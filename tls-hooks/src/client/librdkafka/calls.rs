@@ -494,7 +494,7 @@ fn producing(inside: Inside) -> Vec<Probe> {
         value_len: R8.into(),
         ..arguments(inside, means::PRODUCES, Place::register(DI))
     };
-    // A message in parts, of which the first is most often the topic: its name, or its handle.
+    // A message in parts, one of the first two of which is most often the topic: its name, or its handle.
     let nameless = ClientShape {
         partition: NO_MEMBER,
         offset: NO_MEMBER,
@@ -507,32 +507,20 @@ fn producing(inside: Inside) -> Vec<Probe> {
         at,
         ..nameless
     };
-    let in_register = Place {
-        path: [DX.into(), NO_MEMBER, 0],
-        ..Place::NOWHERE
+    let register = |register: u8| {
+        let place = Place {
+            path: [register.into(), NO_MEMBER, 0],
+            ..Place::NOWHERE
+        };
+        by_name(topic_form::REGISTERS, place, Place::NOWHERE)
     };
-    let registers = by_name(topic_form::REGISTERS, in_register, Place::NOWHERE);
     let array = by_name(topic_form::C, Place::NOWHERE, Place::address(SI, 8));
-    let first = Place::register(SI);
     let kind = Place::word(SI, 0);
-    let three: &[Register] = &[ARG1, ARG2, ARG3];
-    vec![
+    let mut all: Vec<Probe> = vec![
         (
             "rd_kafka_produce",
             Entry(&[ARG1, ARG2, ARG5]),
             produce,
-            true,
-        ),
-        (
-            "rd_kafka_producev",
-            Entry(three),
-            guarded(registers, first, VTYPE_TOPIC),
-            true,
-        ),
-        (
-            "rd_kafka_producev",
-            Entry(three),
-            guarded(by_handle(Place::register(DX)), first, VTYPE_RKT),
             true,
         ),
         (
@@ -547,5 +535,16 @@ fn producing(inside: Inside) -> Vec<Probe> {
             guarded(by_handle(Place::word(SI, 8)), kind, VTYPE_RKT),
             true,
         ),
-    ]
+    ];
+    // Pairs of a type and its value; confluent-kafka puts the flags before the topic.
+    for (kind, value) in [(SI, DX), (CX, R8)] {
+        let kind = Place::register(kind);
+        let name = guarded(register(value), kind, VTYPE_TOPIC);
+        let handle = guarded(by_handle(Place::register(value)), kind, VTYPE_RKT);
+        for shape in [name, handle] {
+            let arguments = Entry(&[ARG1, ARG2, ARG3, ARG4, ARG5]);
+            all.push(("rd_kafka_producev", arguments, shape, true));
+        }
+    }
+    all
 }
