@@ -45,8 +45,11 @@ fn text_of(name: &str) -> String {
                 )
             }
         };
-        let topic = (shape.topic_form != topic_form::NOTHING)
-            .then_some((shape.topic.path, shape.topic.steps, shape.topic.add));
+        let topic = (shape.topic_form != topic_form::NOTHING).then_some((
+            shape.topic.path,
+            shape.topic.steps,
+            shape.topic.add,
+        ));
         writeln!(
             text,
             "  {name} means {} walk {} pair {} topic {topic:?} per message {per_message}: {at}",
