@@ -129,7 +129,7 @@ impl Binary {
         Some(code::body(self.elf.machine, &bytes, function.address))
     }
 
-    /// The cheapest probe site near the entry at which `args` still hold the arguments.
+    /// The cheapest probe site near the entry at which `args` still hold the arguments; of a Go function behind its stack check, which runs again.
     pub fn entry_site(
         &self,
         function: &Function,

@@ -5,6 +5,7 @@
 
 mod confluent_kafka_go;
 mod franz_go;
+mod go;
 mod kafka_go;
 pub mod layouts;
 mod librdkafka;
@@ -16,6 +17,7 @@ use symbolizer::{Function, Machine};
 use crate::facts::Facts;
 use crate::{Hook, HookPlan, Refusal, Returns};
 
+type GoCalls = fn(&go::Library<'_>) -> Vec<go::Call>;
 type Detect = fn(&Facts<'_>) -> Option<(&'static str, String)>;
 
 /// confluent-kafka-go stands before librdkafka, which it holds inside.
@@ -26,6 +28,23 @@ const TABLE: &[Detect] = &[
     confluent_kafka_go::detect,
     librdkafka::detect,
 ];
+
+/// Modules with a client for Go; a program may hold several.
+const GO_MODULES: &[(&str, go::Members, GoCalls)] = {
+    use {confluent_kafka_go as confluent, franz_go as franz};
+    &[
+        ("github.com/twmb/franz-go", franz::MEMBERS, franz::calls),
+        ("github.com/IBM/sarama", sarama::MEMBERS, sarama::calls),
+        ("github.com/Shopify/sarama", sarama::MEMBERS, sarama::calls),
+        (
+            "github.com/segmentio/kafka-go",
+            kafka_go::MEMBERS,
+            kafka_go::calls,
+        ),
+        (confluent::MODULES[0], confluent::MEMBERS, confluent::calls),
+        (confluent::MODULES[1], confluent::MEMBERS, confluent::calls),
+    ]
+};
 
 pub(crate) fn find(facts: &Facts<'_>) -> Option<(&'static str, String)> {
     TABLE.iter().find_map(|detect| detect(facts))
@@ -48,8 +67,33 @@ pub(crate) fn calls(facts: &Facts<'_>, plan: &mut HookPlan) {
             mend: String::new(),
         });
     }
-    if name == librdkafka::NAME {
-        librdkafka::calls(facts, plan);
+    let Some(program) = &facts.go else {
+        if name == librdkafka::NAME {
+            librdkafka::calls(facts, plan);
+        }
+        return;
+    };
+    let held = GO_MODULES.iter().filter_map(|(module, members, calls)| {
+        let library = go::Library::find(facts, program, module, members)?;
+        Some((calls(&library), library))
+    });
+    let held: Vec<_> = held.collect();
+    let task = match go::task(program) {
+        Ok(task) => task,
+        Err(_) if held.is_empty() => return,
+        Err(reason) => {
+            return plan.calls_refused.push(Refusal {
+                hook: name,
+                reason,
+                mend: "build the program with a Go that this obi knows".into(),
+            });
+        }
+    };
+    for (calls, library) in held {
+        library.plan(&calls, task, plan);
+    }
+    if !plan.calls.is_empty() {
+        go::goroutines(facts, program, task, plan);
     }
 }
 

@@ -70,7 +70,6 @@ fn librdkafka() {
         "wheel-openssl-3.0-plt",
         "wheel-openssl-3.5",
         "wheel-openssl-3.5-stripped",
-        "confluent",
     ]
     .iter()
     .map(|name| text_of(name))

@@ -59,7 +59,7 @@ pub(super) fn entry_site(
     args: &[Register],
     convention: Convention,
 ) -> Site {
-    let fallback = Site {
+    let mut fallback = Site {
         address,
         cost: Cost::SingleStepped,
     };
@@ -83,6 +83,9 @@ pub(super) fn entry_site(
         if conditional && convention == Convention::Go && grows_stack(&instruction, bytes, address)
         {
             checked = true;
+            if !targets.contains(&instruction.next_ip()) {
+                fallback.address = instruction.next_ip();
+            }
             continue;
         }
         if checked && is_emulated(&instruction) {

@@ -53,6 +53,12 @@ pub fn signature(go: &Go<'_>, module: &str, function: &str) -> Option<Signature>
     Part::of(module)?.signature(release(go, module)?, function)
 }
 
+/// Whether the table names the release that the program holds.
+pub fn knows(go: &Go<'_>, module: &str) -> bool {
+    let part = Part::of(module).zip(release(go, module));
+    part.is_some_and(|(part, release)| part.releases.contains(&release))
+}
+
 /// What the linker calls a function of the module's client.
 pub fn symbol(module: &str, function: &str) -> Option<String> {
     Some(format!("{}.{function}", Part::of(module)?.package))

@@ -1,5 +1,9 @@
 //! sarama, before and after its move from Shopify to IBM: pure Go, TLS by crypto/tls.
 
+use obi_abi::client::{base, means, option, walk};
+use obi_abi::{ClientShape, Place};
+
+use super::go::{self, Call, Library, Members, of_client, says};
 use crate::facts::Facts;
 
 pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
@@ -12,4 +16,118 @@ pub(super) fn detect(facts: &Facts<'_>) -> Option<(&'static str, String)> {
             "github.com/Shopify/sarama.NewConfig",
         ],
     )
+}
+
+pub(super) const MEMBERS: Members = &[
+    ("ConsumerMessage", "Topic"),
+    ("ConsumerMessage", "Partition"),
+    ("ConsumerMessage", "Offset"),
+    ("ConsumerMessage", "Key"),
+    ("ConsumerMessage", "Value"),
+    ("ProducerMessage", "Topic"),
+    ("ProducerMessage", "Partition"),
+    ("ProducerMessage", "Offset"),
+    ("partitionConsumer", "consumer"),
+];
+
+/// Messages go to the application through a channel, of which a receiver is not seen: they are known to be offered when the answer to a fetch was taken
+/// apart (`parseResponse`), which is one call for many messages and stands in every program, other than the function for each message. What is sent to
+/// `AsyncProducer.Input()` is not seen either, only what became of it. `MarkOffset` and `ResetOffset` name places behind messages, and are not hooked.
+pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
+    let consumed = |means| {
+        let of = |member| library.member("ConsumerMessage", member);
+        let texts = [of("Key")?, of("Value")?];
+        let shape = go::message(
+            go::within(of("Topic")?),
+            of("Partition")?,
+            of("Offset")?,
+            Some(texts),
+        );
+        Some(ClientShape { means, ..shape })
+    };
+    // Key and value are encoders, which have no length before they are asked.
+    let sent = |means| {
+        let of = |member| library.member("ProducerMessage", member);
+        let shape = go::message(
+            go::within(of("Topic")?),
+            of("Partition")?,
+            of("Offset")?,
+            None,
+        );
+        Some(ClientShape { means, ..shape })
+    };
+    let marks = || {
+        let [at] = library.argument("(*consumerGroupSession).MarkMessage", "msg")?;
+        Some(go::one(consumed(means::SETTLES)?, at))
+    };
+    let sends = || {
+        let [at] = library.argument("(*syncProducer).SendMessage", "msg")?;
+        Some(go::unplaced(go::one(of_client(sent(means::PRODUCES)?), at)))
+    };
+    let sends_all = || {
+        let slice: [u8; 3] = library.argument("(*syncProducer).SendMessages", "msgs")?;
+        let shape = of_client(sent(means::PRODUCES)?);
+        go::slice(go::unplaced(shape), walk::POINTERS, &slice)
+    };
+    let acknowledged = || {
+        let slice: [u8; 3] = library.argument("(*asyncProducer).returnSuccesses", "batch")?;
+        go::slice(
+            of_client(sent(means::ACKNOWLEDGED)?),
+            walk::POINTERS,
+            &slice,
+        )
+    };
+    let refused = || {
+        let [at] = library.argument("(*asyncProducer).returnError", "msg")?;
+        Some(ClientShape {
+            // A word that is 0 never equals it.
+            expect: 1,
+            ..go::one(of_client(sent(means::ACKNOWLEDGED)?), at)
+        })
+    };
+    let produced = ClientShape {
+        client: Place::register(base::KEPT),
+        ..says(means::PRODUCED)
+    };
+    let closes = || [Some(of_client(says(means::CLOSES)))];
+    vec![
+        Call::pair(
+            "sarama.(*partitionConsumer).parseResponse",
+            Some(says(0)),
+            offers(library, consumed(means::HANDS_OVER)),
+        )
+        .rare(),
+        Call::entry("sarama.(*consumerGroupSession).MarkMessage", [marks()]),
+        Call::returning(
+            "sarama.(*consumerGroupSession).consume",
+            Some(says(means::CLAIM_ENDS)),
+        )
+        .rare(),
+        Call::entry("sarama.(*consumer).Close", closes()).rare(),
+        Call::pair(
+            "sarama.(*syncProducer).SendMessage",
+            sends(),
+            Some(produced),
+        ),
+        Call::pair(
+            "sarama.(*syncProducer).SendMessages",
+            sends_all(),
+            Some(produced),
+        ),
+        Call::entry("sarama.(*asyncProducer).returnSuccesses", [acknowledged()]),
+        Call::entry("sarama.(*asyncProducer).returnError", [refused()]),
+        Call::entry("sarama.(*asyncProducer).Close", closes()).rare(),
+    ]
+}
+
+/// Partitions of one consumer group share a consumer; an answer without messages offers none.
+fn offers(library: &Library<'_>, consumed: Option<ClientShape>) -> Option<ClientShape> {
+    let slice: [u8; 3] = library.result("(*partitionConsumer).parseResponse", "0")?;
+    let consumer = library.member("partitionConsumer", "consumer")?;
+    let shape = ClientShape {
+        client: Place::word(base::KEPT, consumer),
+        options: option::QUIET,
+        ..consumed?
+    };
+    go::slice(shape, walk::POINTERS, &slice)
 }

@@ -20,6 +20,7 @@ const SARAMA_STRUCTS: &[(&str, &str)] = &[
         "ProducerMessage",
         "Topic Key Value Headers Offset Partition sizeof",
     ),
+    ("partitionConsumer", "consumer"),
 ];
 
 const SARAMA_FUNCTIONS: &[&str] = &[
@@ -29,6 +30,7 @@ const SARAMA_FUNCTIONS: &[&str] = &[
     "(*asyncProducer).returnSuccesses",
     "(*topicProducer).partitionMessage",
     "(*partitionConsumer).interceptors",
+    "(*partitionConsumer).parseResponse",
     "(*consumerGroupSession).MarkMessage",
     "(*consumerGroupSession).MarkOffset",
     "(*consumerGroupSession).ResetOffset",
@@ -51,11 +53,15 @@ const CONFLUENT_FUNCTIONS: &[&str] = &[
     "(*Producer).Produce",
     "(*Producer).produce",
     "(*Producer).produceBatch",
+    "(*Producer).SendOffsetsToTransaction",
     "(*Consumer).Poll",
     "(*Consumer).ReadMessage",
+    "(*Consumer).commit",
     "(*Consumer).CommitMessage",
+    "(*Consumer).StoreOffsets",
     "(*Consumer).StoreMessage",
     "(*Consumer).Seek",
+    "(*Consumer).SeekPartitions",
     "(*handle).eventPoll",
 ];
 
@@ -74,6 +80,7 @@ pub const MODULES: [Module; 6] = [
                 "FetchPartition",
                 "Partition Err HighWatermark Records sizeof",
             ),
+            ("promisedRec", "Record"),
         ],
         functions: &[
             "(*Client).Produce",
@@ -108,10 +115,13 @@ pub const MODULES: [Module; 6] = [
     Module {
         path: "github.com/segmentio/kafka-go",
         package: "",
-        structs: &[(
-            "Message",
-            "Topic Partition Offset HighWaterMark Key Value Headers Time sizeof",
-        )],
+        structs: &[
+            (
+                "Message",
+                "Topic Partition Offset HighWaterMark Key Value Headers Time sizeof",
+            ),
+            ("Writer", "Topic Async"),
+        ],
         functions: &[
             "(*Reader).FetchMessage",
             "(*Reader).ReadMessage",
