@@ -32,6 +32,17 @@ pub enum Value {
 pub struct Buckets {
     pub counts: Box<[u64]>,
     pub sum: f64,
+    /// The newest value that has a span.
+    pub exemplar: Option<Exemplar>,
+}
+
+/// One value, and the span that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exemplar {
+    pub value: f64,
+    pub at: Nanos,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
 }
 
 impl Buckets {
@@ -39,6 +50,7 @@ impl Buckets {
         Buckets {
             counts: vec![0; bounds.len() + 1].into(),
             sum: 0.0,
+            exemplar: None,
         }
     }
 

@@ -5,6 +5,7 @@ use kafka_analyzer::observation::{Delivered, PollInterval, Processing, Processin
 use super::{Label, Measure};
 use crate::export::catalogue::{Id, OTEL_SECONDS, SECONDS};
 use crate::export::processes::Processes;
+use crate::export::registry::Exemplar;
 
 impl Measure {
     pub fn processing(&self, work: &Processing, processes: &Processes) {
@@ -14,6 +15,12 @@ impl Measure {
         let now = work.origin.time;
         let service = Label::text(&processes.get(work.pid).service);
         let seconds = work.ended.saturating_sub(work.began) as f64 / 1e9;
+        let exemplar = work.span.map(|(trace_id, span_id)| Exemplar {
+            value: seconds,
+            at: now,
+            trace_id,
+            span_id,
+        });
         let labels = [
             Label::text(&work.cluster),
             service.clone(),
@@ -23,7 +30,8 @@ impl Measure {
         ];
         self.registry
             .observe(Id::ProcessingDuration, &labels, now, |b| {
-                b.observe(SECONDS, seconds)
+                b.observe(SECONDS, seconds);
+                b.exemplar = exemplar.or(b.exemplar);
             });
         if self.otel {
             let labels = [
@@ -36,7 +44,8 @@ impl Measure {
             ];
             self.registry
                 .observe(Id::ProcessDuration, &labels, now, |b| {
-                    b.observe(OTEL_SECONDS, seconds)
+                    b.observe(OTEL_SECONDS, seconds);
+                    b.exemplar = exemplar.or(b.exemplar);
                 });
         }
     }

@@ -13,8 +13,10 @@ use super::attributes::{SCHEMA_URL, int, scope, text};
 use super::resource;
 use crate::export::catalogue::{Kind, Metric, Shown, Unit};
 use crate::export::labels::Label;
-use crate::export::registry::{Snapshot, Value};
+use crate::export::registry::{Exemplar, Snapshot, Value};
 
+/// Exemplars are shown for so long, ns.
+const FRESH: u64 = 60_000_000_000;
 /// Metrics that carry this label belong to the service that it names.
 const SERVICE: &str = "service";
 
@@ -43,8 +45,8 @@ pub fn requests(
                 metric,
                 &labels,
                 value,
-                began,
-                now,
+                [began, now],
+                metrics.wall_offset,
             );
             if bytes >= limit {
                 done.push(request(std::mem::take(&mut services)));
@@ -69,8 +71,8 @@ fn add(
     metric: &'static Metric,
     labels: &[Label],
     value: Value,
-    began: u64,
-    now: u64,
+    [began, now]: [u64; 2],
+    wall_offset: i64,
 ) -> usize {
     if metrics.last().is_none_or(|last| last.name != metric.name) {
         metrics.push(empty(metric));
@@ -111,6 +113,7 @@ fn add(
                 sum: Some(buckets.sum),
                 explicit_bounds: bounds.to_vec(),
                 bucket_counts: buckets.counts.into_vec(),
+                exemplars: exemplar(buckets.exemplar, now, wall_offset),
                 ..otlp::HistogramDataPoint::default()
             });
             return size + 16 * bounds.len();
@@ -119,6 +122,19 @@ fn add(
         _ => return 0,
     }
     size
+}
+
+/// None that is old: it was sent before.
+fn exemplar(newest: Option<Exemplar>, now: u64, wall_offset: i64) -> Vec<otlp::Exemplar> {
+    let shown = newest.map(|newest| otlp::Exemplar {
+        time_unix_nano: newest.at.wrapping_add_signed(wall_offset),
+        trace_id: newest.trace_id.to_vec(),
+        span_id: newest.span_id.to_vec(),
+        value: Some(otlp::exemplar::Value::AsDouble(newest.value)),
+        ..otlp::Exemplar::default()
+    });
+    let fresh = |it: &otlp::Exemplar| it.time_unix_nano.saturating_add(FRESH) >= now;
+    shown.into_iter().filter(fresh).collect()
 }
 
 fn empty(metric: &Metric) -> otlp::Metric {
@@ -192,5 +208,29 @@ fn request(services: Services) -> ExportMetricsServiceRequest {
         });
     ExportMetricsServiceRequest {
         resource_metrics: resource_metrics.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exemplar_is_shown_while_it_is_fresh() {
+        let newest = Exemplar {
+            value: 0.04,
+            at: 5,
+            trace_id: [1; 16],
+            span_id: [2; 8],
+        };
+        let [shown] = &exemplar(Some(newest), FRESH + 15, 10)[..] else {
+            panic!("fresh");
+        };
+        assert_eq!(
+            (shown.time_unix_nano, &shown.span_id[..]),
+            (15, &[2; 8][..])
+        );
+        assert_eq!(exemplar(Some(newest), FRESH + 16, 10), []);
+        assert_eq!(exemplar(None, 0, 0), []);
     }
 }
