@@ -9,7 +9,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use symbolizer::Binary;
-use tls_hooks::{CallHook, Hook, HookPlan};
+use tls_hooks::{Hook, HookPlan};
 
 use crate::attach::{self, Kernel, hooks};
 use crate::discovery::events;
@@ -281,6 +281,7 @@ fn library(
         None => planned(&plan, safety),
     };
     for hook in hooks.iter().filter(|hook| hook.state == "refused") {
+        let mend = plan.calls_refused.iter().find(|r| r.hook == hook.hook);
         findings.push(Finding {
             pid: Some(pid),
             what: format!(
@@ -288,10 +289,10 @@ fn library(
                 hook.hook,
                 hook.reason.as_deref().unwrap_or("no reason given")
             ),
-            mend: String::new(),
+            mend: mend.map(|refusal| refusal.mend.clone()).unwrap_or_default(),
         });
     }
-    for refusal in plan.refused.iter().chain(&plan.calls_refused) {
+    for refusal in &plan.refused {
         findings.push(Finding {
             pid: Some(pid),
             what: format!(
@@ -317,34 +318,20 @@ fn library(
     }
 }
 
-/// What would be attached to such a process. A function with several probes is one hook.
+/// What would be attached to such a process. Whether calls of client libraries are hooked too, only a running agent knows.
 fn planned(plan: &HookPlan, safety: ReturnProbe) -> Vec<HookReport> {
-    let of_hook = |hook: &Hook| {
-        let groups = hooks::of_hook(hook, 0, safety);
-        (hook.name, groups.err())
-    };
-    let of_call = |call: &CallHook| {
-        let groups = hooks::of_call(call, 0, safety);
-        (call.name, groups.err())
-    };
-    let tls = plan.hooks.iter().map(of_hook);
-    let mut reports: Vec<HookReport> = Vec::new();
-    for (hook, reason) in tls.chain(plan.calls.iter().map(of_call)) {
+    let report = |hook: &Hook| {
+        let reason = hooks::of_hook(hook, 0, safety).err();
         let state = if reason.is_some() {
             "refused"
         } else {
             "planned"
         };
-        let report = HookReport {
-            hook: hook.to_owned(),
+        HookReport {
+            hook: hook.name.to_owned(),
             state: state.to_owned(),
             reason,
-        };
-        match reports.iter_mut().find(|known| known.hook == hook) {
-            Some(known) if known.reason.is_none() => *known = report,
-            Some(_) => {}
-            None => reports.push(report),
         }
-    }
-    reports
+    };
+    plan.hooks.iter().map(report).collect()
 }

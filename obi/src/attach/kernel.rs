@@ -283,11 +283,19 @@ impl Kernel {
         // Groups of their own: those that fire for each message can go while the others stay.
         let (each, batches): (Vec<_>, Vec<_>) =
             plan.calls.iter().partition(|call| call.per_message);
-        Hooked {
+        let mut hooked = Hooked {
             tls,
             batches: self.attach_calls(path, pid, &batches, safety),
             each_message: self.attach_calls(path, pid, &each, safety),
+        };
+        if self.client_hooks {
+            let refused = plan.calls_refused.iter().map(|refusal| HookState {
+                hook: refusal.hook,
+                refused: Some(refusal.reason.clone()),
+            });
+            hooked.batches.hooks.extend(refused);
         }
+        hooked
     }
 
     fn attach_calls(

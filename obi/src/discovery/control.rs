@@ -486,7 +486,6 @@ impl Control {
                 tls,
                 client,
                 refused,
-                calls_refused,
                 ..
             } = &file.plan;
             let mut count = |library: &Option<(&'static str, String)>, hook: &str, state| {
@@ -502,9 +501,6 @@ impl Control {
             }
             for refusal in refused {
                 count(tls, refusal.hook, "refused");
-            }
-            for refusal in calls_refused {
-                count(client, refusal.hook, "refused");
             }
         }
         self.telemetry.set_watched(self.watched());

@@ -19,7 +19,13 @@ pub fn run(world: &World) -> Result<String> {
     let settings = world.settings.as_ref().context("there is no agent")?;
     let folder = world.layout.run().join("client-calls");
     std::fs::create_dir_all(&folder)?;
-    let recorder = Recorder::start(&settings.program, &folder.join("recording"), &[])?;
+    let config = folder.join("obi.yaml");
+    std::fs::write(
+        &config,
+        "instrumentation:\n  kafka:\n    client_hooks: true\n",
+    )?;
+    let flags = ["--config", &config.display().to_string()];
+    let recorder = Recorder::start(&settings.program, &folder.join("recording"), &flags)?;
     let id = world.fresh("client-calls");
     world.cluster.admin.create(&id, 3, 1)?;
     let plan = Plan {
