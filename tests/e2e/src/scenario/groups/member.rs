@@ -17,6 +17,8 @@ use super::library::Library;
 use crate::truth::Place;
 
 /// The longest that one answer may take.
+/// What a process wrote may be read a little after its end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a member is configured with.
@@ -125,12 +127,17 @@ impl Member {
         wanted: impl Fn(&[Event]) -> Option<T>,
     ) -> Result<T> {
         let began = Instant::now();
+        let mut ended: Option<Instant> = None;
         loop {
             if let Some(found) = wanted(&self.events()) {
                 return Ok(found);
             }
+            if ended.is_none() && self.process.ended()?.is_some() {
+                ended = Some(Instant::now());
+            }
             let name = &self.plan.client_id;
-            if self.process.ended()?.is_some() || began.elapsed() > limit {
+            let silent = ended.is_some_and(|ended| ended.elapsed() > LAST_WORDS);
+            if silent || began.elapsed() > limit {
                 bail!(
                     "{name}: {what}: not within {:.0} s; it told {:?}\n{}",
                     began.elapsed().as_secs_f64(),
