@@ -16,9 +16,9 @@ use super::event::{self, At, Event};
 use super::library::Library;
 use crate::truth::Place;
 
-/// The longest that one answer may take.
 /// What a process wrote may be read a little after its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The longest that one answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a member is configured with.
