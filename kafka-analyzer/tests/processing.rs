@@ -288,6 +288,42 @@ fn a_read_that_fetches_and_commits_within_is_one_hand_over() {
 }
 
 #[test]
+fn a_read_may_poll_in_vain_within() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    for offset in 0..3 {
+        calls.says(Means::Asks);
+        for _ in 0..offset {
+            calls.says(Means::Asks);
+            calls.says(Means::HandsOver);
+        }
+        calls.polls(offset, offset);
+        let began = calls.of(Means::HandsOver, offset, offset);
+        calls.works(4 * MILLISECOND);
+        let ended = calls.of(Means::Settles, offset, offset);
+        expected.push((offset, offset, 1, Message, Settled, began, ended));
+    }
+    calls.says(Means::Asks);
+    let said = run_calls(calls);
+    assert_eq!(worked(&said), expected);
+    assert_eq!((delivered(&said).len(), intervals(&said).len()), (3, 3));
+    assert_eq!(wrong(&said), []);
+}
+
+#[test]
+fn hooks_that_come_in_the_middle_of_a_read_see_one_message() {
+    let mut calls = Calls::default();
+    // Neither request was seen.
+    calls.of(Means::HandsOver, 0, 0);
+    let began = calls.of(Means::HandsOver, 0, 0);
+    calls.works(MILLISECOND);
+    let ended = calls.says(Means::Asks);
+    let said = run_calls(calls);
+    assert_eq!(worked(&said), [(0, 0, 1, Message, NextPoll, began, ended)]);
+    assert_eq!((delivered(&said).len(), wrong(&said)), (1, vec![]));
+}
+
+#[test]
 fn a_return_that_was_lost_is_mended() {
     let mut calls = Calls::default();
     // Its HandsOver was lost.

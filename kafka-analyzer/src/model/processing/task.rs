@@ -53,11 +53,12 @@ impl Tasked {
         self.asks > 1
     }
 
-    /// A request returned. True: within another one.
-    pub fn returns(&mut self) -> bool {
-        self.inner = self.asks > 1;
+    /// A request returned, with messages or none. True: within another one, which may go on asking when there were none.
+    pub fn returns(&mut self, messages: bool) -> bool {
+        let inner = self.asks > 1;
+        self.inner = inner && messages;
         self.asks = self.asks.saturating_sub(1);
-        self.inner
+        inner
     }
 
     /// It hands over what it did not ask for anew: one more of what it asked for before.

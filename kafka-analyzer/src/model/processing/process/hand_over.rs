@@ -90,9 +90,14 @@ impl Process {
         };
         let tasked = self.task(task, time, out);
         let goes_on = tasked.goes_on();
-        let inner = tasked.returns();
+        let messages = calls.iter().any(|call| call.count > 0);
+        let inner = tasked.returns(messages);
         let asked = tasked.asked;
-        if goes_on {
+        if messages && !inner && self.returns_again(&calls) {
+            self.outer_returns(&calls, out);
+            return;
+        }
+        if goes_on && messages {
             self.next_poll(task, time, out);
         }
         let faults = calls.iter().filter(|call| call.fault).count();
@@ -120,6 +125,41 @@ impl Process {
         }
     }
 
+    /// The task has just these messages, and has not asked since: an outer call returns what an inner one read.
+    fn returns_again(&self, calls: &[ClientCall]) -> bool {
+        calls.iter().all(|call| {
+            let id = self.find(&call.topic, call.partition, call.first);
+            let run = id.and_then(|id| self.runs.get(&id));
+            run.is_some_and(|run| {
+                let same = (run.first, run.last, run.task) == (call.first, call.last, call.task);
+                same && run.state == State::Held && !run.is_divided()
+            })
+        })
+    }
+
+    fn outer_returns(&mut self, calls: &[ClientCall], out: &mut Out<'_>) {
+        for call in calls {
+            let Some(id) = self.find(&call.topic, call.partition, call.first) else {
+                continue;
+            };
+            if let Some(run) = self.runs.get_mut(&id) {
+                (run.began, run.client) = (call.time, call.client);
+                // What the library commits by itself says nothing of the work.
+                run.settled = None;
+            }
+            self.confirm_inner(id, out);
+        }
+        if let Some(call) = calls.first()
+            && let Some(tasked) = self.tasks.get_mut(&call.task)
+        {
+            tasked.holds_inner = false;
+            if tasked.asker {
+                tasked.handed = Some(call.time);
+                tasked.handed_of = Some((Arc::clone(&call.topic), call.partition));
+            }
+        }
+    }
+
     fn one_run(
         &mut self,
         call: &ClientCall,
@@ -136,19 +176,10 @@ impl Process {
                 .get(id)
                 .is_some_and(|run| run.client == call.client || run.inner)
         });
-        if let Some(id) = before {
-            let run = self.runs.get_mut(&id);
-            if let Some(run) = run.filter(|run| run.inner && run.task == call.task && !inner) {
-                // The outer call returns what the inner one read.
-                (run.inner, run.began, run.client) = (false, call.time, call.client);
-                // What the library commits by itself says nothing of the work.
-                run.settled = None;
-                self.confirm(id, out);
-                return;
-            }
-            if self.ended_by_request(id, out) {
-                self.drop_run(id, "processing_replaced", out);
-            }
+        if let Some(id) = before
+            && self.ended_by_request(id, out)
+        {
+            self.drop_run(id, "processing_replaced", out);
         }
         if self.open >= OPEN_MOST {
             self.make_room(out);
