@@ -363,6 +363,22 @@ fn seeks_and_redeliveries() {
 }
 
 #[test]
+fn each_consumer_names_its_own_messages() {
+    let mut calls = Calls::default();
+    let began = calls.polls(0, 0);
+    (calls.client, calls.task) = (0xd000, Task::Goroutine(8));
+    let began_too = calls.polls(0, 0);
+    calls.works(MILLISECOND);
+    let ended_too = calls.of(Means::Settles, 0, 0);
+    (calls.client, calls.task) = (0xc000, Task::Goroutine(7));
+    calls.works(MILLISECOND);
+    let ended = calls.of(Means::Settles, 0, 0);
+    let of = |began, ended| (0, 0, 1, Message, Settled, began, ended);
+    let expected = [of(began_too, ended_too), of(began, ended)];
+    assert_eq!(worked(&run_calls(calls)), expected);
+}
+
+#[test]
 fn two_consumers_of_a_process_are_no_redelivery() {
     let mut calls = Calls::default();
     calls.polls(0, 4);
