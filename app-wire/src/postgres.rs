@@ -13,12 +13,14 @@ mod verb;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::head::number;
+use crate::head::{number, text};
 use crate::{DbCall, Event, Extent, Left, Losses, Piece, Stamp};
 use message::{Fail, Message, Messages, STARTUP, Side, plausible};
 use statement::Statement;
 use statements::Statements;
 
+/// Longest name (NAMEDATALEN of most builds).
+const NAME: usize = 63;
 /// Messages that a client may send ahead of their answers.
 const AHEAD: usize = 4096;
 
@@ -42,6 +44,7 @@ pub struct Client {
     /// The first message written since the last Execute.
     began: Option<Stamp>,
     statements: Statements,
+    database: Option<String>,
     last_written: Stamp,
     losses: Losses,
 }
@@ -92,6 +95,7 @@ impl Default for Client {
             skipping: false,
             began: None,
             statements: Statements::default(),
+            database: None,
             last_written: Stamp::default(),
             losses: Losses::default(),
         }
@@ -165,6 +169,11 @@ impl Client {
         self.leave(Left::Finished);
     }
 
+    /// The session's database, if its first message was seen.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// Why there is no more to learn from this connection.
     pub fn left(&self) -> Option<Left> {
         match self.state {
@@ -234,11 +243,19 @@ impl Client {
     }
 
     fn startup(&mut self, message: &Message) {
-        let code = message.bytes().try_into().map(u32::from_be_bytes);
-        match code.unwrap_or(0) {
+        let (code, parameters) = message
+            .bytes()
+            .split_first_chunk()
+            .unwrap_or((&[0; 4], &[]));
+        match u32::from_be_bytes(*code) {
             SSL | GSSENC => self.encryption_asked = true,
             CANCEL => self.leave(Left::Finished),
-            version if version >> 16 == 3 => self.writing.untyped = false,
+            version if version >> 16 == 3 => {
+                self.writing.untyped = false;
+                if !message.cut {
+                    self.database = database(parameters);
+                }
+            }
             _ => self.fail(Fail::Malformed),
         }
     }
@@ -462,6 +479,20 @@ impl Client {
         self.reading = Messages::new(Side::Backend, false);
         self.ready = true;
     }
+}
+
+/// Of a startup packet; without one, the server takes the user's name.
+fn database(parameters: &[u8]) -> Option<String> {
+    let strings: Vec<&[u8]> = parameters.split(|b| *b == 0).collect();
+    let value = |wanted: &[u8]| {
+        let mut pairs = strings.chunks_exact(2);
+        pairs.find_map(|pair| match pair {
+            [name, value] if *name == wanted => Some(*value),
+            _ => None,
+        })
+    };
+    let name = value(b"database").or_else(|| value(b"user"))?;
+    Some(text(name, NAME)).filter(|name| !name.is_empty())
 }
 
 const READY: usize = 6;

@@ -95,6 +95,9 @@ pub struct ProcessInfo {
     /// The other pairs of `OTEL_RESOURCE_ATTRIBUTES`, in order.
     pub attributes: Vec<(String, String)>,
     pub container_id: Option<String>,
+    /// It is a Go program: its threads say nothing of who works.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goroutines: bool,
 }
 
 /// One event of a capture. Within one connection and direction, offsets never go back.
@@ -169,6 +172,8 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Kafka,
+    /// Not Kafka, but read for the trace: HTTP that is served, or PostgreSQL that is asked.
+    App,
     Tls,
     Unknown,
 }

@@ -61,8 +61,14 @@ impl First {
 impl Connection {
     /// Takes the next piece of a direction.
     pub fn data(&mut self, direction: Direction, piece: Piece<'_>, out: &mut Out<'_>) {
+        if self.role == Role::App {
+            return self.converse(direction, piece, out);
+        }
         if self.role == Role::Undecided {
             self.sniff(direction, piece, out);
+            if self.recognise(direction, piece, out) {
+                return;
+            }
         }
         match direction {
             _ if self.role == Role::Ignored => {}
@@ -87,7 +93,11 @@ impl Connection {
         if self.source == Source::Socket && is_tls(&first.bytes) {
             self.ignore(Protocol::Tls, out);
         } else if is_http(&first.bytes) {
-            self.ignore(Protocol::Unknown, out);
+            // What is read may be a request, of which more is needed to tell.
+            let served = direction == Direction::Read && !first.bytes.starts_with(b"HTTP");
+            if !served || self.first.is_none() {
+                self.ignore(Protocol::Unknown, out);
+            }
         }
     }
 
@@ -101,6 +111,7 @@ impl Connection {
             return;
         }
         self.role = Role::Client;
+        self.first = None;
         out.verdicts.push(Verdict {
             connection: self.id,
             protocol: Protocol::Kafka,
@@ -161,7 +172,7 @@ fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x14..=0x17, 0x03, 0..=4, ..])
 }
 
-fn is_http(bytes: &[u8]) -> bool {
+pub(crate) fn is_http(bytes: &[u8]) -> bool {
     let words: [&[u8]; 9] = [
         b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"PRI ", b"HTTP",
     ];

@@ -10,6 +10,7 @@ use kafka_wire::api;
 use kafka_wire::body::Limits;
 
 use crate::answers::Answers;
+use crate::app::{App, First};
 use crate::capture::{ConnectionId, Copy, Nanos, Pid, Protocol, Source, Verdict};
 use crate::classify::Sniffed;
 use crate::exchange::{Request, RequestBody};
@@ -89,6 +90,8 @@ pub(crate) enum Role {
     Undecided,
     /// The end that writes requests.
     Client,
+    /// Another protocol that is read for the trace.
+    App,
     /// A broker's end, or not Kafka: nobody reads it.
     Ignored,
 }
@@ -103,6 +106,9 @@ pub(crate) struct Connection {
     pub local: Option<SocketAddr>,
     pub role: Role,
     pub sniffed: Sniffed,
+    /// Until it is known that this is no other protocol.
+    pub first: Option<Box<First>>,
+    pub app: Option<Box<App>>,
     /// A request only a client would send, or an answer that matched: not a chance likeness.
     pub proven: bool,
     pub client: ClientFacts,
@@ -135,6 +141,8 @@ impl Connection {
             local: None,
             role: Role::Undecided,
             sniffed: Sniffed::default(),
+            first: settings.reads_app().then(Box::default),
+            app: None,
             proven: false,
             client: ClientFacts::default(),
             requests: Requests::new(),
@@ -160,6 +168,7 @@ impl Connection {
 
     /// Gives back what it holds.
     pub fn drop_state(&mut self, shared: &mut Shared) {
+        (self.first, self.app) = (None, None);
         while let Some(request) = self.pending.pop(shared) {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
@@ -356,6 +365,9 @@ impl Connection {
                 self.fail(request, time, "CONNECTION_CLOSED", out);
             }
         }
+        if ending == Ending::Closed {
+            self.close_app(time, out);
+        }
         if self.client.told {
             self.emit(time, 0, self.client_fact(true), out.facts);
         }
@@ -374,7 +386,8 @@ impl Connection {
 
     /// Bytes held of its streams, parked ones and those of records aside.
     pub fn held(&self) -> usize {
-        self.requests.held() + self.answers.held()
+        let first = self.first.as_ref().map_or(0, |first| first.held());
+        self.requests.held() + self.answers.held() + first
     }
 
     /// When something of this connection has to be given up, at the earliest.

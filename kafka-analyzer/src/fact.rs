@@ -13,9 +13,11 @@ use kafka_wire::record_batch::BatchHeader;
 use crate::capture::{ClientCall, GapReason, Nanos, Pid};
 use crate::observation::{Batches, Origin};
 
+mod app;
 pub mod detail;
 pub mod group;
 
+pub use app::{Begun, Queried, Served};
 pub use detail::Detail;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,10 @@ pub enum Says {
     Call(Box<ClientCall>),
     /// The process ended. Each shard says so: the second time it is no news.
     Exited,
+    /// A request of another protocol came in; it was answered; the database was asked.
+    Begun(Box<Begun>),
+    Served(Box<Served>),
+    Queried(Box<Queried>),
     Unsupported {
         api_key: i16,
         api_version: i16,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod app;
 pub mod capture;
 mod classify;
 mod connection;

@@ -12,6 +12,7 @@ mod hear;
 mod lag;
 mod processing;
 mod producers;
+mod requests;
 mod security;
 mod spans;
 mod topics;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use kafka_wire::api;
 
-use crate::capture::{ConnectionId, Nanos, Pid};
-use crate::fact::{self, Detail, Fact, Says};
+use crate::capture::{ConnectionId, Nanos, Pid, Task};
+use crate::fact::{self, Detail, Fact, Queried, Says, Served};
 use crate::losses::Losses;
 use crate::observation::{
     self, CaptureGap, EventKind, Exchange, FetchedPartition, Observation, Origin,
@@ -40,6 +41,7 @@ use hear::{consumes, shares};
 use lag::Lags;
 use processing::Processing;
 use producers::Producers;
+use requests::{Cause, Requests};
 use spans::Spans;
 use topics::Topics;
 use transactions::{Seen, Transactions};
@@ -97,6 +99,7 @@ pub struct Model {
     spans: Spans,
     transactions: Transactions,
     processing: Processing,
+    requests: Requests,
     losses: Losses,
 }
 
@@ -132,6 +135,7 @@ impl Model {
             spans: Spans::new(settings),
             transactions: Transactions::new(settings),
             processing: Processing::default(),
+            requests: Requests::new(settings),
             losses: Losses::default(),
         }
     }
@@ -211,7 +215,21 @@ impl Model {
                 }));
             }
             Says::Call(call) => self.processing.call(call, &mut self.losses),
-            Says::Exited => self.processing.exited(pid, fact.known, &mut self.losses),
+            Says::Exited => {
+                self.processing.exited(pid, fact.known, &mut self.losses);
+                self.requests.exited(pid);
+            }
+            Says::Begun(begun) => self.requests.begun(origin, pid, begun, &mut self.losses),
+            Says::Served(served) => {
+                let served = Served::clone(served);
+                let losses = &mut self.losses;
+                out.extend(self.requests.served(origin, pid, served, losses));
+            }
+            Says::Queried(queried) => {
+                let cause = self.cause(pid, queried.task, None, queried.call.asked.first.began);
+                let queried = Queried::clone(queried);
+                out.extend(self.requests.queried(origin, pid, queried, cause));
+            }
             Says::Gap { reason, bytes } => {
                 out.push(Observation::CaptureGap(CaptureGap {
                     origin,
@@ -279,6 +297,7 @@ impl Model {
         self.groups.tick(time, out);
         self.consumers.expire(time.saturating_sub(lag::RETENTION));
         self.processing.sweep(time, &mut self.losses);
+        self.requests.advance(time, &mut self.losses);
         self.say_processing(out);
     }
 
@@ -319,15 +338,30 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 10] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 11] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
         let [open, told, readers] = self.processing.tables();
         let contexts = self.spans.table();
         [
-            waiting, partitions, offsets, names, groups, members, open, told, readers, contexts,
+            waiting,
+            partitions,
+            offsets,
+            names,
+            groups,
+            members,
+            open,
+            told,
+            readers,
+            contexts,
+            self.requests.table(),
         ]
+    }
+
+    /// What a task did at `time`, it did for this. The one place where that is decided.
+    fn cause(&self, pid: Pid, task: Option<Task>, parent: Option<u64>, time: Nanos) -> Cause {
+        self.requests.cause(pid, task, parent, time)
     }
 
     fn bind(&mut self, connection: ConnectionId, client: &fact::Client) {

@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use crate::capture::{ConnectionId, GapReason, Nanos, Pid, Task};
 
+mod app;
 mod groups;
 mod processing;
 mod transactions;
 
+pub use app::{Ids, Query, Request};
 pub use groups::{
     Basis, Commit, CommittedOffset, Event, EventKind, Group, GroupKind, GroupMember, Lag, LagBasis,
     Reason, Rebalance,
@@ -34,6 +36,8 @@ pub const SIZE_BOUNDS: [u64; 10] = [
 pub enum Observation {
     Exchange(Exchange),
     Span(Span),
+    Request(Request),
+    Query(Query),
     Client(Client),
     PartitionProgress(PartitionProgress),
     Lag(Lag),
@@ -57,6 +61,8 @@ impl Observation {
         match self {
             Observation::Exchange(x) => x.origin,
             Observation::Span(x) => x.origin,
+            Observation::Request(x) => x.origin,
+            Observation::Query(x) => x.origin,
             Observation::Client(x) => x.origin,
             Observation::PartitionProgress(x) => x.origin,
             Observation::Lag(x) => x.origin,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use kafka_wire::Segment;
 use kafka_wire::header::Plausible;
 
-use crate::capture::Nanos;
+use crate::capture::{Nanos, Task};
 
 /// A run of one direction, in order.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Piece<'a> {
     pub ended: Nanos,
     /// Its first byte was the first of a read or write call.
     pub starts_call: bool,
+    /// Who called, if that is known.
+    pub task: Option<Task>,
     pub segment: Segment<'a>,
 }
 
@@ -59,6 +61,7 @@ pub(crate) struct OwnedPiece {
     began: Nanos,
     ended: Nanos,
     pub starts_call: bool,
+    task: Option<Task>,
     bytes: Vec<u8>,
     elided: u64,
 }
@@ -74,6 +77,7 @@ impl OwnedPiece {
             began,
             ended,
             starts_call,
+            task,
             ..
         } = piece;
         OwnedPiece {
@@ -81,6 +85,7 @@ impl OwnedPiece {
             began,
             ended,
             starts_call,
+            task,
             bytes,
             elided,
         }
@@ -97,6 +102,7 @@ impl OwnedPiece {
             began,
             ended,
             starts_call,
+            task,
             ..
         } = *self;
         Piece {
@@ -104,8 +110,19 @@ impl OwnedPiece {
             began,
             ended,
             starts_call,
+            task,
             segment,
         }
+    }
+
+    /// Takes in what follows it in the same call. False: it is of another, or a hole is between.
+    pub fn join(&mut self, next: Piece<'_>) -> bool {
+        let same = (self.began, self.ended, self.elided) == (next.began, next.ended, 0);
+        match next.segment {
+            Segment::Bytes(bytes) if same => self.bytes.extend_from_slice(bytes),
+            _ => return false,
+        }
+        true
     }
 
     /// Bytes held.
@@ -282,6 +299,7 @@ mod tests {
             began: 10 + offset,
             ended: 20 + offset,
             starts_call,
+            task: None,
             segment: Segment::Bytes(bytes),
         }
     }
@@ -292,6 +310,7 @@ mod tests {
             began: 0,
             ended: 0,
             starts_call: false,
+            task: None,
             segment: Segment::Elided(n),
         }
     }

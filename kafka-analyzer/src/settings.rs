@@ -27,12 +27,19 @@ pub struct Settings {
     pub span_tree: SpanTree,
     /// False: no spans, and no key or header is ever kept.
     pub spans: bool,
+    /// Spans of HTTP requests that followed processes serve, and of their PostgreSQL statements.
+    pub app: bool,
 }
 
 impl Settings {
     /// Bytes of key and headers kept of one record.
     pub(crate) fn keep(&self) -> usize {
         if self.spans { self.max_message_size } else { 0 }
+    }
+
+    /// Are other protocols than Kafka read?
+    pub(crate) fn reads_app(&self) -> bool {
+        self.spans && self.app
     }
 }
 
@@ -47,6 +54,7 @@ impl Default for Settings {
             spans_per_second: 1000,
             span_tree: SpanTree::Both,
             spans: true,
+            app: true,
         }
     }
 }

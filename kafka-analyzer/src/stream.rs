@@ -4,12 +4,12 @@
 //! events only. Clock, Process, Exited and Tick events go to every shard; the others by connection.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use kafka_wire::Segment;
 
 use crate::capture::{
-    CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Verdict,
+    CaptureEvent, ConnectionId, Direction, GapReason, Nanos, Pid, Source, Task, Verdict,
 };
 use crate::connection::{Connection, Ending, Out, Role, Shared};
 use crate::fact::{Fact, Says};
@@ -26,6 +26,8 @@ use crate::settings::Settings;
 const CONNECTIONS_MOST: usize = 16_384;
 /// A connection without events is forgotten; brokers close idle ones after 10 minutes by default (`connections.max.idle.ms`).
 const IDLE: Nanos = 7_200_000_000_000;
+/// Processes remembered as Go programs.
+const PROCESSES_MOST: usize = 65_536;
 /// Gaps that one connection keeps until it proves to be Kafka; of more of them only the bytes are kept.
 const GAPS_MOST: usize = 16;
 
@@ -39,6 +41,8 @@ pub struct StreamStage {
     clock: Nanos,
     /// Last event of a connection without a verdict.
     undecided: Nanos,
+    /// Processes whose work is done by goroutines: a thread says nothing of it.
+    goroutines: HashSet<Pid>,
 }
 
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl StreamStage {
             schedule: BinaryHeap::new(),
             clock: 0,
             undecided: 0,
+            goroutines: HashSet::new(),
         }
     }
 
@@ -144,7 +149,7 @@ impl StreamStage {
                 ended,
                 pid,
                 tid,
-                goroutine: _,
+                goroutine,
                 source,
                 bytes,
             } => {
@@ -156,6 +161,7 @@ impl StreamStage {
                     began,
                     ended,
                     pid,
+                    task: self.task(pid, tid, goroutine),
                     source,
                 };
                 self.moved(moved, Segment::Bytes(bytes), Some(call), facts, verdicts);
@@ -178,6 +184,7 @@ impl StreamStage {
                     began,
                     ended,
                     pid,
+                    task: None,
                     source,
                 };
                 let gap = self.moved(moved, Segment::Elided(length), None, facts, verdicts);
@@ -189,6 +196,7 @@ impl StreamStage {
                 self.close(Ending::Closed, connection, time, facts, verdicts)
             }
             CaptureEvent::Exited { pid, time } => {
+                self.goroutines.remove(&pid);
                 let mut gone: Vec<ConnectionId> = self
                     .connections
                     .iter()
@@ -209,7 +217,14 @@ impl StreamStage {
                     says: Says::Exited,
                 });
             }
-            CaptureEvent::Clock { .. } | CaptureEvent::Process(_) | CaptureEvent::Tick { .. } => {}
+            CaptureEvent::Process(ref info) => {
+                if !info.goroutines {
+                    self.goroutines.remove(&info.pid);
+                } else if self.goroutines.len() < PROCESSES_MOST {
+                    self.goroutines.insert(info.pid);
+                }
+            }
+            CaptureEvent::Clock { .. } | CaptureEvent::Tick { .. } => {}
         }
         // A call that copied megabytes reaches the ring later than younger ones.
         raise(facts, before, told);
@@ -255,6 +270,15 @@ impl StreamStage {
         self.connections.len()
     }
 
+    /// Who made a call, if that is known.
+    fn task(&self, pid: Pid, tid: u32, goroutine: Option<u64>) -> Option<Task> {
+        match goroutine {
+            Some(id) => Some(Task::Goroutine(id)),
+            None if self.goroutines.contains(&pid) => None,
+            None => Some(Task::Thread(tid)),
+        }
+    }
+
     /// Bytes or a gap of a direction. Returns the part of the gap that was new.
     fn moved(
         &mut self,
@@ -271,6 +295,7 @@ impl StreamStage {
             began,
             ended,
             pid,
+            task,
             source,
         } = moved;
         let new = New {
@@ -297,6 +322,7 @@ impl StreamStage {
             began,
             ended,
             starts_call,
+            task,
             segment,
         };
         // Offsets never go back; should they, what was seen already is left out.
@@ -316,6 +342,7 @@ impl StreamStage {
                 began,
                 ended,
                 starts_call: false,
+                task: None,
                 segment: Segment::Elided(missing),
             };
             entry.connection.data(direction, hole, &mut out);
@@ -483,6 +510,7 @@ struct Moved {
     began: Nanos,
     ended: Nanos,
     pid: Pid,
+    task: Option<Task>,
     source: Source,
 }
 

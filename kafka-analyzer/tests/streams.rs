@@ -118,11 +118,11 @@ fn what_is_not_kafka_is_let_go() {
     check(true, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n", &[unknown]);
     check(true, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[unknown]);
     check(false, b"HTTP/1.1 200 OK\r\n\r\n", &[unknown]);
-    // Postgres: a startup message.
+    // Postgres: a startup message, and again where none can be.
     check(
         true,
         b"\0\0\0\x29\0\x03\0\0user\0shop\0database\0shop\0\0",
-        &[],
+        &[verdict(Protocol::App, Copy::Whole), unknown],
     );
 }
 

@@ -56,6 +56,16 @@ pub fn process_info(proc_root: &Path, pid: Pid) -> Option<ProcessInfo> {
         service: Arc::from(service),
         attributes,
         container_id: container_id(&cgroup),
+        goroutines: is_go(&dir.join("exe")),
+    })
+}
+
+/// Go's linker always writes these; headers are all that is read for it.
+fn is_go(exe: &Path) -> bool {
+    const OF_GO: [&str; 2] = [".go.buildinfo", ".gopclntab"];
+    symbolizer::Binary::open(exe).is_ok_and(|binary| {
+        let mut sections = binary.sections().iter();
+        sections.any(|section| OF_GO.contains(&section.name.as_str()))
     })
 }
 

@@ -73,8 +73,8 @@ pub enum Fail {
 /// What of a body is looked at.
 fn keep(side: Side, kind: u8) -> Keep {
     match (side, kind) {
-        // The protocol's number; user and database come later.
-        (_, STARTUP) => Keep::Bytes(4),
+        // The protocol's number and parameters, of which the database is one.
+        (_, STARTUP) => Keep::Bytes(STARTUP_MAX as usize),
         (Side::Frontend, b'Q') => Keep::Bytes(HEAD),
         // Name and text; types of parameters follow.
         (Side::Frontend, b'P') => Keep::Strings(2),

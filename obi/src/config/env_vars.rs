@@ -126,6 +126,7 @@ pub const ENV_VARS: &[(&str, &str)] = &[
         "OBI_KAFKA_SCHEMA_REGISTRY_CACHE_SIZE",
         "/instrumentation/kafka/schema_registry/cache_size",
     ),
+    ("OBI_APP_ENABLED", "/instrumentation/app/enabled"),
     ("OBI_DISCOVERY_EXE", "/discovery/exe"),
     ("OBI_DISCOVERY_PID", "/discovery/pid"),
     ("OBI_DISCOVERY_PORT", "/discovery/port"),

@@ -3,6 +3,7 @@
 //! Every key has a default, a line in `config/obi.yaml` and an environment variable in [`env_vars`]. Unknown keys are refused by
 //! [`file`] with their line. Nothing here opens a socket or looks at the machine.
 
+pub mod app;
 pub mod check;
 pub mod discovery;
 pub mod env_vars;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use app::App;
 pub use discovery::{Discovery, Exclude};
 pub use export::{Export, Otlp, OtlpSignal, Prometheus, Protocol};
 pub use kafka::{HeaderFormat, Instrumentation, Kafka, Propagation, SchemaRegistry, SpanTree};
@@ -79,6 +81,7 @@ impl Config {
                 SpanTree::Both => kafka_analyzer::SpanTree::Both,
             },
             spans: self.export.otlp.sends(&self.export.otlp.traces),
+            app: self.instrumentation.app.enabled,
         }
     }
 

@@ -372,7 +372,8 @@ impl Targets {
             }
             // Ciphertext on a socket says nothing about what it hides.
             Protocol::Tls => {}
-            Protocol::Unknown => process.other += 1,
+            // Nobody is a Kafka client because of what else it speaks.
+            Protocol::App | Protocol::Unknown => process.other += 1,
         }
     }
 

@@ -3,8 +3,9 @@
 use kafka_analyzer::capture::{ConnectionId, Task};
 use kafka_analyzer::observation::{
     Basis, Commit, CommittedOffset, Delivered, Done, Event, EventKind, Group, GroupKind,
-    GroupMember, Lag, LagBasis, Origin, PollInterval, Processing, ProcessingBasis, ProcessingError,
-    Producer, Reason, Rebalance, Signal, Transaction, TransactionState,
+    GroupMember, Ids, Lag, LagBasis, Origin, PollInterval, Processing, ProcessingBasis,
+    ProcessingError, Producer, Query, Reason, Rebalance, Request, Signal, Transaction,
+    TransactionState,
 };
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -232,5 +233,56 @@ pub fn poll_interval(group: &str) -> PollInterval {
         group: group.into(),
         nanos: 40_000_000,
         limit_ms: Some(300_000),
+    }
+}
+
+/// Times are not those of [`at`]: of a request that took 10 ns.
+pub fn request() -> Request {
+    Request {
+        origin: at(20),
+        pid: 7,
+        ids: Ids {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent: None,
+            trace_state: String::new(),
+        },
+        began: 10,
+        ended: 20,
+        version: "1.1",
+        grpc: false,
+        method: "POST".to_owned(),
+        path: "/orders".to_owned(),
+        host: Some("shop:8080".to_owned()),
+        status: Some(503),
+        grpc_status: None,
+        error: Some("503".into()),
+        encrypted: true,
+        local: "10.0.0.5:8080".parse().ok(),
+        peer: "10.0.0.7:40001".parse().ok(),
+        task: Some(Task::Goroutine(18)),
+    }
+}
+
+pub fn query() -> Query {
+    Query {
+        origin: at(20),
+        pid: 7,
+        ids: Ids {
+            trace_id: [1; 16],
+            span_id: [4; 8],
+            parent: Some([3; 8]),
+            trace_state: "a=1".to_owned(),
+        },
+        began: 10,
+        ended: 20,
+        statement: Some("INSERT INTO orders VALUES (?)".into()),
+        operation: Some("INSERT".to_owned()),
+        collection: Some("orders".to_owned()),
+        database: Some("shop".into()),
+        rows: Some(0),
+        error: Some("23505".into()),
+        server: "10.0.0.8:5432".parse().ok(),
+        task: Some(Task::Thread(9)),
     }
 }

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::export::examples::{
         commit, committed, delivered, event, group, lag, member, poll_interval, processing,
-        processing_error, producer, rebalance, transaction,
+        processing_error, producer, query, rebalance, request, transaction,
     };
     use crate::export::measure::tests::{batches, exchange, fetched, produced};
     use crate::export::otlp::tests::span;
@@ -125,6 +125,8 @@ mod tests {
             Observation::Span(span(7, SpanKind::Send)),
             Observation::Span(poll),
             Observation::Span(in_transaction),
+            Observation::Request(request()),
+            Observation::Query(query()),
             Observation::Client(Client {
                 origin: at(1, 0),
                 pid: 7,

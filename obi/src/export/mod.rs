@@ -22,7 +22,7 @@ pub mod registry;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kafka_analyzer::capture::{Nanos, ProcessInfo};
+use kafka_analyzer::capture::{Nanos, Pid, ProcessInfo};
 use kafka_analyzer::observation::{Event, Observation, Span};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -52,7 +52,7 @@ struct Inner {
     processes: Processes,
     store: Store,
     /// None: spans go nowhere.
-    spans: Option<otlp::Queue<Span>>,
+    spans: Option<otlp::Queue<otlp::Item>>,
     /// The same of events.
     events: Option<otlp::Queue<Event>>,
     /// The other ends of both, until the exporter takes them.
@@ -176,6 +176,12 @@ impl Sinks {
             Observation::Span(span) => {
                 self.span(span);
             }
+            Observation::Request(request) => {
+                self.push(request.pid, || otlp::Item::Request(request.clone()));
+            }
+            Observation::Query(query) => {
+                self.push(query.pid, || otlp::Item::Query(query.clone()));
+            }
             Observation::Client(client) => {
                 measure.client(client);
                 store.client(client);
@@ -189,22 +195,26 @@ impl Sinks {
         let filter = &self.0.measure.filter;
         // A commit of several topics and a transaction name none.
         let topic = span.topic.is_empty() || filter.topic(&span.topic);
-        let Some(queue) = self.0.spans.as_ref() else {
-            return;
-        };
         if !topic || !filter.group(&span.group) {
             return;
         }
-        let mut span = span.clone();
-        if !self.0.value_size {
-            span.body_size = None;
-        }
-        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
-        queue.push(otlp::Queued {
-            process: self.0.processes.get(span.pid),
-            item: span,
-            wall_offset,
+        self.push(span.pid, || {
+            let mut span = span.clone();
+            if !self.0.value_size {
+                span.body_size = None;
+            }
+            otlp::Item::Message(Box::new(span))
         });
+    }
+
+    fn push(&self, pid: Pid, item: impl FnOnce() -> otlp::Item) {
+        if let Some(queue) = &self.0.spans {
+            queue.push(otlp::Queued {
+                process: self.0.processes.get(pid),
+                item: item(),
+                wall_offset: self.0.wall_offset.load(Ordering::Relaxed),
+            });
+        }
     }
 
     /// Starts sending by OTLP what the configuration says; without an endpoint, nothing. Call once.

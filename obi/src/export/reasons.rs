@@ -289,6 +289,56 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a record that could not wait for its acknowledgement",
     ),
     (
+        "app_gap",
+        Spans,
+        "a gap over a head of an HTTP or PostgreSQL conversation, after which a part of it is not understood",
+    ),
+    (
+        "app_oversized",
+        Spans,
+        "a head of more than 16 KiB in an HTTP or PostgreSQL conversation, or more requests at once than are followed",
+    ),
+    (
+        "app_malformed",
+        Spans,
+        "bytes of an HTTP or PostgreSQL conversation that are not the protocol",
+    ),
+    (
+        "app_unpaired",
+        Spans,
+        "an HTTP or PostgreSQL answer whose question was not seen",
+    ),
+    (
+        "app_unanswered",
+        Spans,
+        "an HTTP or PostgreSQL question whose answer was lost",
+    ),
+    (
+        "app_unknown_statement",
+        Spans,
+        "a PostgreSQL statement that was prepared before the agent looked: its span has no text",
+    ),
+    (
+        "request_table_full",
+        Spans,
+        "an HTTP request beyond the 16384 that are remembered",
+    ),
+    (
+        "requests_of_task_full",
+        Spans,
+        "an HTTP request beyond the 256 open ones of one thread or goroutine: what was done for it has no parent",
+    ),
+    (
+        "request_forgotten",
+        Spans,
+        "an answered HTTP request that was not remembered",
+    ),
+    (
+        "request_never_ended",
+        Spans,
+        "an HTTP request without an answer for 10 minutes",
+    ),
+    (
         "otlp_queue_full",
         Spans,
         "a span or event that found the queue to the OTLP endpoint full",

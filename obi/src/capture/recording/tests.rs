@@ -56,6 +56,7 @@ fn some() -> Vec<CaptureEvent<'static>> {
             service: "orders".into(),
             attributes: vec![("k".into(), "v".into())],
             container_id: None,
+            goroutines: true,
         }),
         CaptureEvent::Opened {
             connection: ConnectionId(9),

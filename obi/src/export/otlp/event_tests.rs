@@ -122,7 +122,7 @@ fn commits_and_transactions_are_spans_of_their_own_kind() {
         (span.headers, span.address) = (Vec::new(), "none".into());
         (span.server, span.offset) = (None, None);
         change(&mut span);
-        super::spans::encode(span, 0)
+        super::spans::encode(Item::Message(Box::new(span)), 0)
     };
     let attributes = |span: &Wire| -> Vec<String> {
         texts(&span.attributes)

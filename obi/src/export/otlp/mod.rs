@@ -4,6 +4,7 @@
 //! One thread a signal, so that a slow endpoint of one does not hold the other. What does not fit or cannot be sent is dropped and
 //! counted in `obi_events_lost_total{reason}`.
 
+mod app;
 mod attributes;
 mod batch;
 mod deliver;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use kafka_analyzer::capture::ProcessInfo;
-use kafka_analyzer::observation::{Event, Span};
+use kafka_analyzer::observation::{self, Event, Span};
 
 use super::registry::Snapshot;
 use crate::config::Otlp;
@@ -41,6 +42,13 @@ const LAST: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(3);
 
 type Ending = Arc<OnceLock<Instant>>;
+
+/// A span.
+pub enum Item {
+    Message(Box<Span>),
+    Request(observation::Request),
+    Query(observation::Query),
+}
 
 /// A span or event with the process it belongs to and the wall clock of its time.
 pub struct Queued<T> {
@@ -78,7 +86,7 @@ impl<T> Queue<T> {
 /// The other ends of the queues.
 #[derive(Default)]
 pub struct Queues {
-    pub spans: Option<Waiting<Span>>,
+    pub spans: Option<Waiting<Item>>,
     pub events: Option<Waiting<Event>>,
 }
 

@@ -14,9 +14,10 @@ use super::attributes::{SCHEMA_URL, int, scope, text, texts, truth};
 use super::batch::Batch;
 use super::resource;
 use super::transport::Request;
+use super::{Item, app};
 
 /// W3C trace flags: sampled.
-const SAMPLED: u32 = 1;
+pub const SAMPLED: u32 = 1;
 
 pub fn request(batch: Batch<otlp::Span>) -> Request {
     let resource_spans = batch
@@ -36,7 +37,15 @@ pub fn request(batch: Batch<otlp::Span>) -> Request {
 }
 
 /// `wall_offset`: wall clock minus monotonic clock, ns.
-pub fn encode(span: Span, wall_offset: i64) -> otlp::Span {
+pub fn encode(item: Item, wall_offset: i64) -> otlp::Span {
+    match item {
+        Item::Message(span) => message(*span, wall_offset),
+        Item::Request(request) => app::request(request, wall_offset),
+        Item::Query(query) => app::query(query, wall_offset),
+    }
+}
+
+fn message(span: Span, wall_offset: i64) -> otlp::Span {
     let wall = |time: Nanos| time.wrapping_add_signed(wall_offset);
     let (operation, kind) = match span.span {
         SpanKind::Send => ("send", otlp::span::SpanKind::Producer),
@@ -131,11 +140,15 @@ fn attributes(span: &Span, operation: &str) -> Vec<KeyValue> {
             messages(span, &mut out);
         }
     }
-    out.extend(span.task.map(|task| match task {
+    out.extend(span.task.map(task));
+    out
+}
+
+pub fn task(task: Task) -> KeyValue {
+    match task {
         Task::Thread(id) => int("thread.id", i64::from(id)),
         Task::Goroutine(id) => int("goroutine.id", i64::try_from(id).unwrap_or(i64::MAX)),
-    }));
-    out
+    }
 }
 
 fn partition(span: &Span) -> KeyValue {
@@ -199,8 +212,8 @@ fn messages(span: &Span, out: &mut Vec<KeyValue>) {
     headers(&span.headers, out);
 }
 
-/// The broker really contacted.
-fn server(address: SocketAddr) -> [KeyValue; 4] {
+/// The server really contacted.
+pub fn server(address: SocketAddr) -> [KeyValue; 4] {
     let (ip, port) = (
         address.ip().to_canonical().to_string(),
         i64::from(address.port()),
@@ -263,7 +276,7 @@ mod tests {
         ] {
             let mut span = span(7, kind);
             (span.task, span.server) = (task, None);
-            let encoded = encode(span, 0);
+            let encoded = message(span, 0);
             let value = |name: &str| {
                 let found = encoded.attributes.iter().find(|it| it.key == name);
                 found.cloned()
@@ -281,7 +294,7 @@ mod tests {
         (transaction.topic, transaction.partition) = ("".into(), -1);
         transaction.transactional_id = "tx".into();
         transaction.address = "none".to_owned();
-        let encoded = encode(transaction, 0);
+        let encoded = message(transaction, 0);
         assert_eq!(encoded.name, "transaction tx");
         let key = |name: &str| encoded.attributes.iter().any(|it| it.key == name);
         assert!(key("obi.kafka.transactional_id"));

@@ -216,6 +216,7 @@ pub(super) fn process(pid: u32, service: &str) -> ProcessInfo {
         service: service.into(),
         attributes: vec![("deployment.environment.name".into(), "test".into())],
         container_id: (pid == 7).then(|| "abc".into()),
+        goroutines: false,
     }
 }
 

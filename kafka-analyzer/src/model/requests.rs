@@ -1,0 +1,330 @@
+//! Requests of other protocols, and what was done for them. In: heads and ends of requests, database calls, each with its task; out: their
+//! spans, and the request that a task works for.
+//!
+//! What a task does between the head of a request and its end, it does for that request. A task with several open requests (an event loop)
+//! works for nobody in particular. Above `spans_per_second` whole traces are left out, by their id.
+
+use std::collections::{HashMap, VecDeque};
+
+use app_wire::{Fault, Protocol};
+
+use crate::capture::{ConnectionId, Nanos, Pid, Task};
+use crate::fact::{Begun, Queried, Served};
+use crate::losses::Losses;
+use crate::observation::{Ids, Observation, Origin, Query, Request};
+use crate::settings::Settings;
+use crate::trace::address::{SpanId, TraceId, own_ids};
+use crate::trace::context::{Found, find};
+use crate::trace::sampling::Sampler;
+
+/// Requests that are remembered at once.
+const REQUESTS_MOST: usize = 16_384;
+/// Open ones of one task.
+const OF_TASK_MOST: usize = 256;
+/// A request that did not end by then is over.
+const PATIENCE: Nanos = 600_000_000_000;
+/// One that ended is remembered for what it asked and was not told yet.
+const AFTERWARDS: Nanos = 1_000_000_000;
+/// How often it is looked for those that never end.
+const SWEEP: Nanos = 60_000_000_000;
+
+type Key = (ConnectionId, u64);
+
+/// What a task does, it does for this.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cause {
+    /// Nothing that is known.
+    Unknown,
+    /// A trace that gets no spans.
+    Unsampled,
+    Span(TraceId, SpanId, String),
+}
+
+#[derive(Debug)]
+pub(super) struct Requests {
+    open: HashMap<Key, Open>,
+    tasks: HashMap<(Pid, Task), Vec<Key>>,
+    /// When to forget those that ended, in order of time.
+    ended: VecDeque<(Nanos, Key)>,
+    sweep: Nanos,
+    sampler: Sampler,
+}
+
+#[derive(Debug)]
+struct Open {
+    pid: Pid,
+    task: Option<Task>,
+    /// None: no spans.
+    ids: Option<Ids>,
+    /// From the head on.
+    began: Nanos,
+    ended: Option<Nanos>,
+}
+
+impl Requests {
+    pub fn new(settings: &Settings) -> Requests {
+        Requests {
+            open: HashMap::new(),
+            tasks: HashMap::new(),
+            ended: VecDeque::new(),
+            sweep: 0,
+            sampler: Sampler::new(settings.spans_per_second),
+        }
+    }
+
+    /// A request's head was read.
+    pub fn begun(&mut self, origin: Origin, pid: Pid, begun: &Begun, losses: &mut Losses) {
+        while self.open.len() >= REQUESTS_MOST {
+            let Some((_, over)) = self.ended.pop_front() else {
+                losses.add("request_table_full", 1);
+                return;
+            };
+            self.forget(over);
+        }
+        let key = (origin.connection, begun.request.number);
+        let open = Open {
+            pid,
+            task: begun.task,
+            ids: self.ids(origin, begun),
+            began: begun.request.head.last.ended,
+            ended: None,
+        };
+        if let Some(task) = open.task {
+            let of_task = self.tasks.entry((pid, task)).or_default();
+            if of_task.len() >= OF_TASK_MOST {
+                let open = &self.open;
+                of_task.retain(|key| open.get(key).is_some_and(|open| open.ended.is_none()));
+            }
+            match of_task.len() < OF_TASK_MOST {
+                true => of_task.push(key),
+                false => losses.add("requests_of_task_full", 1),
+            }
+        }
+        self.open.insert(key, open);
+    }
+
+    /// None: it gets no span.
+    fn ids(&mut self, origin: Origin, begun: &Begun) -> Option<Ids> {
+        let level = self.sampler.level(origin.time, 1)?;
+        let context = &begun.request.context;
+        let headers = context
+            .iter()
+            .map(|(name, value)| (*name, Some(value.as_bytes())));
+        let own = place(b"request", origin, begun.request.head.first.began);
+        let ids = match find(headers) {
+            Found::None => Ids {
+                trace_id: own.0,
+                span_id: own.1,
+                ..Ids::default()
+            },
+            Found::Context(context) if context.sampled => Ids {
+                trace_id: context.trace_id,
+                span_id: own.1,
+                parent: Some(context.span_id),
+                trace_state: context.trace_state,
+            },
+            Found::Context(_) | Found::Denied => return None,
+        };
+        keeps(level, &ids.trace_id).then_some(ids)
+    }
+
+    /// A request is over: its span.
+    pub fn served(
+        &mut self,
+        origin: Origin,
+        pid: Pid,
+        served: Served,
+        losses: &mut Losses,
+    ) -> Option<Observation> {
+        let key = (origin.connection, served.call.request.number);
+        let Some(open) = self.open.get_mut(&key) else {
+            losses.add("request_forgotten", 1);
+            return None;
+        };
+        open.ended = Some(served.ended);
+        self.ended
+            .push_back((origin.time.saturating_add(AFTERWARDS), key));
+        let ids = open.ids.clone()?;
+        Some(Observation::Request(request(origin, pid, ids, served)))
+    }
+
+    /// The database answered: its span.
+    pub fn queried(
+        &mut self,
+        origin: Origin,
+        pid: Pid,
+        queried: Queried,
+        cause: Cause,
+    ) -> Option<Observation> {
+        let level = self.sampler.level(origin.time, 1)?;
+        let began = queried.call.asked.first.began;
+        let own = place(b"query", origin, began);
+        let ids = match cause {
+            Cause::Unsampled => return None,
+            Cause::Unknown if !keeps(level, &own.0) => return None,
+            Cause::Unknown => Ids {
+                trace_id: own.0,
+                span_id: own.1,
+                ..Ids::default()
+            },
+            Cause::Span(trace_id, parent, trace_state) => Ids {
+                trace_id,
+                span_id: own.1,
+                parent: Some(parent),
+                trace_state,
+            },
+        };
+        let call = queried.call;
+        Some(Observation::Query(Query {
+            origin,
+            pid,
+            ids,
+            began,
+            ended: call.answered.last.ended,
+            statement: call.statement,
+            operation: call.operation,
+            collection: call.collection,
+            database: queried.database,
+            rows: call.rows,
+            error: call.sqlstate.map(Into::into),
+            server: queried.server,
+            task: queried.task,
+        }))
+    }
+
+    /// What a task did at `time`, it did for this. `parent`: the goroutine that started it, which may be the one that reads requests.
+    pub fn cause(&self, pid: Pid, task: Option<Task>, parent: Option<u64>, time: Nanos) -> Cause {
+        let by_parent = || self.of(pid, Task::Goroutine(parent?), time);
+        let cause = task.and_then(|task| self.of(pid, task, time));
+        cause.or_else(by_parent).unwrap_or(Cause::Unknown)
+    }
+
+    fn of(&self, pid: Pid, task: Task, time: Nanos) -> Option<Cause> {
+        let of_task = self.tasks.get(&(pid, task))?;
+        let mut live = of_task
+            .iter()
+            .filter_map(|key| self.open.get(key))
+            .filter(|open| open.began <= time && open.ended.is_none_or(|ended| time < ended));
+        let only = live.next().filter(|_| live.next().is_none())?;
+        Some(match &only.ids {
+            None => Cause::Unsampled,
+            Some(ids) => Cause::Span(ids.trace_id, ids.span_id, ids.trace_state.clone()),
+        })
+    }
+
+    /// Forgets what is over.
+    pub fn advance(&mut self, now: Nanos, losses: &mut Losses) {
+        while self.ended.front().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, key)) = self.ended.pop_front() {
+                self.forget(key);
+            }
+        }
+        if now >= self.sweep {
+            self.sweep = now.saturating_add(SWEEP);
+            let due = now.saturating_sub(PATIENCE);
+            let never = self.forget_if(|open| open.ended.is_none() && open.began < due);
+            losses.add("request_never_ended", never);
+        }
+    }
+
+    /// The process ended.
+    pub fn exited(&mut self, pid: Pid) {
+        self.forget_if(|open| open.pid == pid);
+    }
+
+    fn forget_if(&mut self, is_over: impl Fn(&Open) -> bool) -> u64 {
+        let over = self.open.iter().filter(|(_, open)| is_over(open));
+        let over: Vec<Key> = over.map(|(key, _)| *key).collect();
+        for key in &over {
+            self.forget(*key);
+        }
+        over.len() as u64
+    }
+
+    fn forget(&mut self, key: Key) {
+        let Some(open) = self.open.remove(&key) else {
+            return;
+        };
+        if let Some(task) = open.task.map(|task| (open.pid, task))
+            && let Some(of_task) = self.tasks.get_mut(&task)
+        {
+            of_task.retain(|other| *other != key);
+            if of_task.is_empty() {
+                self.tasks.remove(&task);
+            }
+        }
+    }
+
+    pub fn table(&self) -> (&'static str, usize, usize) {
+        ("requests", self.open.len(), REQUESTS_MOST)
+    }
+}
+
+fn request(origin: Origin, pid: Pid, ids: Ids, served: Served) -> Request {
+    let call = served.call;
+    let asked = &call.request;
+    let grpc = asked.protocol == Protocol::Grpc;
+    let error = match call.fault {
+        Some(Fault::Closed) => Some("CONNECTION_CLOSED".into()),
+        Some(Fault::Reset(_)) => Some("RESET".into()),
+        None if grpc => call.grpc_status.and_then(grpc_error).map(Into::into),
+        None => call
+            .status
+            .filter(|status| *status >= 500)
+            .map(|status| status.to_string().into()),
+    };
+    Request {
+        origin,
+        pid,
+        ids,
+        began: call.received.first.began.min(asked.head.first.began),
+        ended: served.ended,
+        version: match asked.protocol {
+            Protocol::Http10 => "1.0",
+            Protocol::Http11 => "1.1",
+            Protocol::Http2 | Protocol::Grpc => "2",
+        },
+        grpc,
+        method: asked.method.clone(),
+        path: asked.path.clone(),
+        host: asked.host.clone(),
+        status: call.status,
+        grpc_status: call.grpc_status,
+        error,
+        encrypted: served.encrypted,
+        local: served.local,
+        peer: served.peer,
+        task: served.task,
+    }
+}
+
+/// Statuses that are the server's fault (semantic conventions for gRPC).
+fn grpc_error(status: u32) -> Option<&'static str> {
+    Some(match status {
+        2 => "UNKNOWN",
+        4 => "DEADLINE_EXCEEDED",
+        12 => "UNIMPLEMENTED",
+        13 => "INTERNAL",
+        14 => "UNAVAILABLE",
+        15 => "DATA_LOSS",
+        _ => return None,
+    })
+}
+
+/// Does a trace get spans? Each level leaves out half of those of the one below.
+fn keeps(level: u32, trace_id: &TraceId) -> bool {
+    u128::from_be_bytes(*trace_id).trailing_zeros() >= level
+}
+
+/// What makes a span unique: its place in its connection, and when it began.
+fn place(kind: &[u8], origin: Origin, began: Nanos) -> (TraceId, SpanId) {
+    own_ids(&[
+        kind,
+        &origin.connection.0.to_be_bytes(),
+        &origin.offset.to_be_bytes(),
+        &began.to_be_bytes(),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Requests and what is done for them. In: heads, ends and times of calls; out: whose cause they are.
+
+use std::sync::Arc;
+
+use app_wire::{Extent, Stamp};
+
+use super::*;
+use crate::capture::ConnectionId;
+
+const PID: Pid = 7;
+const GOROUTINE: Task = Task::Goroutine(18);
+
+fn origin(time: Nanos, connection: u64) -> Origin {
+    Origin {
+        time,
+        connection: ConnectionId(connection),
+        offset: 0,
+    }
+}
+
+/// A head that was read at `time`.
+fn head(time: Nanos, number: u64, context: &[(&'static str, &str)]) -> Arc<app_wire::Request> {
+    let stamp = Stamp {
+        began: time - 1,
+        ended: time,
+        ..Stamp::default()
+    };
+    Arc::new(app_wire::Request {
+        number,
+        protocol: Protocol::Http11,
+        method: "POST".to_owned(),
+        path: "/orders".to_owned(),
+        host: None,
+        context: context
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+        head: Extent::at(stamp),
+    })
+}
+
+struct Setup {
+    requests: Requests,
+    losses: Losses,
+}
+
+impl Setup {
+    fn new(spans_per_second: u32) -> Setup {
+        Setup {
+            requests: Requests::new(&Settings {
+                spans_per_second,
+                ..Settings::default()
+            }),
+            losses: Losses::default(),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        time: Nanos,
+        connection: u64,
+        task: Task,
+        context: &[(&'static str, &str)],
+    ) {
+        let begun = Begun {
+            request: head(time, 0, context),
+            task: Some(task),
+        };
+        let origin = origin(time, connection);
+        self.requests.begun(origin, PID, &begun, &mut self.losses);
+    }
+
+    fn end(&mut self, time: Nanos, connection: u64) -> Option<Request> {
+        let served = Served {
+            call: app_wire::ServerCall {
+                request: head(time, 0, &[]),
+                received: Extent::default(),
+                status: Some(200),
+                grpc_status: None,
+                answered: None,
+                fault: None,
+            },
+            task: None,
+            ended: time,
+            encrypted: false,
+            local: None,
+            peer: None,
+        };
+        let origin = origin(time, connection);
+        match self.requests.served(origin, PID, served, &mut self.losses) {
+            Some(Observation::Request(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    fn cause(&self, task: Task, parent: Option<u64>, time: Nanos) -> Cause {
+        self.requests.cause(PID, Some(task), parent, time)
+    }
+}
+
+fn is_span(cause: &Cause) -> bool {
+    matches!(cause, Cause::Span(..))
+}
+
+#[test]
+fn a_task_works_for_its_request_until_that_is_over() {
+    let mut setup = Setup::new(1000);
+    setup.begin(10, 1, GOROUTINE, &[]);
+    assert_eq!(setup.cause(GOROUTINE, None, 9), Cause::Unknown);
+    let cause = setup.cause(GOROUTINE, None, 10);
+    assert!(is_span(&cause));
+    assert_eq!(setup.cause(Task::Thread(18), None, 11), Cause::Unknown);
+    let request = setup.end(20, 1).unwrap();
+    let (trace, span) = (request.ids.trace_id, request.ids.span_id);
+    assert_eq!(cause, Cause::Span(trace, span, String::new()));
+    // What it asked before its end is told later.
+    assert_eq!(setup.cause(GOROUTINE, None, 19), cause);
+    assert_eq!(setup.cause(GOROUTINE, None, 20), Cause::Unknown);
+    setup.begin(30, 2, GOROUTINE, &[]);
+    let next = setup.cause(GOROUTINE, None, 31);
+    assert!(is_span(&next) && next != cause);
+    setup.requests.advance(20 + AFTERWARDS, &mut setup.losses);
+    assert!(setup.losses.iter().next().is_none());
+}
+
+#[test]
+fn a_goroutine_that_the_reader_started_works_for_its_only_request() {
+    let mut setup = Setup::new(1000);
+    setup.begin(10, 1, GOROUTINE, &[]);
+    assert!(is_span(&setup.cause(Task::Goroutine(40), Some(18), 11)));
+    assert_eq!(
+        setup.cause(Task::Goroutine(40), Some(19), 11),
+        Cause::Unknown
+    );
+    setup.begin(12, 2, GOROUTINE, &[]);
+    assert!(
+        is_span(&setup.cause(GOROUTINE, None, 11)),
+        "the other had not begun"
+    );
+    assert_eq!(
+        setup.cause(Task::Goroutine(40), Some(18), 13),
+        Cause::Unknown
+    );
+    assert_eq!(setup.cause(GOROUTINE, None, 13), Cause::Unknown);
+    setup.end(14, 2);
+    assert!(is_span(&setup.cause(GOROUTINE, None, 15)));
+}
+
+#[test]
+fn contexts() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut setup = Setup::new(1000);
+    setup.begin(
+        10,
+        1,
+        GOROUTINE,
+        &[("traceparent", parent), ("tracestate", "a=1")],
+    );
+    let request = setup.end(20, 1).unwrap();
+    assert_eq!(request.ids.trace_id[..2], [0x0a, 0xf7]);
+    assert_eq!(request.ids.parent.map(|id| id[0]), Some(0xb7));
+    assert_ne!(Some(request.ids.span_id), request.ids.parent);
+    assert_eq!(request.ids.trace_state, "a=1");
+    let unsampled = parent.replace("-01", "-00");
+    setup.begin(30, 2, GOROUTINE, &[("traceparent", &unsampled)]);
+    assert_eq!(setup.cause(GOROUTINE, None, 31), Cause::Unsampled);
+    assert_eq!(setup.end(40, 2), None);
+    setup.begin(50, 3, GOROUTINE, &[("b3", "0")]);
+    assert_eq!(setup.cause(GOROUTINE, None, 51), Cause::Unsampled);
+}
+
+#[test]
+fn bounded_and_counted() {
+    let mut setup = Setup::new(1000);
+    let most = REQUESTS_MOST as u64;
+    for n in 0..most + 10 {
+        setup.begin(10 + n, n, Task::Goroutine(n), &[]);
+    }
+    assert_eq!(setup.requests.open.len(), REQUESTS_MOST);
+    assert_eq!(setup.losses.get("request_table_full"), 10);
+    assert_eq!(setup.end(20_000, most + 1), None);
+    assert_eq!(setup.losses.get("request_forgotten"), 1);
+    // One that is over makes room.
+    setup.end(20_000, 3);
+    setup.begin(20_001, most + 20, GOROUTINE, &[]);
+    assert_eq!(setup.losses.get("request_table_full"), 10);
+    setup
+        .requests
+        .advance(100_000 + PATIENCE, &mut setup.losses);
+    assert_eq!(setup.losses.get("request_never_ended"), most);
+    assert!(setup.requests.open.is_empty() && setup.requests.tasks.is_empty());
+    for n in 0..OF_TASK_MOST as u64 + 5 {
+        setup.begin(PATIENCE + n, n, GOROUTINE, &[]);
+    }
+    assert_eq!(setup.losses.get("requests_of_task_full"), 5);
+    setup.requests.exited(PID);
+    assert!(setup.requests.open.is_empty() && setup.requests.tasks.is_empty());
+}
+
+#[test]
+fn above_the_rate_whole_traces_are_left_out() {
+    let mut setup = Setup::new(100);
+    let mut shown = 0;
+    for n in 0..10_000 {
+        setup.begin(10 + n, n, Task::Goroutine(n), &[]);
+        let cause = setup.cause(Task::Goroutine(n), None, 10 + n);
+        let request = setup.end(11 + n, n);
+        assert_eq!(is_span(&cause), request.is_some());
+        assert_eq!(cause == Cause::Unsampled, request.is_none());
+        shown += u32::from(request.is_some());
+    }
+    assert!((100..2000).contains(&shown), "{shown}");
+}

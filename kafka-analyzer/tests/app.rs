@@ -1,0 +1,280 @@
+//! Conversations of other protocols beside Kafka's: requests that are served, statements that are run, and what was done for which request.
+
+mod conversation;
+
+use conversation::{Captured, Talk, run_with};
+use kafka_analyzer::Settings;
+use kafka_analyzer::capture::{Copy, Direction, GapReason, Protocol, Task};
+use kafka_analyzer::observation::{Observation, Query, Request};
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn requests(observations: &[Observation]) -> Vec<&Request> {
+    let requests = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::Request(request) => Some(request),
+            _ => None,
+        });
+    requests.collect()
+}
+
+fn queries(observations: &[Observation]) -> Vec<&Query> {
+    let queries = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::Query(query) => Some(query),
+            _ => None,
+        });
+    queries.collect()
+}
+
+fn post(traceparent: bool) -> Vec<u8> {
+    let context = match traceparent {
+        true => format!("Traceparent: {TRACEPARENT}\r\n"),
+        false => String::new(),
+    };
+    format!("POST /orders?card=4111 HTTP/1.1\r\nHost: shop:8080\r\nAuthorization: Bearer secret\r\n{context}Content-Length: 5\r\n\r\nhello")
+        .into_bytes()
+}
+
+fn answer(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").into_bytes()
+}
+
+/// A message of PostgreSQL with its type.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32 + 4).to_be_bytes();
+    [&[kind], &length[..], body].concat()
+}
+
+fn startup() -> Vec<u8> {
+    let body = b"\0\x03\0\0user\0shop\0database\0orders\0application_name\0app\0\0";
+    [&(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
+}
+
+fn ready() -> Vec<u8> {
+    message(b'Z', b"I")
+}
+
+/// A session up to its first ReadyForQuery.
+fn session(connection: u64) -> Talk {
+    let mut talk = Talk::new(connection);
+    talk.write(startup());
+    talk.read([message(b'R', &[0; 4]), ready()].concat());
+    talk
+}
+
+fn insert(talk: &mut Talk) {
+    talk.write(message(b'Q', b"INSERT INTO orders VALUES (7, 'secret')\0"));
+    talk.read([message(b'C', b"INSERT 0 1\0"), ready()].concat());
+}
+
+/// All events by the time of their end.
+fn together(talks: Vec<Talk>) -> Vec<Captured> {
+    let mut events: Vec<Captured> = talks.into_iter().flat_map(|talk| talk.events).collect();
+    events.sort_by_key(|event| match event {
+        Captured::Opened { time, .. } | Captured::Gap { time, .. } => *time,
+        Captured::Data { ended, .. } => *ended,
+        Captured::Closed { time, .. } | Captured::Tick { time } => *time,
+        Captured::Call(call) => call.time,
+        Captured::Exited { time, .. } => *time,
+    });
+    events
+}
+
+#[test]
+fn a_request_and_what_was_asked_for_it() {
+    let mut database = session(2);
+    let mut web = Talk::new(1);
+    web.clock = database.clock;
+    web.read(post(true));
+    database.clock = web.clock;
+    insert(&mut database);
+    web.clock = database.clock;
+    web.write(answer("503 Busy"));
+    let (began, ended) = (4000, web.clock - 1000 + 10);
+    database.clock = web.clock;
+    insert(&mut database);
+    let (observations, verdicts) =
+        run_with(&Settings::default(), &together(vec![web, database]), 1);
+
+    let requests = requests(&observations);
+    let [request] = requests[..] else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("POST", "/orders")
+    );
+    assert_eq!(request.host.as_deref(), Some("shop:8080"));
+    assert_eq!(
+        (request.status, request.error.as_deref()),
+        (Some(503), Some("503"))
+    );
+    assert_eq!((request.began, request.ended), (began, ended));
+    assert_eq!(
+        (request.version, request.grpc, request.encrypted),
+        ("1.1", false, true)
+    );
+    assert_eq!(request.task, Some(Task::Thread(101)));
+    assert_eq!(request.ids.parent.map(|id| id[0]), Some(0xb7));
+    assert_eq!(request.ids.trace_id[0], 0x0a);
+
+    let queries = queries(&observations);
+    let [within, after] = queries[..] else {
+        panic!("{queries:?}");
+    };
+    assert_eq!(within.ids.trace_id, request.ids.trace_id);
+    assert_eq!(within.ids.parent, Some(request.ids.span_id));
+    assert_eq!(
+        within.statement.as_deref(),
+        Some("INSERT INTO orders VALUES (?, ?)")
+    );
+    assert_eq!(within.operation.as_deref(), Some("INSERT"));
+    assert_eq!(within.collection.as_deref(), Some("orders"));
+    assert_eq!(within.database.as_deref(), Some("orders"));
+    assert_eq!((within.rows, within.error.as_deref()), (Some(1), None));
+    assert_eq!(after.ids.parent, None, "the request was over");
+    assert_ne!(after.ids.trace_id, within.ids.trace_id);
+
+    let told: Vec<_> = verdicts
+        .iter()
+        .map(|v| (v.connection.0, v.protocol, v.copy))
+        .collect();
+    for connection in [1, 2] {
+        assert!(
+            told.contains(&(connection, Protocol::App, Copy::Whole)),
+            "{told:?}"
+        );
+    }
+    let text = serde_json::to_string(&observations).unwrap();
+    for secret in ["secret", "4111", "hello"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn any_split_says_the_same() {
+    let whole = |split: usize| {
+        let mut database = session(2);
+        let mut web = Talk::new(1);
+        web.clock = database.clock;
+        web.read(post(false));
+        database.clock = web.clock;
+        insert(&mut database);
+        web.clock = database.clock;
+        web.write(answer("200 OK"));
+        let events = together(vec![web, database]);
+        let mut cut = Vec::new();
+        for event in events {
+            let Captured::Data {
+                connection,
+                direction,
+                offset,
+                began,
+                ended,
+                bytes,
+            } = event
+            else {
+                cut.push(event);
+                continue;
+            };
+            let mut at = offset;
+            for part in bytes.chunks(split) {
+                cut.push(Captured::Data {
+                    connection,
+                    direction,
+                    offset: at,
+                    began,
+                    ended,
+                    bytes: part.to_vec(),
+                });
+                at += part.len() as u64;
+            }
+        }
+        let (observations, _) = run_with(&Settings::default(), &cut, 1);
+        let shown = observations
+            .iter()
+            .filter(|o| matches!(o, Observation::Request(_) | Observation::Query(_)));
+        shown.cloned().collect::<Vec<_>>()
+    };
+    let expected = whole(usize::MAX);
+    assert_eq!(expected.len(), 2);
+    for split in 1..80 {
+        assert_eq!(whole(split), expected, "{split}");
+    }
+}
+
+#[test]
+fn a_connection_that_ends_before_its_answer() {
+    let mut web = Talk::new(1);
+    web.read(post(false));
+    let end = web.clock;
+    web.events.push(Captured::Closed {
+        connection: 1,
+        time: end,
+    });
+    let (observations, _) = run_with(&Settings::default(), &web.events, 1);
+    let requests = requests(&observations);
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].error.as_deref(), Some("CONNECTION_CLOSED"));
+    assert_eq!((requests[0].status, requests[0].ended), (None, end));
+}
+
+#[test]
+fn clients_of_http_and_what_is_switched_off_are_let_go() {
+    let mut client = Talk::new(1);
+    client.write(post(false));
+    client.read(answer("200 OK"));
+    let (observations, verdicts) = run_with(&Settings::default(), &client.events, 1);
+    assert!(requests(&observations).is_empty());
+    let let_go = |verdicts: &[kafka_analyzer::capture::Verdict]| {
+        verdicts
+            .iter()
+            .map(|v| (v.protocol, v.copy))
+            .collect::<Vec<_>>()
+            == [(Protocol::Unknown, Copy::None)]
+    };
+    assert!(let_go(&verdicts), "{verdicts:?}");
+
+    let mut server = Talk::new(1);
+    server.read(post(false));
+    server.write(answer("200 OK"));
+    for settings in [
+        Settings {
+            app: false,
+            ..Settings::default()
+        },
+        Settings {
+            spans: false,
+            ..Settings::default()
+        },
+    ] {
+        let (observations, verdicts) = run_with(&settings, &server.events, 1);
+        assert!(requests(&observations).is_empty());
+        assert!(let_go(&verdicts), "{verdicts:?}");
+    }
+
+    let mut upgraded = Talk::new(1);
+    upgraded.read(b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n".to_vec());
+    upgraded.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec());
+    let (_, verdicts) = run_with(&Settings::default(), &upgraded.events, 1);
+    let last = verdicts.last().map(|v| v.copy);
+    assert_eq!((verdicts.len(), last), (2, Some(Copy::None)));
+}
+
+#[test]
+fn a_hole_in_a_body_is_nothing_and_one_in_a_head_is_counted() {
+    let mut web = Talk::new(1);
+    web.read(b"POST /a HTTP/1.1\r\nContent-Length: 100000\r\n\r\n".to_vec());
+    web.gap(Direction::Read, 100_000, GapReason::CallLimit);
+    web.write(answer("200 OK"));
+    web.gap(Direction::Read, 50, GapReason::RingFull);
+    web.write(answer("200 OK"));
+    web.read(post(false));
+    web.write(answer("204 None"));
+    let (observations, _) = run_with(&Settings::default(), &web.events, 1);
+    let statuses: Vec<_> = requests(&observations).iter().map(|r| r.status).collect();
+    assert_eq!(statuses, [Some(200), Some(204)]);
+}
