@@ -3,16 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct App {
-    /// Spans of the HTTP requests that Kafka clients serve and of the PostgreSQL statements that they run. Only heads are read. Has no effect while no
-    /// spans are exported.
+    /// Spans of the HTTP requests that Kafka clients serve and of the PostgreSQL statements that they run. Only heads are read, but
+    /// their connections are copied as Kafka's are. Opt-in until the overhead budget is built. Has no effect while no spans are exported.
     pub enabled: bool,
-}
-
-impl Default for App {
-    fn default() -> Self {
-        App { enabled: true }
-    }
 }
