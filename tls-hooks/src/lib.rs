@@ -21,20 +21,36 @@ use symbolizer::Binary;
 
 use facts::Facts;
 
+/// [`plan`] or [`plan_without_calls`].
+pub type Planner = fn(&Binary) -> HookPlan;
+
 /// Everything that can be hooked in `binary`, and what should be there but cannot.
 pub fn plan(binary: &Binary) -> HookPlan {
     let facts = Facts::read(binary);
+    let mut plan = conversation(&facts);
+    if plan.client.is_some() {
+        client::calls(&facts, &mut plan);
+    }
+    plan
+}
+
+/// The same without calls of client libraries: their layouts are read from DWARF, which takes longer than a process takes to connect.
+pub fn plan_without_calls(binary: &Binary) -> HookPlan {
+    conversation(&Facts::read(binary))
+}
+
+/// What shows the conversation: TLS, and where a client begins.
+fn conversation(facts: &Facts<'_>) -> HookPlan {
     let mut plan = HookPlan {
-        client: client::find(&facts),
+        client: client::find(facts),
         ..HookPlan::default()
     };
     if plan.client.is_some() {
         plan.scope = Scope::File;
-        plan.hooks.extend(client::begins(&facts));
-        client::calls(&facts, &mut plan);
+        plan.hooks.extend(client::begins(facts));
     }
     for library in tls::TABLE {
-        library(&facts, &mut plan);
+        library(facts, &mut plan);
     }
     plan
 }

@@ -13,7 +13,7 @@ use libbpf_rs::{
 };
 use obi_abi::client::CLIENT_SHAPES;
 use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
-use tls_hooks::{CallHook, HookPlan, Scope};
+use tls_hooks::{CallHook, HookPlan, Planner, Scope};
 use zerocopy::IntoBytes;
 
 use super::error::Error;
@@ -317,6 +317,15 @@ impl Kernel {
         match self.programs(CLIENT_PROGRAMS) {
             Some(programs) => attach(&programs, path, pid, wanted),
             None => Attached::nothing(),
+        }
+    }
+
+    /// What is looked for in files: calls of client libraries only if they will be hooked.
+    pub fn planner(&self) -> Planner {
+        if self.client_hooks {
+            tls_hooks::plan
+        } else {
+            tls_hooks::plan_without_calls
         }
     }
 

@@ -105,11 +105,12 @@ impl Control {
         telemetry: Arc<Telemetry>,
     ) -> std::io::Result<Control> {
         let proc_root = PathBuf::from("/proc");
+        let files = Files::start(&proc_root, kernel.planner())?;
         Ok(Control {
             kernel,
             targets: Targets::new(filter.chooses_processes()),
             filter,
-            files: Files::start(&proc_root)?,
+            files,
             connections: Connections::new(&proc_root),
             attached: BTreeMap::new(),
             deferred: VecDeque::new(),

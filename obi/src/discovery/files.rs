@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use kafka_analyzer::capture::Pid;
 use lru::LruCache;
 use symbolizer::{Binary, Cache};
-use tls_hooks::HookPlan;
+use tls_hooks::{HookPlan, Planner};
 
 use super::process::{self, FileId, Mapping};
 use crate::attach::privileges;
@@ -109,7 +109,7 @@ impl Files {
     ///
     /// # Errors
     /// Threads cannot be started.
-    pub fn start(proc_root: &Path) -> io::Result<Files> {
+    pub fn start(proc_root: &Path, planner: Planner) -> io::Result<Files> {
         let plans = Arc::new(Mutex::new(Cache::new(PLANS)));
         let (answers, looked) = unbounded();
         let worker = |name: &str| -> io::Result<Sender<Job>> {
@@ -123,7 +123,7 @@ impl Files {
                     for job in queue {
                         let answer = Looked {
                             id: job.id,
-                            look: look(job, &proc_root, &plans),
+                            look: look(job, &proc_root, &plans, planner),
                         };
                         if answers.send(answer).is_err() {
                             return;
@@ -256,7 +256,12 @@ impl Files {
     }
 }
 
-fn look(job: Job, proc_root: &Path, plans: &Mutex<Cache<HookPlan>>) -> Option<Look> {
+fn look(
+    job: Job,
+    proc_root: &Path,
+    plans: &Mutex<Cache<HookPlan>>,
+    planner: Planner,
+) -> Option<Look> {
     let (file, id) = match job.file {
         Some(file) => (file, job.id),
         None => job.mapping.open(proc_root, job.pid).ok()?,
@@ -264,10 +269,16 @@ fn look(job: Job, proc_root: &Path, plans: &Mutex<Cache<HookPlan>>) -> Option<Lo
     if id != job.id {
         return None;
     }
-    Some(analyse(file, id, &job.mapping.path, plans))
+    Some(analyse(file, id, &job.mapping.path, plans, planner))
 }
 
-fn analyse(file: File, id: FileId, path: &Path, plans: &Mutex<Cache<HookPlan>>) -> Look {
+fn analyse(
+    file: File,
+    id: FileId,
+    path: &Path,
+    plans: &Mutex<Cache<HookPlan>>,
+    planner: Planner,
+) -> Look {
     let binary = match Binary::open(&door(&file)) {
         Ok(binary) => binary,
         Err(error) => {
@@ -282,7 +293,7 @@ fn analyse(file: File, id: FileId, path: &Path, plans: &Mutex<Cache<HookPlan>>) 
         .get(&identity)
         .cloned();
     let plan = known.unwrap_or_else(|| {
-        let plan = tls_hooks::plan(&binary);
+        let plan = planner(&binary);
         plans
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -303,7 +314,7 @@ mod tests {
     fn a_file_is_looked_into_once_and_all_who_wait_are_told() {
         let root = Path::new("/proc");
         let pid = std::process::id();
-        let mut files = Files::start(root).unwrap();
+        let mut files = Files::start(root, tls_hooks::plan).unwrap();
         let libc = process::mappings(root, pid)
             .into_iter()
             .find(|m| m.path.to_string_lossy().contains("libc.so"))
