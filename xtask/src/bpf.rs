@@ -133,7 +133,8 @@ fn flags(folder: &Path, toolchain: &Toolchain) -> Result<String> {
         "-Cdebuginfo=2".to_owned(),
         remap(folder, "/obi-bpf"),
         remap(&cargo_home, "/cargo"),
-        remap(&toolchain.root, "/rust"),
+        // The compiler names its sources by their real path, also when `.cache` is a link.
+        remap(&toolchain.root.canonicalize()?, "/rust"),
     ]
     .join("\u{1f}"))
 }
