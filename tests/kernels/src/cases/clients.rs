@@ -364,24 +364,26 @@ pub fn arguments(object: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// An array whose address was known at the entry, and how many it holds at the return.
-pub fn pointers(object: &[u8]) -> Result<()> {
-    let gives = ClientShape {
+/// `outer` gives an array of pointers: its address is kept at the entry, how many it holds comes at the return.
+fn gives() -> ClientShape {
+    ClientShape {
         means: means::HANDS_OVER,
         walk: walk::POINTERS,
         at: Place::register(base::KEPT + 1),
         count: Place::register(AX),
         pair: 1,
         ..members()
-    };
-    let agent = agent_of(
-        object,
-        Function::Outer,
-        Some(keeping()),
-        Some(gives),
-        false,
-        None,
-    )?;
+    }
+}
+
+fn handing_over(object: &[u8]) -> Result<Agent> {
+    let (entry, gives) = (Some(keeping()), Some(gives()));
+    agent_of(object, Function::Outer, entry, gives, false, None)
+}
+
+/// An array whose address was known at the entry, and how many it holds at the return.
+pub fn pointers(object: &[u8]) -> Result<()> {
+    let agent = handing_over(object)?;
     let (orders, payments) = (Topic::new("orders"), Topic::new("payments"));
     let mut messages = vec![
         message(&orders, 0, 10),

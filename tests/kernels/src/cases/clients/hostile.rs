@@ -4,22 +4,7 @@ use super::*;
 
 /// Pointers into unmapped memory, absurd lengths, a half without its other: flagged and counted, nothing is lost and nothing hangs.
 pub fn hostile(object: &[u8]) -> Result<()> {
-    let gives = ClientShape {
-        means: means::HANDS_OVER,
-        walk: walk::POINTERS,
-        at: Place::register(base::KEPT + 1),
-        count: Place::register(AX),
-        pair: 1,
-        ..members()
-    };
-    let agent = agent_of(
-        object,
-        Function::Outer,
-        Some(keeping()),
-        Some(gives),
-        false,
-        None,
-    )?;
+    let agent = handing_over(object)?;
     let topic = Topic::new("orders");
     let mut torn = message(&topic, 1, 5);
     torn.topic = NOWHERE;
@@ -86,7 +71,7 @@ pub fn hostile(object: &[u8]) -> Result<()> {
     ensure!(agent.stat(stat::LOST_CALLS)? == 0, "lost");
     drop(agent);
     // A return whose entry was before the hooks.
-    let agent = agent_of(object, Function::Outer, None, Some(gives), false, None)?;
+    let agent = agent_of(object, Function::Outer, None, Some(gives()), false, None)?;
     outer(1, pointers.as_ptr() as u64, 1);
     ensure!(told(&agent)? == [idle(LAST | FAULT)], "unpaired");
     Ok(())
