@@ -16,6 +16,7 @@ pub mod layout;
 pub mod metrics;
 pub mod node;
 pub mod ports;
+pub mod postgres;
 pub mod prerequisites;
 pub mod process;
 pub mod python;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
 use crate::{apt, step};
@@ -140,23 +140,40 @@ pub fn unpacked(layout: &Layout, package: &str, program: &str) -> Result<PathBuf
     if system.exists() {
         return Ok(system);
     }
-    let folder = layout.cache().join("deb").join(package);
-    let unpacked = folder.join("usr/bin").join(program);
-    if !unpacked.exists() {
-        std::fs::create_dir_all(&folder)?;
-        step::say(&format!("apt-get download {package}"));
-        apt::download(&folder, &[package])?;
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|kind| kind == "deb") {
-                apt::unpack(&path, &folder)?;
-            }
+    let path = Path::new("usr/bin").join(program);
+    let folder = unpacked_folder(layout, &[package], |folder| folder.join(&path).exists())?;
+    Ok(folder.join(path))
+}
+
+/// Packages unpacked into one folder under `.cache/`, named by the first; the libraries that they need are installed. `complete` says
+/// whether the folder holds what is wanted.
+pub fn unpacked_folder(
+    layout: &Layout,
+    packages: &[&str],
+    complete: impl Fn(&Path) -> bool,
+) -> Result<PathBuf> {
+    let first = packages.first().context("no package is named")?;
+    let folder = layout.cache().join("deb").join(first);
+    if complete(&folder) {
+        return Ok(folder);
+    }
+    std::fs::create_dir_all(&folder)?;
+    step::say(&format!("apt-get download {}", packages.join(" ")));
+    apt::download(&folder, packages)?;
+    for entry in std::fs::read_dir(&folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "deb") {
+            apt::install_libraries(&path)?;
+            apt::unpack(&path, &folder)?;
         }
     }
-    if !unpacked.exists() {
-        bail!("Debian's package {package} holds no usr/bin/{program}");
+    if !complete(&folder) {
+        bail!(
+            "Debian's {} hold not what was expected of them",
+            packages.join(" and ")
+        );
     }
-    Ok(unpacked)
+    Ok(folder)
 }
 
 #[cfg(test)]
