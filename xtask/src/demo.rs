@@ -1,11 +1,11 @@
-//! `cargo xtask demo`: a real Kafka with SASL_SSL, the order service of `examples/05-kafka-streaming`, some load, and the agent beside
-//! it; the terminal shows what the agent sees, until Ctrl-C.
+//! `cargo xtask demo`: a real Kafka with SASL_SSL, a PostgreSQL, the order service of `examples/05-kafka-streaming`, some load, and the agent
+//! beside it; the terminal shows what the agent sees, until Ctrl-C.
 //!
 //! In: a machine with toolchains. Out: a live table, and nothing left running. With `--seconds` it ends by itself and fails unless
 //! the agent's counts equal the broker's end offsets and what both groups read.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,20 +14,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use obi_lab::agent::{Agent, Settings};
-use obi_lab::golang::{self, Symbols};
 use obi_lab::kafka::Cluster;
 use obi_lab::layout::Layout;
+use obi_lab::orders::{API, Customer, HANDLER, PROCESSOR, Place, Programs, Services, TOPIC};
+use obi_lab::postgres::Postgres;
 use obi_lab::prerequisites::{self, Purpose};
-use obi_lab::process::{Launch, Process, is_root};
-use obi_lab::step::{self, StopSignal, say};
-use obi_lab::{ports, python};
+use obi_lab::process::is_root;
+use obi_lab::step::{StopSignal, say};
 
-const TOPIC: &str = "orders";
 const PARTITIONS: u32 = 3;
-const CUSTOMERS: [&str; 8] = [
-    "ada", "grace", "barbara", "radia", "frances", "hedy", "margaret", "annie",
-];
-
 #[derive(clap::Args)]
 pub struct Args {
     /// End after this long, and check that all counts are exact
@@ -50,18 +45,31 @@ pub fn run(args: &Args) -> Result<bool> {
         Some(path) => path.clone(),
         None => build_agent(&layout)?,
     };
-    let programs = Programs::build(&layout)?;
+    let programs = Programs::build(&layout, false)?;
 
     println!("=== start");
     let cluster = Cluster::start(&layout, "kafka", 1)?;
     cluster.admin.create(TOPIC, PARTITIONS, 1)?;
+    let database = Postgres::start(&layout, &cluster.certificates)?;
     let mut settings = Settings::new(agent, layout.run().join("agent"))?;
     if std::net::TcpListener::bind("127.0.0.1:9464").is_ok() {
         settings.listen = 9464;
     }
+    // Requests, statements and what the application does with messages are opt-in.
+    settings.environment.extend(
+        ["OBI_KAFKA_CLIENT_HOOKS", "OBI_APP_ENABLED"]
+            .map(|name| (name.to_owned(), "true".to_owned())),
+    );
     let mut agent = settings.start()?;
     say(&format!("obi run: {}", agent.address()));
-    let mut services = Services::start(&layout, &programs, &cluster)?;
+    let place = Place {
+        cluster: &cluster,
+        database: &database,
+        tls: true,
+        folder: layout.run(),
+        diaries: false,
+    };
+    let mut services = Services::start(&programs, place)?;
     let load = Load::start(services.listen, args.rate);
 
     let outcome = watch(args, &settings, &mut agent, &mut services, &stop);
@@ -74,6 +82,7 @@ pub fn run(args: &Args) -> Result<bool> {
     });
     services.stop()?;
     agent.stop()?;
+    database.stop()?;
     cluster.stop()?;
     say(&format!(
         "all stopped; logs are in {}",
@@ -102,90 +111,6 @@ pub fn build_agent(layout: &Layout) -> Result<PathBuf> {
     Ok(layout.target().join("release/obi"))
 }
 
-struct Programs {
-    api: PathBuf,
-    processor: PathBuf,
-    handler: PathBuf,
-    python: PathBuf,
-}
-
-impl Programs {
-    fn build(layout: &Layout) -> Result<Self> {
-        let source = layout.root().join("examples/05-kafka-streaming");
-        let out = layout.run().join("bin");
-        let go = |name: &str| {
-            golang::build(
-                &source,
-                &format!("./{name}"),
-                &out.join(name),
-                Symbols::Kept,
-                false,
-            )
-        };
-        Ok(Self {
-            api: go("order-api")?,
-            processor: go("order-processor")?,
-            handler: source.join("event-handler/event_handler.py"),
-            python: python::environment(layout, &source.join("event-handler/requirements.txt"))?,
-        })
-    }
-}
-
-struct Services {
-    listen: u16,
-    processes: Vec<Process>,
-}
-
-impl Services {
-    fn start(layout: &Layout, programs: &Programs, cluster: &Cluster) -> Result<Self> {
-        let listen = ports::free()?;
-        let address = format!("127.0.0.1:{listen}");
-        let launch = |name: &str, program: &Path| {
-            Launch::new(name, program, layout.run().join(format!("{name}.log")))
-                .env("KAFKA_BROKERS", cluster.bootstrap(true))
-                .env("KAFKA_USERNAME", &cluster.user.name)
-                .env("KAFKA_PASSWORD", &cluster.user.password)
-                .env("KAFKA_CA_FILE", &cluster.certificates.authority)
-                .env("LISTEN_ADDRESS", &address)
-        };
-        say(&format!("order-api: POST http://{address}/orders"));
-        let api = launch("order-api", &programs.api).start()?;
-        say("order-processor: group order-processors");
-        let processor = launch("order-processor", &programs.processor).start()?;
-        say("event-handler: group event-handlers");
-        let handler = launch("event-handler", &programs.python)
-            .arg(&programs.handler)
-            .start()?;
-        let mut services = Self {
-            listen,
-            processes: vec![api, processor, handler],
-        };
-        step::wait(
-            "order-api",
-            Duration::from_secs(20),
-            Duration::from_millis(50),
-            || {
-                services.check()?;
-                Ok(std::net::TcpStream::connect(("127.0.0.1", listen))
-                    .is_ok()
-                    .then_some(()))
-            },
-        )?;
-        Ok(services)
-    }
-
-    fn check(&mut self) -> Result<()> {
-        self.processes.iter_mut().try_for_each(Process::check)
-    }
-
-    fn stop(self) -> Result<()> {
-        for mut process in self.processes {
-            process.stop(Duration::from_secs(15))?;
-        }
-        Ok(())
-    }
-}
-
 /// Customers: a thread that posts orders at a steady rate.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -201,8 +126,7 @@ impl Load {
         );
         let (ended, counted) = (Arc::clone(&stop), Arc::clone(&accepted));
         let thread = std::thread::spawn(move || {
-            let url = format!("http://127.0.0.1:{port}/orders");
-            let client = ureq::Agent::new_with_defaults();
+            let customer = Customer::new(port);
             let began = Instant::now();
             for n in 0_u32.. {
                 let due = Duration::from_secs(1) * n / rate.max(1);
@@ -210,17 +134,7 @@ impl Load {
                 if ended.load(Ordering::Acquire) {
                     break;
                 }
-                let customer = CUSTOMERS[n as usize % CUSTOMERS.len()];
-                let item = ["book", "lamp", "chair"][n as usize % 3];
-                let order = format!(
-                    "{{\"customer\":\"{customer}\",\"item\":\"{item}\",\"quantity\":{}}}",
-                    n % 9 + 1
-                );
-                if client
-                    .post(&url)
-                    .send(&order)
-                    .is_ok_and(|answer| answer.status() == 201)
-                {
+                if customer.order(n) {
                     counted.fetch_add(1, Ordering::Release);
                 }
             }
@@ -344,9 +258,9 @@ fn check(agent: &Agent, cluster: &Cluster, accepted: u64) -> Result<()> {
         bail!("order-api accepted {accepted} orders, the broker holds {stored}");
     }
     let wanted = [
-        ("kafka_messages_produced_total", "order-api"),
-        ("kafka_messages_consumed_total", "order-processor"),
-        ("kafka_messages_consumed_total", "event-handler"),
+        ("kafka_messages_produced_total", API),
+        ("kafka_messages_consumed_total", PROCESSOR),
+        ("kafka_messages_consumed_total", HANDLER),
     ];
     let began = Instant::now();
     loop {

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"orders.example/connect"
+	"orders.example/diary"
 )
 
 const topic = "orders"
@@ -34,9 +35,11 @@ type Order struct {
 type api struct {
 	kafka *kgo.Client
 	last  atomic.Int64
+	book  *diary.Diary
 }
 
 func (a *api) create(w http.ResponseWriter, r *http.Request) {
+	entry := diary.Entry{Began: diary.Now()}
 	var order Order
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&order); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -60,12 +63,20 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusCreated)
 	_, _ = w.Write(value)
+	entry.Order, entry.Partition, entry.Offset, entry.Ended = order.ID, int(record.Partition), record.Offset, diary.Now()
+	if err := a.book.Write(entry); err != nil {
+		log.Print(err)
+	}
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
+	book, err := diary.Open()
+	if err != nil {
+		log.Fatal(err)
+	}
 	options, err := connect.Franz("order-api")
 	if err != nil {
 		log.Fatal(err)
@@ -76,7 +87,7 @@ func main() {
 	}
 	defer client.Close()
 
-	a := &api{kafka: client}
+	a := &api{kafka: client, book: book}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", a.create)
 	server := &http.Server{Addr: os.Getenv("LISTEN_ADDRESS"), Handler: mux, ReadHeaderTimeout: 5 * time.Second}

@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod layout;
 pub mod metrics;
 pub mod node;
+pub mod orders;
 pub mod ports;
 pub mod postgres;
 pub mod prerequisites;
