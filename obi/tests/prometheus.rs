@@ -3,16 +3,18 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kafka_analyzer::capture::{ConnectionId, ProcessInfo};
-use kafka_analyzer::observation::{Batches, Exchange, Observation, Origin, ProducedPartition};
+use kafka_analyzer::observation::{
+    Batches, Exchange, Observation, Origin, ProducedPartition, Span, SpanKind,
+};
 use obi::config::Config;
 use obi::export::Sinks;
 use obi::serve::http;
 use obi::stop::Stop;
 use obi::telemetry::Telemetry;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 struct Prometheus {
     process: Child,
@@ -45,6 +47,7 @@ impl Prometheus {
                 folder.path().join("data").display()
             ))
             .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -68,7 +71,7 @@ impl Prometheus {
 
     /// The one value of a query; waits until there is one.
     fn value(&self, query: &str) -> String {
-        let encoded: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
+        let encoded = encoded(query);
         wait(query, || {
             let answer = self.get(&format!("/api/v1/query?query={encoded}"))?;
             let result = answer["data"]["result"].as_array()?;
@@ -76,6 +79,10 @@ impl Prometheus {
             result.first()?["value"][1].as_str().map(str::to_owned)
         })
     }
+}
+
+fn encoded(query: &str) -> String {
+    query.bytes().map(|b| format!("%{b:02X}")).collect()
 }
 
 fn free_address() -> String {
@@ -139,6 +146,43 @@ fn exchange() -> Exchange {
     }
 }
 
+/// The `send orders` of one of its records.
+fn span(exchange: &Exchange) -> Span {
+    Span {
+        origin: exchange.origin,
+        span: SpanKind::Send,
+        pid: exchange.pid,
+        trace_id: [0xab; 16],
+        span_id: [0xcd; 8],
+        parent: None,
+        trace_state: String::new(),
+        links: Vec::new(),
+        links_dropped: 0,
+        began: exchange.began,
+        ended: exchange.ended,
+        error: None,
+        topic: "orders".into(),
+        partition: 0,
+        offset: Some(0),
+        key: None,
+        tombstone: false,
+        body_size: Some(90),
+        envelope_size: Some(100),
+        message_count: None,
+        codec: "zstd",
+        timestamp_ms: None,
+        client_id: exchange.client_id.clone(),
+        group: "".into(),
+        transactional_id: "".into(),
+        cluster: exchange.cluster.clone(),
+        server: None,
+        headers: Vec::new(),
+        headers_read: true,
+        address: "none".into(),
+        task: None,
+    }
+}
+
 #[test]
 fn prometheus_stores_the_exact_values() {
     let telemetry = Arc::new(Telemetry::default());
@@ -152,6 +196,9 @@ fn prometheus_stores_the_exact_values() {
     for _ in 0..1000 {
         sinks.observe(&Observation::Exchange(exchange()));
     }
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    sinks.clock(0, wall.as_nanos() as u64);
+    sinks.observe(&Observation::Span(span(&exchange())));
     let stop = Stop::default();
     let agent = http::start("127.0.0.1:0", true, sinks, telemetry, stop.clone()).unwrap();
     let prometheus = Prometheus::start(&agent.to_string());
@@ -213,6 +260,37 @@ fn prometheus_stores_the_exact_values() {
         declared("kafka_producer_duration_seconds"),
         ("histogram".into(), "seconds".into())
     );
+    let exemplars = |metric: &str| {
+        let path = format!(
+            "/api/v1/query_exemplars?query={}&start={}&end={}",
+            encoded(metric),
+            wall.as_secs() - 60,
+            wall.as_secs() + 600
+        );
+        wait(metric, || {
+            let answer = prometheus.get(&path)?;
+            let series = answer["data"].as_array()?.first()?.clone();
+            Some((series["seriesLabels"].clone(), series["exemplars"].clone()))
+        })
+    };
+    for (metric, label, value) in [
+        ("kafka_producer_duration_seconds_bucket", "topic", "orders"),
+        ("kafka_request_duration_seconds_bucket", "api", "Produce"),
+    ] {
+        let (labels, found) = exemplars(metric);
+        assert_eq!(
+            (&labels["le"], &labels[label]),
+            (&json!("0.005"), &json!(value))
+        );
+        let ids = json!({"trace_id": "ab".repeat(16), "span_id": "cd".repeat(8)});
+        assert_eq!(found[0]["labels"], ids, "{found}");
+        assert_eq!(found[0]["value"], "0.004");
+        assert_eq!(
+            found.as_array().unwrap().len(),
+            1,
+            "one, however often it is scraped"
+        );
+    }
     assert_eq!(
         declared("process_resident_memory_bytes"),
         ("gauge".into(), "bytes".into())

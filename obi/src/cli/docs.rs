@@ -123,6 +123,8 @@ service as a resource of its own (`service.name` in place of the label `service`
 - Unknown is absent, never 0. A counter only grows; a gauge that nothing renewed for 10 minutes (`gauge_expiry_seconds`) is gone.
 - At most 20,000 series are kept (`max_series`). Per-partition series are turned away first, and what is turned away is counted in
   `obi_series_dropped_total`. When the table is full, series that were idle for an hour make room.
+- Buckets of processing, producer, offset commit and Produce request durations carry exemplars in OpenMetrics: `trace_id` and `span_id` of the newest
+  value that has a span ([spans.md](spans.md)).
 ";
 
 #[cfg(test)]

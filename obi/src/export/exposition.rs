@@ -1,7 +1,9 @@
 //! What `/metrics` serves. In: snapshots; out: OpenMetrics 1.0 text, or Prometheus text 0.0.4 made from it.
 //!
-//! Series are sorted, so that equal state gives equal bytes.
+//! Series are sorted, so that equal state gives equal bytes. Exemplars are woven in afterwards: the encoder takes only those that its own
+//! histograms hold. Only OpenMetrics has a place for them.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 use prometheus_client::collector::Collector;
@@ -13,7 +15,7 @@ use prometheus_client::registry::{Registry as Exposed, Unit as ExposedUnit};
 
 use super::catalogue::{Kind, Shown, Unit};
 use super::labels::Label;
-use super::registry::{Snapshot, Value};
+use super::registry::{Exemplar, Snapshot, Value};
 
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 pub const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -91,21 +93,88 @@ fn sample(encoder: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> fmt::Re
     }
 }
 
-/// OpenMetrics text, ending with `# EOF`. Metrics without series are left out.
-pub fn openmetrics(mut snapshots: Vec<Snapshot>) -> String {
+/// OpenMetrics text, ending with `# EOF`. Metrics without series are left out. `wall_offset`: wall clock minus monotonic clock, ns;
+/// without it there are no exemplars.
+pub fn openmetrics(mut snapshots: Vec<Snapshot>, wall_offset: Option<i64>) -> String {
     snapshots.retain(|s| s.metric.shown == Shown::Everywhere && !s.series.is_empty());
     for snapshot in &mut snapshots {
         snapshot.series.sort_by(|a, b| a.0.cmp(&b.0));
     }
+    let marked = match wall_offset {
+        Some(wall_offset) => marked(&snapshots, wall_offset),
+        None => HashMap::new(),
+    };
     let mut exposed = Exposed::default();
     exposed.register_collector(Box::new(Rows(snapshots)));
     let mut out = String::new();
     // Writing to a String does not fail.
     let _ = text::encode(&mut out, &exposed);
+    if marked.is_empty() {
+        out
+    } else {
+        woven(&out, &marked)
+    }
+}
+
+/// By the name of its lines, and how many of these come before it: what follows the count of a bucket.
+fn marked(snapshots: &[Snapshot], wall_offset: i64) -> HashMap<&'static str, Vec<(usize, String)>> {
+    let mut out: HashMap<&'static str, Vec<(usize, String)>> = HashMap::new();
+    for Snapshot { metric, series, .. } in snapshots {
+        let mut line = 0;
+        for (_, value) in series {
+            let Value::Histogram(buckets) = value else {
+                continue;
+            };
+            for (at, exemplar) in buckets.exemplars.iter().enumerate() {
+                if let Some(exemplar) = exemplar {
+                    let text = exemplar_text(exemplar, wall_offset);
+                    out.entry(metric.name).or_default().push((line + at, text));
+                }
+            }
+            line += buckets.counts.len();
+        }
+    }
     out
 }
 
-/// The older text format: counters are declared with their `_total`; there are no units and no end mark.
+fn exemplar_text(exemplar: &Exemplar, wall_offset: i64) -> String {
+    let mut text = " # {trace_id=\"".to_owned();
+    let hex = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+    };
+    hex(&mut text, &exemplar.trace_id);
+    text.push_str("\",span_id=\"");
+    hex(&mut text, &exemplar.span_id);
+    let ms = exemplar.at.wrapping_add_signed(wall_offset) / 1_000_000;
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let _ = write!(text, "\"}} {:?} {seconds}.{ms:03}", exemplar.value);
+    text
+}
+
+/// A line of a bucket begins with its metric's name, whatever its labels are: a line break in one of them is escaped.
+fn woven(text: &str, marked: &HashMap<&'static str, Vec<(usize, String)>>) -> String {
+    let mut out = String::with_capacity(text.len() + 128 * marked.len());
+    let mut before: HashMap<&str, usize> = HashMap::new();
+    for line in text.lines() {
+        out.push_str(line);
+        let name = line.split_once("_bucket{").map_or("", |(name, _)| name);
+        if let Some((name, exemplars)) = marked.get_key_value(name) {
+            let at = before.entry(name).or_default();
+            if let Ok(found) = exemplars.binary_search_by_key(at, |(line, _)| *line)
+                && let Some((_, text)) = exemplars.get(found)
+            {
+                out.push_str(text);
+            }
+            *at += 1;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The older text format, made from the other without exemplars: counters are declared with their `_total`; there are no units and no end mark.
 pub fn plain(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());
     let mut help = "";

@@ -17,6 +17,7 @@ use super::labels::Label;
 use super::registry::Registry;
 
 mod clients;
+mod exemplars;
 mod groups;
 mod processing;
 mod transactions;

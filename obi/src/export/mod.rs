@@ -198,6 +198,7 @@ impl Sinks {
         if !topic || !filter.group(&span.group) {
             return;
         }
+        self.0.measure.span(span, &self.0.processes);
         self.push(span.pid, || {
             let mut span = span.clone();
             if !self.0.value_size {
@@ -260,9 +261,16 @@ impl Sinks {
         snapshots
     }
 
-    /// The body of `/metrics` in OpenMetrics text.
+    /// The body of `/metrics` in OpenMetrics text. Exemplars wait until the wall clock is known.
     pub fn openmetrics(&self, live: bool) -> String {
-        exposition::openmetrics(self.snapshot(live))
+        let wall_offset = self.0.wall_offset.load(Ordering::Relaxed);
+        let known = (wall_offset != 0).then_some(wall_offset);
+        exposition::openmetrics(self.snapshot(live), known)
+    }
+
+    /// The same in the older text format, which has no exemplars.
+    pub fn plain(&self, live: bool) -> String {
+        exposition::plain(&exposition::openmetrics(self.snapshot(live), None))
     }
 
     /// Of the running agent, or at the newest event of a replay.

@@ -32,8 +32,8 @@ pub enum Value {
 pub struct Buckets {
     pub counts: Box<[u64]>,
     pub sum: f64,
-    /// The newest value that has a span.
-    pub exemplar: Option<Exemplar>,
+    /// The newest value of each bucket that has a span; empty while there is none.
+    pub exemplars: Box<[Option<Exemplar>]>,
 }
 
 /// One value, and the span that it belongs to.
@@ -50,7 +50,7 @@ impl Buckets {
         Buckets {
             counts: vec![0; bounds.len() + 1].into(),
             sum: 0.0,
-            exemplar: None,
+            exemplars: Box::default(),
         }
     }
 
@@ -65,6 +65,17 @@ impl Buckets {
             *count += 1;
         }
         self.sum += value;
+    }
+
+    /// Names the span of a value that is counted already.
+    pub fn mark(&mut self, bounds: &[f64], exemplar: Exemplar) {
+        if self.exemplars.is_empty() {
+            self.exemplars = vec![None; self.counts.len()].into();
+        }
+        let at = bounds.partition_point(|bound| *bound < exemplar.value);
+        if let Some(newest) = self.exemplars.get_mut(at) {
+            *newest = Some(exemplar);
+        }
     }
 
     /// Adds values that were counted elsewhere over the same bounds.
@@ -203,6 +214,20 @@ impl Registry {
                 add(buckets);
             }
         });
+    }
+
+    /// Names the span of a value that a histogram holds. Nothing without a series: a value that is not counted has no exemplar.
+    pub fn mark(&self, id: Id, labels: &[Label], exemplar: Exemplar) {
+        let (Some(family), Kind::Histogram(bounds)) =
+            (self.families.get(id as usize), id.metric().kind)
+        else {
+            return;
+        };
+        if let Some(series) = lock(family).series.get_mut(labels)
+            && let Held::Value(Value::Histogram(buckets)) = &mut series.held
+        {
+            buckets.mark(bounds, exemplar);
+        }
     }
 
     /// Removes a gauge's series that is no longer true.

@@ -13,7 +13,7 @@ use axum::routing::get;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::export::Sinks;
-use crate::export::exposition::{OPENMETRICS, PLAIN, plain};
+use crate::export::exposition::{OPENMETRICS, PLAIN};
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
 
@@ -101,11 +101,11 @@ async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMap) -> Respo
         )
             .into_response();
     }
-    let text = served.sinks.openmetrics(true);
     if wants_openmetrics(&headers) {
+        let text = served.sinks.openmetrics(true);
         ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
     } else {
-        ([(header::CONTENT_TYPE, PLAIN)], plain(&text)).into_response()
+        ([(header::CONTENT_TYPE, PLAIN)], served.sinks.plain(true)).into_response()
     }
 }
 

@@ -15,6 +15,13 @@ use crate::telemetry::Telemetry;
 fn filled() -> Registry {
     let registry = Registry::new(1000, 1);
     let text = |s: &str| Label::text(&s.into());
+    // Comes before the other, and has none.
+    registry.observe(
+        Id::RequestDuration,
+        &[text("a"), text(" # {x}"), Label::Word("Fetch")],
+        0,
+        |b| b.observe(SECONDS, 0.3),
+    );
     registry.observe(
         Id::RequestDuration,
         &[text("c"), text("a\"b\\c\nd"), Label::Word("Fetch")],
@@ -25,6 +32,18 @@ fn filled() -> Registry {
             b.observe(SECONDS, 11.0);
         },
     );
+    for value in [0.3, 7.0, 11.0] {
+        registry.mark(
+            Id::RequestDuration,
+            &[text("c"), text("a\"b\\c\nd"), Label::Word("Fetch")],
+            Exemplar {
+                value,
+                at: 2_000_000_000,
+                trace_id: [0xab; 16],
+                span_id: [1; 8],
+            },
+        );
+    }
     registry.add(
         Id::ProducedBytes,
         &[text("c"), text("s"), text("t"), Label::Word("none")],
@@ -50,7 +69,10 @@ fn filled() -> Registry {
 fn openmetrics_text() {
     insta::assert_snapshot!(
         "openmetrics",
-        openmetrics(filled().snapshot(Clocks::default()))
+        openmetrics(
+            filled().snapshot(Clocks::default()),
+            Some(1_700_000_000_123_456_789)
+        )
     );
 }
 
@@ -58,7 +80,7 @@ fn openmetrics_text() {
 fn plain_text() {
     insta::assert_snapshot!(
         "plain",
-        plain(&openmetrics(filled().snapshot(Clocks::default())))
+        plain(&openmetrics(filled().snapshot(Clocks::default()), None))
     );
 }
 
@@ -73,7 +95,7 @@ fn promtool_finds_nothing_to_mend() {
     let sinks = Sinks::new(&Config::default(), telemetry).unwrap();
     let mut snapshots = filled().snapshot(Clocks::default());
     snapshots.extend(sinks.snapshot(true));
-    let text = plain(&openmetrics(snapshots));
+    let text = plain(&openmetrics(snapshots, None));
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

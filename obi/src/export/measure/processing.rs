@@ -31,7 +31,7 @@ impl Measure {
         self.registry
             .observe(Id::ProcessingDuration, &labels, now, |b| {
                 b.observe(SECONDS, seconds);
-                b.exemplar = exemplar.or(b.exemplar);
+                exemplar.into_iter().for_each(|it| b.mark(SECONDS, it));
             });
         if self.otel {
             let labels = [
@@ -45,7 +45,7 @@ impl Measure {
             self.registry
                 .observe(Id::ProcessDuration, &labels, now, |b| {
                     b.observe(OTEL_SECONDS, seconds);
-                    b.exemplar = exemplar.or(b.exemplar);
+                    exemplar.into_iter().for_each(|it| b.mark(OTEL_SECONDS, it));
                 });
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     use crate::export::registry::Clocks;
 
     fn lines(measure: &Measure) -> Vec<String> {
-        let text = exposition::openmetrics(measure.registry.snapshot(Clocks::default()));
+        let text = exposition::openmetrics(measure.registry.snapshot(Clocks::default()), None);
         let wanted = |line: &&str| {
             !line.starts_with('#') && (!line.contains("_bucket") || line.contains("le=\"0.05\""))
         };

@@ -103,7 +103,7 @@ pub(super) fn samples(measure: &Measure) -> Vec<String> {
 }
 
 pub(super) fn shown_at(measure: &Measure, now: Clocks) -> Vec<String> {
-    let text = exposition::openmetrics(measure.registry.snapshot(now));
+    let text = exposition::openmetrics(measure.registry.snapshot(now), None);
     text.lines()
         .filter(|l| !l.starts_with('#') && !l.contains("_bucket"))
         .map(str::to_owned)

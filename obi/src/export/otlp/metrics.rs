@@ -113,7 +113,7 @@ fn add(
                 sum: Some(buckets.sum),
                 explicit_bounds: bounds.to_vec(),
                 bucket_counts: buckets.counts.into_vec(),
-                exemplars: exemplar(buckets.exemplar, now, wall_offset),
+                exemplars: exemplars(&buckets.exemplars, now, wall_offset),
                 ..otlp::HistogramDataPoint::default()
             });
             return size + 16 * bounds.len();
@@ -125,8 +125,8 @@ fn add(
 }
 
 /// None that is old: it was sent before.
-fn exemplar(newest: Option<Exemplar>, now: u64, wall_offset: i64) -> Vec<otlp::Exemplar> {
-    let shown = newest.map(|newest| otlp::Exemplar {
+fn exemplars(newest: &[Option<Exemplar>], now: u64, wall_offset: i64) -> Vec<otlp::Exemplar> {
+    let shown = newest.iter().flatten().map(|newest| otlp::Exemplar {
         time_unix_nano: newest.at.wrapping_add_signed(wall_offset),
         trace_id: newest.trace_id.to_vec(),
         span_id: newest.span_id.to_vec(),
@@ -134,7 +134,7 @@ fn exemplar(newest: Option<Exemplar>, now: u64, wall_offset: i64) -> Vec<otlp::E
         ..otlp::Exemplar::default()
     });
     let fresh = |it: &otlp::Exemplar| it.time_unix_nano.saturating_add(FRESH) >= now;
-    shown.into_iter().filter(fresh).collect()
+    shown.filter(fresh).collect()
 }
 
 fn empty(metric: &Metric) -> otlp::Metric {
@@ -223,14 +223,14 @@ mod tests {
             trace_id: [1; 16],
             span_id: [2; 8],
         };
-        let [shown] = &exemplar(Some(newest), FRESH + 15, 10)[..] else {
+        let [shown] = &exemplars(&[None, Some(newest)], FRESH + 15, 10)[..] else {
             panic!("fresh");
         };
         assert_eq!(
             (shown.time_unix_nano, &shown.span_id[..]),
             (15, &[2; 8][..])
         );
-        assert_eq!(exemplar(Some(newest), FRESH + 16, 10), []);
-        assert_eq!(exemplar(None, 0, 0), []);
+        assert_eq!(exemplars(&[Some(newest)], FRESH + 16, 10), []);
+        assert_eq!(exemplars(&[], 0, 0), []);
     }
 }
