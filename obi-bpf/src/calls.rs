@@ -9,7 +9,9 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::pt_regs;
-use obi_abi::{CallShape, RESULT_AT_SHIFT, abi, count as counted, direction, role, source, stat};
+use obi_abi::{
+    CallShape, RESULT_AT_MASK, RESULT_AT_SHIFT, abi, count as counted, direction, role, source, stat,
+};
 
 use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskKey};
 use crate::payload::Work;
@@ -95,6 +97,9 @@ pub fn enter(ctx: *mut c_void) {
     count(stat::HITS_CALL);
     let index = read::cookie(ctx) as u8;
     let Some(shape) = shape(index) else { return };
+    if shape.role == role::NOTHING {
+        return;
+    }
     let pid_tgid = read::pid_tgid();
     if shape.role == role::CLIENT {
         process::follow(pid_tgid);
@@ -230,6 +235,9 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     let cookie = read::cookie(ctx);
     let index = cookie as u8;
     let Some(shape) = shape(index) else { return };
+    if shape.role == role::NOTHING {
+        return;
+    }
     let pid_tgid = read::pid_tgid();
     let key = task_key(shape, || read::register_of(ctx, shape.task), pid_tgid);
     let Some(task) = task(&key) else {
@@ -250,7 +258,7 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     };
     task.depth = found;
     let call = call(task, found);
-    let result = match cookie >> RESULT_AT_SHIFT {
+    let result = match cookie >> RESULT_AT_SHIFT & RESULT_AT_MASK {
         0 => read::register_of(ctx, shape.result),
         at => read::user::<u64>(read::context::<SP>(ctx).wrapping_add(at)).unwrap_or(0),
     };

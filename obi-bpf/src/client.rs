@@ -12,7 +12,7 @@ use obi_abi::client::{
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, Place, abi, kind, stat};
 
-use crate::maps::{CLIENT_HITS, CLIENT_SHAPES, KEPT, KeptKey, TaskKey};
+use crate::maps::{CLIENT_SHAPES, KEPT, KeptKey, TaskKey};
 use crate::read::{self, REGISTERS, Stamp};
 use crate::ring;
 use crate::stat::count;
@@ -83,9 +83,6 @@ fn shape(index: u64) -> Option<&'static ClientShape> {
 #[inline(always)]
 pub fn hit(ctx: *mut c_void, popped: u64) {
     let index = read::cookie(ctx) & 0xffff;
-    if let Some(hits) = CLIENT_HITS.get_ptr_mut(index as u32) {
-        read::add(hits, 1);
-    }
     let Some(shape) = shape(index) else { return };
     let mut place = MaybeUninit::uninit();
     let walk = read::zeroed::<Walk>(&mut place);

@@ -1,12 +1,12 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS, CALLS, STATS and CLIENT_HITS, writes SHAPES, CLIENT_SHAPES, PIDS, PEERS,
+//! again as something new. User space reads RING, EVENTS, CALLS, STATS and COSTS, writes SHAPES, CLIENT_SHAPES, PIDS, PEERS,
 //! VERDICTS and READER; the rest is private to the programs.
 
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use obi_abi::{CallShape, ClientShape, Peer};
+use obi_abi::{CallShape, ClientShape, Costs, Peer};
 
 /// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
 #[btf_map]
@@ -31,10 +31,10 @@ pub static SHAPES: Array<CallShape, { obi_abi::SHAPES as usize }> = Array::new()
 pub static CLIENT_SHAPES: Array<ClientShape, { obi_abi::client::CLIENT_SHAPES as usize }> =
     Array::new();
 
-/// How often the sites of each client shape were hit.
+/// Thread group id to what hooks cost it. User space takes the entry of a process that ended away.
 #[btf_map]
-pub static CLIENT_HITS: PerCpuArray<u64, { obi_abi::client::CLIENT_SHAPES as usize }> =
-    PerCpuArray::new();
+pub static COSTS: LruPerCpuHashMap<u32, Costs, { obi_abi::cost::PROCESSES as usize }> =
+    LruPerCpuHashMap::new();
 
 /// Words that wait between the halves of a call of a client library.
 #[btf_map]

@@ -186,7 +186,7 @@ impl Nested {
 
 /// How to read a call of a client library. Members are bytes from the start of a message; [`NO_MEMBER`]: there is none.
 ///
-/// Index of the shape: the low 16 bits of the attach cookie.
+/// Index of the shape: the low 16 bits of the attach cookie; for the rest see [`crate::cost::CELL_SHIFT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ClientShape {

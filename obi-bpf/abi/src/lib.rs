@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod cost;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use client::{ClientCall, ClientShape, Place};
+pub use cost::Costs;
 
 /// Full payload chunks; a longer call leaves as several records.
 pub const CHUNK: usize = 32 * 1024;
@@ -146,6 +148,8 @@ pub struct Socket {
 
 /// What a hooked call does with its handle.
 pub mod role {
+    /// Hooked to be timed: nothing is looked at.
+    pub const NOTHING: u8 = 0;
     /// Plaintext comes out: buffer is valid at the return.
     pub const READ: u8 = 1;
     /// Plaintext goes in.
@@ -177,13 +181,15 @@ pub mod abi {
 /// The attach cookie of a return site shifted right by this: bytes above the stack pointer at which the result stands, 0 = it is in the
 /// result register.
 pub const RESULT_AT_SHIFT: u32 = 8;
+pub const RESULT_AT_MASK: u64 = 0xffff;
 
 /// Value for "no such register".
 pub const NO_REG: u8 = 0xff;
 
 /// How to read the arguments of one hooked function. Register fields are word numbers in x86-64 `pt_regs`:
 /// r15=0 r14=1 r13=2 r12=3 bp=4 bx=5 r11=6 r10=7 r9=8 r8=9 ax=10 cx=11 dx=12 si=13 di=14.
-/// The low 8 bits of the attach cookie are the index of the shape; for the rest see [`RESULT_AT_SHIFT`].
+/// The low 8 bits of the attach cookie are the index of the shape; for the rest see [`RESULT_AT_SHIFT`] and
+/// [`cost::CELL_SHIFT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct CallShape {

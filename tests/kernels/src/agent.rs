@@ -12,7 +12,8 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
-use obi_abi::{CallShape, ClientShape, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
+use obi_abi::cost::CELL_SHIFT;
+use obi_abi::{CallShape, ClientShape, Costs, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -26,17 +27,21 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
-/// A site to attach: offset in the file, index of the shape, where the result stands on the stack (0: in the register).
+/// A site to attach: offset in the file, index of the shape, where the result stands on the stack (0: in the register), the cell that its
+/// hits are counted in.
 #[derive(Clone, Copy)]
 pub struct Site {
     pub offset: usize,
     pub shape: u8,
     pub stack: u16,
+    pub cell: u8,
 }
 
 impl Site {
     fn cookie(&self) -> u64 {
-        u64::from(self.shape) | u64::from(self.stack) << RESULT_AT_SHIFT
+        u64::from(self.shape)
+            | u64::from(self.stack) << RESULT_AT_SHIFT
+            | u64::from(self.cell) << CELL_SHIFT
     }
 }
 
@@ -136,27 +141,35 @@ impl Agent {
 
     /// A counter of `obi_abi::stat`, summed over CPUs.
     pub fn stat(&self, index: u32) -> Result<u64> {
-        self.total("STATS", index)
-    }
-
-    /// Hits of a client shape.
-    pub fn hits(&self, shape: u8) -> Result<u64> {
-        self.total("CLIENT_HITS", shape.into())
-    }
-
-    fn total(&self, map: &str, index: u32) -> Result<u64> {
-        let map = self
-            .object
-            .maps()
-            .find(|m| m.name() == map)
-            .with_context(|| format!("no map {map}"))?;
-        let values = map
-            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)?
+        let values = self
+            .of_each_cpu("STATS", index)?
             .context("no such counter")?;
         values
             .iter()
             .map(|v| u64::read_from_bytes(v).map_err(|_| anyhow!("counter is no u64")))
             .sum()
+    }
+
+    /// What hooks cost a process, summed over CPUs.
+    pub fn costs(&self, pid: u32) -> Result<Option<Costs>> {
+        let Some(values) = self.of_each_cpu("COSTS", pid)? else {
+            return Ok(None);
+        };
+        let mut sum = Costs::NOTHING;
+        for value in &values {
+            let costs = Costs::read_from_bytes(value).map_err(|_| anyhow!("no costs"))?;
+            sum.add(&costs);
+        }
+        Ok(Some(sum))
+    }
+
+    fn of_each_cpu(&self, map: &str, key: u32) -> Result<Option<Vec<Vec<u8>>>> {
+        let map = self
+            .object
+            .maps()
+            .find(|m| m.name() == map)
+            .with_context(|| format!("no map {map}"))?;
+        Ok(map.lookup_percpu(&key.to_ne_bytes(), MapFlags::ANY)?)
     }
 
     /// Attaches a program that says itself where it belongs.

@@ -7,6 +7,7 @@ use std::arch::{asm, global_asm};
 use std::ffi::c_void;
 
 use anyhow::{Context, Result};
+use obi_abi::cost::{CLASS_BITS, class, group};
 
 use crate::agent::Site;
 
@@ -202,6 +203,10 @@ pub enum Function {
     Free,
 }
 
+/// Cells in which hits at entries and at RET instructions are counted.
+pub const ENTRY_CELL: u8 = group::EACH_MESSAGE << CLASS_BITS | class::EMULATED;
+pub const RETURN_CELL: u8 = group::EACH_MESSAGE << CLASS_BITS | class::STEPPED;
+
 fn both(entry: *const (), ret: *const ()) -> (usize, Option<usize>) {
     (entry as usize, Some(ret as usize))
 }
@@ -228,6 +233,7 @@ pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
             offset: file_offset(entry)?,
             shape,
             stack: 0,
+            cell: ENTRY_CELL,
         });
         if let Some(ret) = ret {
             returns.push(Site {
@@ -239,6 +245,7 @@ pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
                 } else {
                     0
                 },
+                cell: RETURN_CELL,
             });
         }
     }

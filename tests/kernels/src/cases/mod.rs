@@ -2,6 +2,7 @@
 
 mod calls;
 mod clients;
+mod costs;
 mod handles;
 mod load;
 mod processes;
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: nested arrays", clients::nested),
     ("clients: hostile memory", clients::hostile),
     ("clients: ring full", clients::full),
+    ("costs: by process and site", costs::by_process),
     ("handles: set_fd", handles::set_fd),
     ("handles: bound by the call inside", handles::bound_by_call),
     ("handles: plaintext before", handles::plaintext_before),
