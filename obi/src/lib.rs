@@ -1,5 +1,6 @@
 //! The agent and its command line.
 pub mod attach;
+pub mod budget;
 pub mod capture;
 pub mod cli;
 pub mod config;

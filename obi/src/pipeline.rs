@@ -17,6 +17,8 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 
 use crate::attach::{self, Kernel, privileges};
+use crate::budget::Ledger;
+use crate::budget::prices::Prices;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::discovery::control::{Control, Notice};
@@ -106,7 +108,8 @@ pub fn run_with(
         process_events: watch.is_none().then_some(process_events),
     };
     prioritise(URGENT);
-    let control = Control::new(kernel, filter, announce, Arc::clone(telemetry))
+    let ledger = Ledger::new(kernel.costs().map_err(failure)?, Prices::ASSUMED);
+    let control = Control::new(kernel, filter, ledger, announce, Arc::clone(telemetry))
         .context("cannot start a thread")?;
     privileges::drop_unused_or_warn();
     let scanning = watch.is_none();

@@ -9,6 +9,8 @@ use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
 use obi_abi::RESULT_AT_SHIFT;
 use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
+use super::cells::Cells;
+use crate::budget::Group;
 use crate::discovery::process::ReturnProbe;
 use crate::doctor::HookReport;
 use kafka_analyzer::capture::Pid;
@@ -144,6 +146,24 @@ impl Groups {
     }
 }
 
+impl Sites {
+    fn priced(&mut self, cells: &mut Cells, group: Group, returning: bool) {
+        for (offset, cookie) in self.offsets.iter().zip(&mut self.cookies) {
+            *cookie = cells.cookie(*cookie, *offset as u64, group, returning);
+        }
+    }
+}
+
+impl Groups {
+    /// Says in each cookie in which cell hits are counted.
+    fn priced(mut self, cells: &mut Cells, group: Group) -> Groups {
+        self.returns.priced(cells, group, false);
+        self.uretprobes.priced(cells, group, true);
+        self.entries.priced(cells, group, false);
+        self
+    }
+}
+
 /// The sites of a hook, or why it cannot be in such a process.
 pub fn of_hook(hook: &Hook, cookie: u64, safety: ReturnProbe) -> Result<Groups, String> {
     let mut groups = Groups::default();
@@ -179,12 +199,14 @@ pub fn of_call(call: &CallHook, cookie: u64, safety: ReturnProbe) -> Result<Grou
 /// A hook by its name: its sites, or why it cannot be.
 pub type Wanted = (&'static str, Result<Groups, String>);
 
-/// Attaches all that is possible; `pid` None = every process that maps the file.
+/// Attaches all that is possible; `pid` None = every process that maps the file. Hits are charged to `group`.
 pub fn attach(
     programs: &Programs<'_>,
     path: &Path,
     pid: Option<Pid>,
     wanted: Vec<Wanted>,
+    group: Group,
+    cells: &mut Cells,
 ) -> Attached {
     let mut states = Vec::new();
     let mut usable = Vec::new();
@@ -192,6 +214,7 @@ pub fn attach(
     for (hook, groups) in wanted {
         match groups {
             Ok(groups) => {
+                let groups = groups.priced(cells, group);
                 all.extend(&groups);
                 usable.push((hook, groups));
             }

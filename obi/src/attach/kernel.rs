@@ -16,12 +16,14 @@ use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
 use tls_hooks::{CallHook, HookPlan, Planner, Scope};
 use zerocopy::IntoBytes;
 
+use super::cells::Cells;
 use super::error::Error;
 use super::globals::Globals;
 use super::hooks::{Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook};
 use super::ladder::{Purpose, SocketPath, Step, purpose};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};
+use crate::budget::Group;
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
 
@@ -276,8 +278,9 @@ impl Kernel {
         }
         log::capture();
         let shared = pid.is_none() && plan.scope == Scope::Process;
+        let cells = &mut Cells::of(path);
         let tls = match self.hook_programs(shared) {
-            Some(programs) => attach(&programs, path, pid, wanted),
+            Some(programs) => attach(&programs, path, pid, wanted, Group::Tls, cells),
             None => Attached::nothing(),
         };
         // Groups of their own: those that fire for each message can go while the others stay.
@@ -285,8 +288,8 @@ impl Kernel {
             plan.calls.iter().partition(|call| call.per_message);
         let mut hooked = Hooked {
             tls,
-            batches: self.attach_calls(path, pid, &batches, safety),
-            each_message: self.attach_calls(path, pid, &each, safety),
+            batches: self.attach_calls(path, pid, &batches, safety, Group::Batches, cells),
+            each_message: self.attach_calls(path, pid, &each, safety, Group::EachMessage, cells),
         };
         if self.client_hooks {
             let refused = plan.calls_refused.iter().map(|refusal| HookState {
@@ -304,6 +307,8 @@ impl Kernel {
         pid: Option<Pid>,
         calls: &[&CallHook],
         safety: ReturnProbe,
+        group: Group,
+        cells: &mut Cells,
     ) -> Attached {
         if calls.is_empty() || !self.client_hooks {
             return Attached::nothing();
@@ -315,7 +320,7 @@ impl Kernel {
             wanted.push((call.name, groups));
         }
         match self.programs(CLIENT_PROGRAMS) {
-            Some(programs) => attach(&programs, path, pid, wanted),
+            Some(programs) => attach(&programs, path, pid, wanted, group, cells),
             None => Attached::nothing(),
         }
     }
@@ -380,6 +385,14 @@ impl Kernel {
             verdicts: self.handle("VERDICTS")?,
             stats: self.handle("STATS")?,
         })
+    }
+
+    /// What hooks cost processes.
+    ///
+    /// # Errors
+    /// As [`Kernel::rings`].
+    pub fn costs(&self) -> Result<MapHandle, Error> {
+        self.handle("COSTS")
     }
 
     /// Whoever connects to this listener is followed before its first byte.

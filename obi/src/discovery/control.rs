@@ -26,6 +26,7 @@ use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
 use crate::attach::kernel::Hooked;
+use crate::budget::Ledger;
 use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
 use crate::pipeline::monotonic;
@@ -76,6 +77,7 @@ type Place = (FileId, Option<Pid>);
 pub struct Control {
     kernel: Kernel,
     filter: Filter,
+    ledger: Ledger,
     files: Files,
     targets: Targets,
     connections: Connections,
@@ -101,6 +103,7 @@ impl Control {
     pub fn new(
         kernel: Kernel,
         filter: Filter,
+        ledger: Ledger,
         announce: Sender<Announcement>,
         telemetry: Arc<Telemetry>,
     ) -> std::io::Result<Control> {
@@ -110,6 +113,7 @@ impl Control {
             kernel,
             targets: Targets::new(filter.chooses_processes()),
             filter,
+            ledger,
             files,
             connections: Connections::new(&proc_root),
             attached: BTreeMap::new(),
@@ -376,6 +380,7 @@ impl Control {
 
     fn gone(&mut self, pid: Pid) {
         self.forget(pid);
+        self.ledger.close(pid);
         let mut actions = Vec::new();
         self.targets.gone(pid, self.now(), &mut actions);
         self.carry_out(actions);

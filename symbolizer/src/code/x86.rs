@@ -220,6 +220,19 @@ fn grows_stack(branch: &Instruction, bytes: &[u8], address: u64) -> bool {
     false
 }
 
+pub(super) fn cost_of(bytes: &[u8]) -> Cost {
+    const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+    if bytes.starts_with(&NOP5) {
+        return Cost::Replaced;
+    }
+    let instruction = decoder(bytes, 0).decode();
+    if !instruction.is_invalid() && is_emulated(&instruction) {
+        Cost::Emulated
+    } else {
+        Cost::SingleStepped
+    }
+}
+
 fn is_emulated(instruction: &Instruction) -> bool {
     match instruction.flow_control() {
         FlowControl::Call | FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
@@ -267,5 +280,33 @@ fn full(register: Register) -> iced_x86::Register {
         Register::R10 => iced_x86::Register::R10,
         Register::R11 => iced_x86::Register::R11,
         Register::R14 => iced_x86::Register::R14,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_probe_costs_is_seen_in_the_first_bytes() {
+        for (bytes, expected) in [
+            (&[0x0f, 0x1f, 0x44, 0x00, 0x00][..], Cost::Replaced),
+            (&[0x55, 0x48, 0x89, 0xe5], Cost::Emulated), // push rbp
+            (&[0x41, 0x57], Cost::Emulated),             // push r15
+            (&[0x90], Cost::Emulated),                   // nop
+            (&[0xe8, 0, 0, 0, 0], Cost::Emulated),       // call
+            (&[0xeb, 0x10], Cost::Emulated),             // jmp
+            (&[0x0f, 0x84, 0, 0, 0, 0], Cost::Emulated), // je
+            (&[0xc3], Cost::SingleStepped),              // ret
+            (&[0x48, 0x83, 0xec, 0x28], Cost::SingleStepped), // sub rsp, 40
+            (&[0xf3, 0x0f, 0x1e, 0xfa], Cost::SingleStepped), // endbr64
+            (&[0x6a, 0x00], Cost::SingleStepped),        // push 0
+            (&[0xff, 0xe0], Cost::SingleStepped),        // jmp rax
+            (&[0x0f, 0x1f, 0x40, 0x00], Cost::SingleStepped), // nop of four bytes
+            (&[0xe8, 0, 0], Cost::SingleStepped),        // cut off
+            (&[], Cost::SingleStepped),
+        ] {
+            assert_eq!(cost_of(bytes), expected, "{bytes:x?}");
+        }
     }
 }
