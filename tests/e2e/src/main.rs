@@ -67,7 +67,7 @@ fn run(args: &Args) -> Result<bool> {
     let mut report = Report::new(args.only.clone(), stop);
     if args.list {
         let mut names = scenario::names(args.full);
-        names.extend(scenario::group_names(args.full));
+        names.extend(scenario::own_names(args.full));
         for name in names {
             println!("{name}");
         }

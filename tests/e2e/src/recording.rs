@@ -46,6 +46,36 @@ impl Recorder {
         })
     }
 
+    /// Does not wait for anything: its log says when a program is hooked.
+    pub fn start_at_once(program: &Path, file: &Path, flags: &[&str]) -> Result<Self> {
+        let process = Launch::new("obi record", program, file.with_extension("log"))
+            .arg("record")
+            .arg(file)
+            .args(["--log-level", "info"])
+            .args(flags)
+            .privileged()
+            .start()?;
+        Ok(Self {
+            process,
+            file: file.to_owned(),
+            program: program.to_owned(),
+        })
+    }
+
+    /// Waits until this program is hooked.
+    pub fn met(&mut self, program: &Path) -> Result<()> {
+        let path = program.display().to_string();
+        let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
+        let what = format!("obi record: hooks in {path}");
+        let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(20));
+        step::wait(&what, limit, pause, || {
+            self.process.check()?;
+            let log = fs::read_to_string(self.process.log()).unwrap_or_default();
+            Ok(log.lines().any(said).then_some(()))
+        })
+        .with_context(|| self.process.log_tail(20))
+    }
+
     /// Ends it as an operator does and checks the file's mode: it may hold keys and headers.
     pub fn stop(mut self) -> Result<Recording> {
         // What the last calls brought is in the ring for a moment still.

@@ -13,6 +13,7 @@ mod replay;
 mod restart;
 mod rules;
 mod two_brokers;
+mod work;
 
 use anyhow::{Context, Result};
 use obi_lab::layout::Layout;
@@ -40,9 +41,11 @@ const SHARED: &[(&str, Body)] = &[
     ("misuse", misuse::run),
 ];
 
-/// Names of the group tests, which run only where they are asked for.
-pub fn group_names(full: bool) -> Vec<String> {
-    groups::names(full)
+/// Names of the tests with programs of their own.
+pub fn own_names(full: bool) -> Vec<String> {
+    let mut names = work::names(full);
+    names.extend(groups::names(full));
+    names
 }
 
 pub fn names(full: bool) -> Vec<String> {
@@ -81,6 +84,7 @@ pub fn run(args: &Args, report: &mut Report) -> Result<()> {
     let programs = Programs::build(&layout, golden_clients(args.full, report))?;
     let world = World::start(layout, programs, agent)?;
     golden::run(&world, args.full, report);
+    work::run(&world, args.full, report);
     for (name, body) in SHARED {
         report.test(name, || body(&world));
     }

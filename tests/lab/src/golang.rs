@@ -16,8 +16,28 @@ pub enum Symbols {
     Stripped,
 }
 
+/// An older Go, and the file that names modules which it can build; it stands beside `go.mod`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Older {
+    /// As `GOTOOLCHAIN` has it: `go1.22.12`.
+    pub toolchain: &'static str,
+    pub modfile: &'static str,
+}
+
 /// Builds `package` of the module in `module` into `out`. With `fresh`, its build id is one that never was before.
 pub fn build(
+    module: &Path,
+    package: &str,
+    out: &Path,
+    symbols: Symbols,
+    fresh: bool,
+) -> Result<PathBuf> {
+    build_by(None, module, package, out, symbols, fresh)
+}
+
+/// The same by another Go than the one installed, which comes from the module proxy.
+pub fn build_by(
+    older: Option<Older>,
     module: &Path,
     package: &str,
     out: &Path,
@@ -41,9 +61,13 @@ pub fn build(
         ));
     }
     let mut command = Command::new("go");
+    command.current_dir(module).arg("build");
+    if let Some(older) = older {
+        command.env("GOTOOLCHAIN", older.toolchain);
+        command.args(["-modfile", older.modfile]);
+    }
     command
-        .current_dir(module)
-        .args(["build", "-ldflags", &flags.join(" "), "-o"])
+        .args(["-ldflags", &flags.join(" "), "-o"])
         .arg(out)
         .arg(package);
     step::run(&format!("go build {package}"), &mut command)?;

@@ -1,0 +1,111 @@
+//! What applications do with messages, against their own truth (`tests/e2e/clients/go/processing`), message by message. In: programs of each Go library and
+//! pattern, each under an `obi record` of its own that met it before its first call. Out: one test a cell: each message once, on its goroutine, under its
+//! context, and an interval that holds the program's own and stays within the calls that began and ended it.
+
+mod cells;
+mod compare;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use obi_lab::golang;
+use obi_lab::process::{Launch, Process};
+
+use crate::recording::Recorder;
+use crate::report::Report;
+use crate::world::World;
+use cells::Cell;
+
+const RECORDS: usize = 120;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn names(full: bool) -> Vec<String> {
+    cells::chosen(full).iter().map(Cell::name).collect()
+}
+
+pub fn run(world: &World, full: bool, report: &mut Report) {
+    for cell in cells::chosen(full) {
+        report.test(&cell.name(), || run_cell(world, &cell));
+    }
+}
+
+fn run_cell(world: &World, cell: &Cell) -> Result<String> {
+    let settings = world.settings.as_ref().context("there is no agent")?;
+    let folder = world.layout.run().join("work");
+    std::fs::create_dir_all(&folder)?;
+    let feed = build(world, &folder, &cells::FEED)?;
+    let program = build(world, &folder, cell)?;
+
+    let id = world.fresh(&format!("work-{}", cell.id()));
+    let at = |suffix: &str| folder.join(format!("{id}.{suffix}"));
+    let results = if cell.pattern == "transaction" {
+        "results"
+    } else {
+        "dlq"
+    };
+    let letters = format!("{id}-{results}");
+    world.cluster.admin.create(&id, 3, 1)?;
+    world.cluster.admin.create(&letters, 1, 1)?;
+    std::fs::write(
+        at("yaml"),
+        "instrumentation:\n  kafka:\n    client_hooks: true\n",
+    )?;
+    let config = at("yaml").display().to_string();
+    let flags = ["--payload", "--config", &config];
+    let mut recorder = Recorder::start_at_once(&settings.program, &at("recording"), &flags)?;
+
+    let start = |name: &str, program: &Path| {
+        let bootstrap = world.cluster.bootstrap(true);
+        let plan = serde_json::json!({
+            "brokers": bootstrap.split(',').collect::<Vec<_>>(), "user": world.cluster.user.name, "password": world.cluster.user.password,
+            "ca": world.cluster.certificates.authority, "client_id": format!("{id}-{name}"), "group": id, "topic": id, "dead_letters": letters,
+            "pattern": cell.pattern, "records": RECORDS, "truth": at(&format!("{name}.jsonl")),
+        });
+        let file = at(&format!("{name}.json"));
+        std::fs::write(&file, plan.to_string())?;
+        Launch::new(name, program, at(&format!("{name}.log")))
+            .arg(file)
+            .piped()
+            .start()
+    };
+    let mut feeding = start("feed", &feed)?;
+    let mut working = start("work", &program)?;
+    recorder.met(&feed)?;
+    recorder.met(&program)?;
+    finish(&mut feeding, true)?;
+    let pid = working.pid();
+    finish(&mut working, cell.pattern != "crash")?;
+    let recording = recorder.stop()?;
+    compare::all(cell, pid, &id, &at("work.jsonl"), &recording)
+}
+
+/// Says go and waits for the end.
+fn finish(process: &mut Process, well: bool) -> Result<()> {
+    let (mut input, _output) = process.pipes().context("a program has no pipes")?;
+    writeln!(input, "go").context("a program is gone")?;
+    let status = process.wait(PATIENCE)?;
+    if status.is_none_or(|status| status.success() != well) {
+        bail!("ended with {status:?}\n{}", process.log_tail(20));
+    }
+    Ok(())
+}
+
+/// Once a run: another cell of the same program has an agent that never saw it, too.
+fn build(world: &World, folder: &Path, cell: &Cell) -> Result<PathBuf> {
+    let out = folder.join(cell.program());
+    if out.exists() {
+        return Ok(out);
+    }
+    let module = world.layout.root().join("tests/e2e/clients/go/processing");
+    let package = format!("./{}", cell.library);
+    golang::build_by(
+        cell.build.older(),
+        &module,
+        &package,
+        &out,
+        cell.build.symbols(),
+        true,
+    )
+}

@@ -1,0 +1,116 @@
+//! Which program is tried how. In: nothing. Out: cells, of which `make test` runs one for each library.
+
+use obi_lab::golang::{Older, Symbols};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    Newest,
+    Stripped,
+}
+
+impl Build {
+    pub fn symbols(self) -> Symbols {
+        match self {
+            Build::Stripped => Symbols::Stripped,
+            Build::Newest => Symbols::Kept,
+        }
+    }
+
+    pub fn older(self) -> Option<Older> {
+        match self {
+            Build::Newest | Build::Stripped => None,
+        }
+    }
+}
+
+/// How exactly the agent can know when work began and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    Message,
+    /// Messages of a poll that are not told apart; a poll that gave one gives that one by itself.
+    Batch,
+    /// The hand-over is bounded only.
+    Estimated,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    pub library: &'static str,
+    pub build: Build,
+    pub pattern: &'static str,
+    pub basis: Basis,
+    /// Run by `make test`.
+    pub short: bool,
+}
+
+/// What the others process.
+pub const FEED: Cell = cell("feed", Build::Newest, "feed", Basis::Message);
+
+const fn cell(library: &'static str, build: Build, pattern: &'static str, basis: Basis) -> Cell {
+    Cell {
+        library,
+        build,
+        pattern,
+        basis,
+        short: false,
+    }
+}
+
+impl Cell {
+    const fn short(self) -> Cell {
+        Cell {
+            short: true,
+            ..self
+        }
+    }
+
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.program(), self.pattern)
+    }
+
+    pub fn program(&self) -> String {
+        format!("{}-{:?}", self.library, self.build).to_lowercase()
+    }
+
+    pub fn name(&self) -> String {
+        format!("work/{}/{}/{:?}", self.library, self.pattern, self.build).to_lowercase()
+    }
+}
+
+#[rustfmt::skip]
+const CELLS: &[Cell] = &[
+    cell("segmentio", Build::Stripped, "simple", Basis::Message),
+    cell("segmentio", Build::Newest, "batch", Basis::Message),
+    cell("segmentio", Build::Stripped, "pool", Basis::Message).short(),
+    cell("segmentio", Build::Newest, "async", Basis::Message),
+    cell("segmentio", Build::Newest, "auto", Basis::Message),
+    cell("segmentio", Build::Stripped, "retry", Basis::Message),
+    cell("segmentio", Build::Newest, "goroutines", Basis::Message),
+    cell("segmentio", Build::Newest, "crash", Basis::Message),
+    cell("segmentio", Build::Newest, "leave", Basis::Message),
+    cell("franz", Build::Stripped, "simple", Basis::Message),
+    cell("franz", Build::Newest, "polled", Basis::Batch),
+    cell("franz", Build::Stripped, "batch", Basis::Message),
+    cell("franz", Build::Newest, "pool", Basis::Message),
+    cell("franz", Build::Newest, "async", Basis::Message),
+    cell("franz", Build::Stripped, "auto", Basis::Message),
+    cell("franz", Build::Newest, "retry", Basis::Message).short(),
+    cell("franz", Build::Newest, "goroutines", Basis::Message),
+    cell("franz", Build::Newest, "crash", Basis::Message),
+    cell("franz", Build::Newest, "leave", Basis::Message),
+    cell("confluent", Build::Stripped, "simple", Basis::Message),
+    cell("confluent", Build::Newest, "batch", Basis::Message),
+    cell("confluent", Build::Newest, "pool", Basis::Message),
+    cell("confluent", Build::Newest, "async", Basis::Message).short(),
+    cell("confluent", Build::Newest, "auto", Basis::Message),
+    cell("confluent", Build::Stripped, "retry", Basis::Message),
+    cell("confluent", Build::Newest, "transaction", Basis::Message),
+    cell("confluent", Build::Newest, "goroutines", Basis::Message),
+    cell("confluent", Build::Newest, "crash", Basis::Message),
+    cell("confluent", Build::Newest, "leave", Basis::Message),
+];
+
+pub fn chosen(full: bool) -> Vec<Cell> {
+    let chosen = CELLS.iter().filter(|cell| full || cell.short);
+    chosen.copied().collect()
+}

@@ -1,0 +1,258 @@
+//! The program's truth against what the agent says. In: a truth file and a recording. Out: what was seen, or each kind of difference.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::RECORDS;
+use super::cells::{Basis, Cell};
+use crate::recording::Recording;
+
+/// Differences shown of a cell.
+const SHOWN: usize = 4;
+
+/// A message as its program saw it; times as in the programs' README.
+#[derive(Clone, Debug, Deserialize)]
+struct Told {
+    partition: i32,
+    offset: i64,
+    context: String,
+    goroutine: u64,
+    asked: u64,
+    began: u64,
+    ended: u64,
+    /// 0: nothing ended the work but the end of its goroutine or process.
+    settled: u64,
+    failed: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Processing {
+    pid: u32,
+    topic: String,
+    partition: i32,
+    first: i64,
+    last: i64,
+    count: u32,
+    basis: String,
+    began: u64,
+    ended: u64,
+    task: BTreeMap<String, u64>,
+    error: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Span {
+    span: String,
+    pid: u32,
+    trace_id: String,
+    span_id: String,
+    parent: Option<String>,
+    links: Vec<Link>,
+    began: u64,
+    ended: u64,
+    topic: String,
+    partition: i32,
+    offset: Option<i64>,
+    task: Option<BTreeMap<String, u64>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Link {
+    trace_id: String,
+    span_id: String,
+    offset: i64,
+}
+
+/// (trace id, span id).
+type Creation = (String, String);
+
+/// What the agent says of the topic.
+struct Said {
+    processing: Vec<Processing>,
+    spans: Vec<Span>,
+    /// Contexts of records by their `send` spans.
+    sent: BTreeMap<(i32, i64), Creation>,
+}
+
+pub fn all(
+    cell: &Cell,
+    pid: u32,
+    topic: &str,
+    truth: &Path,
+    recording: &Recording,
+) -> Result<String> {
+    let text = std::fs::read_to_string(truth)?;
+    let truth = text
+        .lines()
+        .map(serde_json::from_str::<Told>)
+        .collect::<Result<Vec<_>, _>>()?;
+    if truth.len() != RECORDS {
+        bail!(
+            "the program worked on {} of {RECORDS} messages",
+            truth.len()
+        );
+    }
+    let said = read(recording, pid, topic)?;
+    let mut wrong = Vec::new();
+    let mut latest = Vec::new();
+    once(&truth, &said, &mut wrong);
+    for own in &truth {
+        if let Some(one) = said.of(own) {
+            let mut differences = figures(cell, own, one);
+            differences.extend(traced(own, one, &said));
+            if !differences.is_empty() {
+                wrong.push(format!("{}: {own:?} is {one:?}", differences.join(", ")));
+            }
+            latest.push(own.began.saturating_sub(one.began));
+        }
+    }
+    if !wrong.is_empty() {
+        let some: Vec<&str> = wrong.iter().take(SHOWN).map(String::as_str).collect();
+        bail!("{} differences:\n  {}", wrong.len(), some.join("\n  "));
+    }
+    latest.sort_unstable();
+    let half = latest.get(latest.len() / 2).copied().unwrap_or(0);
+    Ok(format!(
+        "{RECORDS} messages in {} findings, each under its context; hand-over {} us before the program's own clock for half of them",
+        said.processing.len(),
+        half / 1000
+    ))
+}
+
+impl Said {
+    fn of(&self, own: &Told) -> Option<&Processing> {
+        self.processing.iter().find(|one| {
+            one.partition == own.partition && (one.first..=one.last).contains(&own.offset)
+        })
+    }
+
+    fn span_of(&self, one: &Processing) -> Option<&Span> {
+        let same = |span: &&Span| {
+            span.span == "process"
+                && span.partition == one.partition
+                && (span.began, span.ended) == (one.began, one.ended)
+                && span
+                    .links
+                    .iter()
+                    .all(|link| (one.first..=one.last).contains(&link.offset))
+        };
+        self.spans.iter().find(same)
+    }
+}
+
+fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
+    let text = String::from_utf8(recording.replay("json")?)?;
+    let mut said = Said {
+        processing: Vec::new(),
+        spans: Vec::new(),
+        sent: BTreeMap::new(),
+    };
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line)?;
+        match value.get("kind").and_then(serde_json::Value::as_str) {
+            Some("processing") => said.processing.push(parse(value, line)?),
+            Some("span") => said.spans.push(parse(value, line)?),
+            _ => {}
+        }
+    }
+    for span in &said.spans {
+        if let (true, "send", Some(offset)) = (span.topic == topic, span.span.as_str(), span.offset)
+        {
+            let context = (span.trace_id.clone(), span.span_id.clone());
+            said.sent.insert((span.partition, offset), context);
+        }
+    }
+    said.processing
+        .retain(|one| one.pid == pid && one.topic == topic);
+    said.spans
+        .retain(|span| span.pid == pid && span.topic == topic);
+    Ok(said)
+}
+
+fn parse<T: DeserializeOwned>(value: serde_json::Value, line: &str) -> Result<T> {
+    serde_json::from_value(value).with_context(|| format!("obi replay printed {line}"))
+}
+
+/// Each message is told once, and no other.
+fn once(truth: &[Told], said: &Said, wrong: &mut Vec<String>) {
+    let mut times: BTreeMap<(i32, i64), u32> = BTreeMap::new();
+    for one in &said.processing {
+        for offset in one.first..=one.last {
+            *times.entry((one.partition, offset)).or_default() += 1;
+        }
+    }
+    for own in truth {
+        let n = times.remove(&(own.partition, own.offset)).unwrap_or(0);
+        if n != 1 {
+            wrong.push(format!("told {n} times: {own:?}"));
+        }
+    }
+    if let Some(place) = times.keys().next() {
+        let n = times.len();
+        wrong.push(format!("{n} were never handed over, such as {place:?}"));
+    }
+}
+
+/// What differs between a message and its finding.
+fn figures(cell: &Cell, own: &Told, one: &Processing) -> Vec<&'static str> {
+    let estimated = cell.basis == Basis::Estimated;
+    let basis = match cell.basis {
+        Basis::Message => one.basis == "message",
+        Basis::Estimated => one.basis == "estimated",
+        Basis::Batch => {
+            one.basis == if one.count == 1 { "message" } else { "batch" } || one.basis == "batch"
+        }
+    };
+    let goroutine = one.task.get("goroutine") == Some(&own.goroutine);
+    let mut differences = Vec::new();
+    let mut check = |right: bool, what| {
+        if !right {
+            differences.push(what);
+        }
+    };
+    check(basis, "basis");
+    // What offers is none of the program's own.
+    check(goroutine != estimated, "goroutine");
+    check(one.began <= own.began, "began after the program");
+    check(estimated || own.asked <= one.began, "began before the call");
+    check(own.ended <= one.ended, "ended before the program");
+    check(
+        own.settled == 0 || one.ended <= own.settled,
+        "ended after the call",
+    );
+    check(estimated || one.error.is_some() == own.failed, "error");
+    differences
+}
+
+/// What differs between a message and the span of its finding.
+fn traced(own: &Told, one: &Processing, said: &Said) -> Vec<&'static str> {
+    let Some(span) = said.span_of(one) else {
+        return vec!["no span"];
+    };
+    let mut words = own.context.split('-').skip(1).map(str::to_owned);
+    let context = match (words.next(), words.next()) {
+        (Some(trace), Some(span)) => Some((trace, span)),
+        _ => said.sent.get(&(own.partition, own.offset)).cloned(),
+    };
+    let Some((trace, parent)) = context else {
+        return vec!["no span of the record that was sent"];
+    };
+    let mut differences = Vec::new();
+    if span.task.as_ref() != Some(&one.task) {
+        differences.push("the span's goroutine");
+    }
+    let links =
+        |link: &Link| link.offset == own.offset && link.trace_id == trace && link.span_id == parent;
+    if !span.links.iter().any(links) {
+        differences.push("link");
+    }
+    let child = span.trace_id == trace && span.parent.as_ref() == Some(&parent);
+    if child != (one.count == 1) {
+        differences.push("parent");
+    }
+    differences
+}
