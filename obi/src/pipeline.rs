@@ -17,8 +17,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 
 use crate::attach::{self, Kernel, privileges};
-use crate::budget::Ledger;
-use crate::budget::prices::Prices;
+use crate::budget;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::discovery::control::{Control, Notice};
@@ -81,7 +80,7 @@ pub fn run_with(
         settings,
         client_hooks: config.instrumentation.kafka.client_hooks,
     };
-    let kernel = Kernel::load(&options).map_err(failure)?;
+    let mut kernel = Kernel::load(&options).map_err(failure)?;
     telemetry.ring_bytes.store(
         u64::from(options.ring_bytes),
         std::sync::atomic::Ordering::Relaxed,
@@ -108,7 +107,7 @@ pub fn run_with(
         process_events: watch.is_none().then_some(process_events),
     };
     prioritise(URGENT);
-    let ledger = Ledger::new(kernel.costs().map_err(failure)?, Prices::ASSUMED);
+    let ledger = budget::open(&mut kernel).map_err(failure)?;
     let control = Control::new(kernel, filter, ledger, announce, Arc::clone(telemetry))
         .context("cannot start a thread")?;
     privileges::drop_unused_or_warn();

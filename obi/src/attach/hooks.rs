@@ -7,10 +7,11 @@ use std::path::Path;
 
 use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
 use obi_abi::RESULT_AT_SHIFT;
+use obi_abi::cost::{CELL_SHIFT, class};
 use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
 use super::cells::Cells;
-use crate::budget::Group;
+use crate::budget::{Group, OwnSite};
 use crate::discovery::process::ReturnProbe;
 use crate::doctor::HookReport;
 use kafka_analyzer::capture::Pid;
@@ -249,6 +250,39 @@ pub fn attach(
         _links: links,
         hooks: states,
     }
+}
+
+/// Hooks on functions of the agent itself; `index` is of a shape of which nothing is looked at.
+pub fn attach_own(
+    programs: &Programs<'_>,
+    (path, pid): (&Path, Pid),
+    index: u64,
+    sites: &[OwnSite],
+) -> libbpf_rs::Result<Vec<Link>> {
+    let (mut entries, mut returns) = (Sites::default(), Sites::default());
+    for site in sites {
+        for cell in &site.cells {
+            let returning = cell & class::RETURN != 0;
+            let cookie = index | u64::from(*cell) << CELL_SHIFT;
+            let kind = if returning {
+                &mut returns
+            } else {
+                &mut entries
+            };
+            kind.push(site.offset, cookie);
+        }
+    }
+    let pid = Some(pid);
+    let mut links = one_kind(&programs.entry, programs.kind, path, pid, &entries, false)?;
+    links.extend(one_kind(
+        &programs.uretprobe,
+        programs.kind,
+        path,
+        pid,
+        &returns,
+        true,
+    )?);
+    Ok(links)
 }
 
 /// A function with several probes is one hook: refused when one of them is.

@@ -14,16 +14,19 @@ use libbpf_rs::{
 use obi_abi::client::CLIENT_SHAPES;
 use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
 use tls_hooks::{CallHook, HookPlan, Planner, Scope};
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 use super::cells::Cells;
+use super::costs::CostTable;
 use super::error::Error;
 use super::globals::Globals;
-use super::hooks::{Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook};
+use super::hooks::{
+    self, Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook,
+};
 use super::ladder::{Purpose, SocketPath, Step, purpose};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};
-use crate::budget::Group;
+use crate::budget::{Group, OwnSite};
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
 
@@ -47,6 +50,7 @@ pub struct Kernel {
     // Links before the object: they are dropped in this order.
     socket_links: Vec<Link>,
     _life: Vec<Link>,
+    _samples: Vec<Link>,
     object: Object,
     shapes: Shapes<CallShape>,
     client_shapes: Shapes<ClientShape>,
@@ -201,6 +205,7 @@ impl Kernel {
         let mut kernel = Kernel {
             socket_links: Vec::new(),
             _life: Vec::new(),
+            _samples: Vec::new(),
             object,
             shapes: Shapes::new(SHAPES),
             client_shapes: Shapes::new(CLIENT_SHAPES),
@@ -391,8 +396,24 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`Kernel::rings`].
-    pub fn costs(&self) -> Result<MapHandle, Error> {
-        self.handle("COSTS")
+    pub fn costs(&self) -> Result<CostTable, Error> {
+        self.handle("COSTS").map(CostTable::new)
+    }
+
+    /// Hooks functions of the agent itself, to be timed.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn attach_samples(&mut self, sites: &[OwnSite]) -> Result<(), String> {
+        let nothing = CallShape::new_zeroed();
+        let index = self.intern(nothing)?;
+        let programs = self.hook_programs(false);
+        let programs = programs.ok_or("the object has no hook programs")?;
+        let own = (Path::new("/proc/self/exe"), std::process::id());
+        let links = hooks::attach_own(&programs, own, u64::from(index), sites)
+            .map_err(|error| log::explain(&error))?;
+        self._samples = links;
+        Ok(())
     }
 
     /// Whoever connects to this listener is followed before its first byte.

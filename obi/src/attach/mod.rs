@@ -3,6 +3,7 @@
 //! What the agent needs is asked for before anything is loaded, so that a refusal names its cause and its mend.
 
 mod cells;
+pub mod costs;
 pub mod error;
 mod globals;
 pub mod hooks;

@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 
 use kafka_analyzer::capture::Pid;
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use obi_abi::Costs;
 use obi_abi::cost::CLASS_BITS;
-use zerocopy::FromBytes;
 
 use super::Group;
 use super::prices::Prices;
+use crate::attach::costs::CostTable;
 
 /// Nanoseconds and hits since the first hit, by group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,13 +80,13 @@ impl Account {
 }
 
 pub struct Ledger {
-    costs: MapHandle,
+    costs: CostTable,
     pub prices: Prices,
     accounts: HashMap<Pid, Account>,
 }
 
 impl Ledger {
-    pub fn new(costs: MapHandle, prices: Prices) -> Ledger {
+    pub fn new(costs: CostTable, prices: Prices) -> Ledger {
         Ledger {
             costs,
             prices,
@@ -97,7 +96,7 @@ impl Ledger {
 
     /// What a process was charged until now. One system call.
     pub fn spent(&mut self, pid: Pid) -> Spent {
-        if let Some(now) = read(&self.costs, pid) {
+        if let Some(now) = self.costs.of(pid) {
             self.accounts.entry(pid).or_insert(Account::NEW).take(&now);
         }
         self.account(pid)
@@ -113,12 +112,7 @@ impl Ledger {
 
     /// Everyone who was ever charged and not closed.
     pub fn all(&mut self) -> Vec<(Pid, Spent)> {
-        let charged: Vec<Pid> = self
-            .costs
-            .keys()
-            .filter_map(|key| key.try_into().ok().map(Pid::from_ne_bytes))
-            .collect();
-        for pid in charged {
+        for pid in self.costs.pids() {
             self.spent(pid);
         }
         self.accounts
@@ -131,22 +125,10 @@ impl Ledger {
     pub fn close(&mut self, pid: Pid) -> Spent {
         let spent = self.spent(pid);
         if self.accounts.remove(&pid).is_some() {
-            // Not there: the kernel had forgotten it.
-            let _ = self.costs.delete(&pid.to_ne_bytes());
+            self.costs.remove(pid);
         }
         spent
     }
-}
-
-fn read(costs: &MapHandle, pid: Pid) -> Option<Costs> {
-    let of_each_cpu = costs
-        .lookup_percpu(&pid.to_ne_bytes(), MapFlags::ANY)
-        .ok()??;
-    let mut sum = Costs::NOTHING;
-    for value in &of_each_cpu {
-        sum.add(&Costs::read_from_bytes(value).ok()?);
-    }
-    Some(sum)
 }
 
 #[cfg(test)]

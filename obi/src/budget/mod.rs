@@ -3,10 +3,17 @@
 //!
 //! cost = Σ hits × price of the site + time within the programs. Both are exact; the price is measured at the start (see [`prices`]).
 
+#[cfg(target_arch = "x86_64")]
+pub mod calibrate;
 mod ledger;
 pub mod prices;
+#[cfg(target_arch = "x86_64")]
+mod samples;
 
 pub use ledger::{Ledger, Spent};
+
+use crate::attach::Kernel;
+use crate::attach::error::Error;
 
 /// Groups of hooks, which can be detached apart from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,4 +44,24 @@ impl Group {
             Group::EachMessage => group::EACH_MESSAGE,
         }
     }
+}
+
+/// Accounts at the prices of this machine.
+///
+/// # Errors
+/// The object has no table of costs.
+pub fn open(kernel: &mut Kernel) -> Result<Ledger, Error> {
+    let costs = kernel.costs()?;
+    #[cfg(target_arch = "x86_64")]
+    let prices = calibrate::prices(kernel, &costs);
+    #[cfg(not(target_arch = "x86_64"))]
+    let prices = prices::Prices::ASSUMED;
+    Ok(Ledger::new(costs, prices))
+}
+
+/// A site in the agent's own file.
+pub struct OwnSite {
+    pub offset: u64,
+    /// What each hook on it is charged as: `obi_abi::cost::CELL_SHIFT`.
+    pub cells: Vec<u8>,
 }
