@@ -174,6 +174,11 @@ impl Client {
         self.database.as_deref()
     }
 
+    /// Its messages are read: it was not joined in the middle, or the next query was found.
+    pub fn reads(&self) -> bool {
+        matches!(self.state, State::Live)
+    }
+
     /// Why there is no more to learn from this connection.
     pub fn left(&self) -> Option<Left> {
         match self.state {

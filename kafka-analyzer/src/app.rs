@@ -2,6 +2,8 @@
 //! that nothing is to be copied any more.
 //!
 //! Until a connection is known, its first bytes are held, a few kilobytes at most; if they do not suffice, its parser begins in the middle.
+//! One whose first bytes were no beginning (a session that was joined while it logged in, or within an answer) is heard on for as long as it
+//! may be Kafka's: that a server of PostgreSQL is ready, and is then asked, shows at any place.
 
 use app_wire::{Event, Kind, Losses, Stamp, classify, http1, http2, postgres};
 use kafka_wire::Segment;
@@ -27,6 +29,8 @@ pub(crate) struct First {
     bytes: usize,
     /// Some of it was let go.
     cut: bool,
+    /// The beginning told nothing: waits for a query.
+    joins: Option<Box<postgres::Client>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +82,29 @@ impl First {
         }
     }
 
+    /// The beginning told nothing: what was held of it may end with the server's word that it is ready.
+    fn hear_on(&mut self) {
+        let mut client = postgres::Client::joined();
+        for (direction, held) in &self.held {
+            feed(&mut client, *direction, held.piece());
+        }
+        *self = First {
+            joins: Some(Box::new(client)),
+            ..First::default()
+        };
+    }
+
+    /// The session, once a statement began.
+    fn join(&mut self, direction: Direction, piece: Piece<'_>) -> Option<Parser> {
+        let mut client = self.joins.take()?;
+        feed(&mut client, direction, piece);
+        if client.reads() {
+            return Some(Parser::Postgres(*client));
+        }
+        self.joins = Some(client);
+        None
+    }
+
     /// `now`: where the piece that decided it goes.
     fn parser(&self, kind: Kind, now: Direction) -> Option<Parser> {
         let first = self.held.first().map_or(now, |(direction, _)| *direction);
@@ -114,10 +141,7 @@ enum Parser {
 impl Parser {
     fn feed(&mut self, direction: Direction, piece: Piece<'_>, events: &mut Vec<Event>) {
         let stamp = stamp(&piece);
-        let bytes = match piece.segment {
-            Segment::Bytes(bytes) => app_wire::Piece::Bytes(bytes),
-            Segment::Elided(n) => app_wire::Piece::Gap(n),
-        };
+        let bytes = bytes(&piece);
         match (self, direction) {
             (Parser::Http1(server), Direction::Read) => server.read(bytes, stamp, events),
             (Parser::Http1(server), Direction::Write) => server.written(bytes, stamp, events),
@@ -160,6 +184,23 @@ impl Parser {
     }
 }
 
+/// Nothing comes of it before a statement is read.
+fn feed(client: &mut postgres::Client, direction: Direction, piece: Piece<'_>) {
+    let stamp = stamp(&piece);
+    let bytes = bytes(&piece);
+    match direction {
+        Direction::Read => client.read(bytes, stamp, &mut Vec::new()),
+        Direction::Write => client.written(bytes, stamp),
+    }
+}
+
+fn bytes<'a>(piece: &Piece<'a>) -> app_wire::Piece<'a> {
+    match piece.segment {
+        Segment::Bytes(bytes) => app_wire::Piece::Bytes(bytes),
+        Segment::Elided(n) => app_wire::Piece::Gap(n),
+    }
+}
+
 fn stamp(piece: &Piece<'_>) -> Stamp {
     let (tid, task) = match piece.task {
         Some(Task::Thread(tid)) => (tid, 0),
@@ -189,20 +230,35 @@ impl Connection {
         let Some(first) = &mut self.first else {
             return false;
         };
+        if first.joins.is_some() {
+            let parser = first.join(direction, piece);
+            return parser.is_some_and(|parser| self.follow(parser, out));
+        }
         let kind = first.add(direction, piece.segment);
         if kind == Kind::NeedMore {
             first.hold(direction, piece);
             return false;
         }
-        let Some(first) = self.first.take() else {
-            return false;
-        };
         let Some(parser) = first.parser(kind, direction) else {
             if is_http(&first.read.bytes) {
                 self.ignore(Protocol::Unknown, out);
+                return false;
             }
-            return false;
+            first.hear_on();
+            let parser = first.join(direction, piece);
+            return parser.is_some_and(|parser| self.follow(parser, out));
         };
+        let held = std::mem::take(&mut first.held);
+        self.follow(parser, out);
+        for (direction, held) in &held {
+            self.converse(*direction, held.piece(), out);
+        }
+        self.converse(direction, piece, out);
+        true
+    }
+
+    fn follow(&mut self, parser: Parser, out: &mut Out<'_>) -> bool {
+        self.first = None;
         self.role = Role::App;
         self.app = Some(Box::new(App { parser, queries: 0 }));
         out.verdicts.push(Verdict {
@@ -210,10 +266,6 @@ impl Connection {
             protocol: Protocol::App,
             copy: Copy::Whole,
         });
-        for (direction, held) in &first.held {
-            self.converse(*direction, held.piece(), out);
-        }
-        self.converse(direction, piece, out);
         true
     }
 

@@ -206,6 +206,49 @@ fn any_split_says_the_same() {
     }
 }
 
+/// An agent that comes while a client logs in, or reads a long answer, follows it from its next statement on.
+#[test]
+fn a_session_that_is_joined_within_something_else() {
+    let logging_in = |talk: &mut Talk| {
+        talk.read(message(b'R', b"\0\0\0\x0cv=proof"));
+        talk.write(message(b'p', b"c=biws,r=nonce,p=proof"));
+        talk.read(
+            [
+                message(b'R', &[0; 4]),
+                message(b'S', b"TimeZone\0UTC\0"),
+                ready(),
+            ]
+            .concat(),
+        );
+    };
+    let within_a_row = |talk: &mut Talk| {
+        talk.read(b"half of a row".to_vec());
+        talk.read([message(b'C', b"SELECT 1\0"), ready()].concat());
+    };
+    // All that is read before the first statement is the end of the login.
+    let at_its_end = |talk: &mut Talk| {
+        talk.read([message(b'R', &[0; 4]), ready()].concat());
+    };
+    for (what, before) in [
+        ("login", &logging_in as &dyn Fn(&mut Talk)),
+        ("row", &within_a_row),
+        ("end of the login", &at_its_end),
+    ] {
+        let mut talk = Talk::new(1);
+        before(&mut talk);
+        insert(&mut talk);
+        insert(&mut talk);
+        let (observations, verdicts) = run_with(&Settings::default(), &talk.events, 1);
+        let found = queries(&observations);
+        let operations: Vec<_> = found
+            .iter()
+            .map(|query| query.operation.as_deref())
+            .collect();
+        assert_eq!(operations, [Some("INSERT"); 2], "{what}");
+        assert_eq!(verdicts.last().map(|v| v.protocol), Some(Protocol::App));
+    }
+}
+
 #[test]
 fn a_connection_that_ends_before_its_answer() {
     let mut web = Talk::new(1);
