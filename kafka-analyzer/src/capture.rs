@@ -84,6 +84,20 @@ impl GapReason {
     }
 }
 
+/// Hooks that run for each message of a process: its overhead budget sends them away and brings them back. Hooks that come once a batch stay.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// All are there.
+    Open,
+    /// None is there.
+    Shut,
+    /// They come or go: nobody knows which are there.
+    Changing,
+}
+
 /// What is known of a watched process. Written into recordings, so that a replay has the same labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ProcessInfo {
@@ -140,6 +154,12 @@ pub enum CaptureEvent<'a> {
     },
     /// A client library was called, or gave something back.
     Call(ClientCall),
+    /// Before the first of a process's hooks goes or comes, and after the last one did.
+    Window {
+        pid: Pid,
+        time: Nanos,
+        window: Window,
+    },
     Gap {
         connection: ConnectionId,
         direction: Direction,

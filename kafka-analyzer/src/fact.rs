@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kafka_wire::Uuid;
 use kafka_wire::record_batch::BatchHeader;
 
-use crate::capture::{ClientCall, GapReason, Nanos, Pid};
+use crate::capture::{ClientCall, GapReason, Nanos, Pid, Window};
 use crate::observation::{Batches, Origin};
 
 mod app;
@@ -53,6 +53,8 @@ pub enum Says {
     AuthenticationFailed(Box<AuthenticationFailure>),
     /// A client library was called, or gave something back.
     Call(Box<ClientCall>),
+    /// Hooks that run for each message come or go.
+    Window(Window),
     /// The process ended. Each shard says so: the second time it is no news.
     Exited,
     /// A request of another protocol came in; it was answered; the database was asked.

@@ -37,7 +37,7 @@ use clusters::Clusters;
 use commits::Commits;
 use consumers::Consumers;
 use groups::Groups;
-use hear::{consumes, shares};
+use hear::{assigns, consumes, shares};
 use lag::Lags;
 use processing::Processing;
 use producers::Producers;
@@ -193,6 +193,9 @@ impl Model {
                 if self.meet(pid, exchange, fact.known) {
                     self.retry(out);
                 }
+                if assigns(exchange) {
+                    self.processing.reassigned(pid);
+                }
                 if consumes(exchange) || shares(exchange) {
                     let (processing, losses) = (&mut self.processing, &mut self.losses);
                     processing.fetched(pid, exchange, &self.topics, losses);
@@ -215,6 +218,7 @@ impl Model {
                 }));
             }
             Says::Call(call) => self.processing.call(call, &mut self.losses),
+            Says::Window(window) => self.processing.window(pid, *window, &mut self.losses),
             Says::Exited => {
                 self.processing.exited(pid, fact.known, &mut self.losses);
                 self.requests.exited(pid);

@@ -96,6 +96,7 @@ impl StreamStage {
         let time = match event {
             CaptureEvent::Clock { monotonic, .. } => *monotonic,
             CaptureEvent::Exited { time, .. }
+            | CaptureEvent::Window { time, .. }
             | CaptureEvent::Opened { time, .. }
             | CaptureEvent::Closed { time, .. }
             | CaptureEvent::Tick { time } => *time,
@@ -117,6 +118,15 @@ impl StreamStage {
                 },
                 pid: call.pid,
                 says: Says::Call(Box::new(call.clone())),
+            }),
+            CaptureEvent::Window { pid, time, window } => facts.push(Fact {
+                known: time,
+                origin: Origin {
+                    offset: u64::from(pid),
+                    ..Origin::at(time)
+                },
+                pid,
+                says: Says::Window(window),
             }),
             CaptureEvent::Opened {
                 connection,

@@ -78,7 +78,7 @@ fn together(talks: Vec<Talk>) -> Vec<Captured> {
         Captured::Data { ended, .. } => *ended,
         Captured::Closed { time, .. } | Captured::Tick { time } => *time,
         Captured::Call(call) => call.time,
-        Captured::Exited { time, .. } => *time,
+        Captured::Window { time, .. } | Captured::Exited { time, .. } => *time,
     });
     events
 }

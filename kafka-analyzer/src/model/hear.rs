@@ -221,6 +221,18 @@ pub(super) fn shares(exchange: &fact::Exchange) -> bool {
     exchange.api_key == api::SHARE_FETCH && exchange.response_bytes.is_some()
 }
 
+/// The member learnt which partitions it has.
+pub(super) fn assigns(exchange: &fact::Exchange) -> bool {
+    match exchange.detail.as_deref() {
+        Some(Detail::Sync(_)) => true,
+        Some(Detail::GroupHeartbeat(heartbeat)) => heartbeat
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.assigns()),
+        _ => false,
+    }
+}
+
 /// Where a partition's log ends, the times of its records, and the offset after the last of these.
 fn log_ends(partition: &fact::Partition) -> (Ends, Vec<(i64, i64)>, i64) {
     // Of Produce answers; a record that is acknowledged is in the log.

@@ -10,13 +10,14 @@ mod process;
 mod readers;
 mod run;
 mod say;
+mod stretch;
 mod task;
 mod told;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::capture::{ClientCall, Means, Nanos, Pid};
+use crate::capture::{ClientCall, Means, Nanos, Pid, Window};
 use crate::fact;
 use crate::fact::detail::Commit;
 use crate::losses::Losses;
@@ -69,8 +70,8 @@ impl Processing {
             return;
         }
         self.readers.watch(pid);
-        if call.means == Means::HandsOver && call.count > 0 {
-            self.handed.insert(pid, call.time);
+        if call.means == Means::Closes {
+            self.readers.reassigned(pid);
         }
         let full = self.open >= OPEN_MOST;
         let mut told = std::mem::take(&mut self.told);
@@ -82,6 +83,9 @@ impl Processing {
             .processes
             .entry(pid)
             .or_insert_with(|| Process::new(pid));
+        if call.means == Means::HandsOver && call.count > 0 && process.listens() {
+            self.handed.insert(pid, call.time);
+        }
         let before = process.open();
         if full && call.means == Means::HandsOver && call.count > 0 {
             process.make_room(&mut out);
@@ -97,6 +101,28 @@ impl Processing {
         }
         self.open = (self.open + process.open()).saturating_sub(before);
         self.told = told;
+    }
+
+    /// Hooks that run for each message come or go.
+    pub fn window(&mut self, pid: Pid, window: Window, losses: &mut Losses) {
+        if self.processes.len() >= PROCESSES_MOST && !self.processes.contains_key(&pid) {
+            losses.add("processing_table_full", 1);
+            return;
+        }
+        // What the wire brings counts from now on.
+        self.readers.watch(pid);
+        // Polls are told from the wire again, unless hooks that stay tell of them.
+        self.handed.remove(&pid);
+        let process = self.processes.entry(pid);
+        let process = process.or_insert_with(|| Process::new(pid));
+        let before = process.open();
+        process.window(window, losses);
+        self.open = (self.open + process.open()).saturating_sub(before);
+    }
+
+    /// The process was told which partitions it has: what it had not handed over it may throw away.
+    pub fn reassigned(&mut self, pid: Pid) {
+        self.readers.reassigned(pid);
     }
 
     /// The process ended.
@@ -125,10 +151,13 @@ impl Processing {
                 continue;
             };
             let topic = topics.label(&partition.topic);
-            if !self
-                .readers
-                .fetched(pid, &topic, partition.index, first, next)
-            {
+            if !self.readers.fetched(
+                pid,
+                &topic,
+                partition.index,
+                (first, next),
+                partition.records,
+            ) {
                 losses.add("processing_partition_table_full", 1);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::messages::{Answered, Named, fetch_request, fetch_response, text};
 use super::{Captured, Talk, batch, records};
-use kafka_analyzer::capture::{ClientCall, Means, Nanos, Task};
+use kafka_analyzer::capture::{ClientCall, Means, Nanos, Task, Window};
 use kafka_analyzer::observation::{
     Delivered, Done, Observation, PollInterval, ProcessingBasis, ProcessingError, Signal,
 };
@@ -106,6 +106,27 @@ impl Calls {
         self.of(Means::HandsOver, first, last)
     }
 
+    /// Hooks that run for each message come or go.
+    pub fn window(&mut self, window: Window) {
+        self.clock += 1000;
+        self.events.push(Captured::Window {
+            pid: PID,
+            time: self.clock,
+            window,
+        });
+    }
+
+    /// ... altogether.
+    pub fn shuts(&mut self) {
+        self.window(Window::Changing);
+        self.window(Window::Shut);
+    }
+
+    pub fn opens(&mut self) {
+        self.window(Window::Changing);
+        self.window(Window::Open);
+    }
+
     pub fn works(&mut self, nanos: Nanos) {
         self.clock += nanos;
     }
@@ -204,6 +225,7 @@ pub fn time_of(event: &Captured) -> Nanos {
         | Captured::Gap { time, .. }
         | Captured::Closed { time, .. }
         | Captured::Exited { time, .. }
+        | Captured::Window { time, .. }
         | Captured::Tick { time } => *time,
         Captured::Data { ended, .. } => *ended,
         Captured::Call(call) => call.time,

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use kafka_analyzer::capture::{
-    CaptureEvent, ClientCall, ConnectionId, Direction, GapReason, Nanos, Source, Verdict,
+    CaptureEvent, ClientCall, ConnectionId, Direction, GapReason, Nanos, Source, Verdict, Window,
 };
 use kafka_analyzer::observation::{Exchange, Observation, Span, SpanKind};
 use kafka_analyzer::{Fact, Merge, Model, Settings, StreamStage};
@@ -53,6 +53,11 @@ pub enum Captured {
         time: Nanos,
     },
     Call(ClientCall),
+    Window {
+        pid: u32,
+        time: Nanos,
+        window: Window,
+    },
     Exited {
         pid: u32,
         time: Nanos,
@@ -70,7 +75,7 @@ impl Captured {
             | Captured::Gap { connection, .. }
             | Captured::Closed { connection, .. } => Some(*connection),
             // All of them come from one ring.
-            Captured::Call(_) => Some(0),
+            Captured::Call(_) | Captured::Window { .. } => Some(0),
             Captured::Exited { .. } | Captured::Tick { .. } => None,
         }
     }
@@ -134,6 +139,11 @@ impl Captured {
                 time: *time,
             },
             Captured::Call(call) => CaptureEvent::Call(call.clone()),
+            Captured::Window { pid, time, window } => CaptureEvent::Window {
+                pid: *pid,
+                time: *time,
+                window: *window,
+            },
             Captured::Exited { pid, time } => CaptureEvent::Exited {
                 pid: *pid,
                 time: *time,

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use kafka_analyzer::capture::{
     CaptureEvent, ClientCall, ConnectionId, Direction, GapReason, Nanos, Pid, ProcessInfo, Source,
+    Window,
 };
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -19,7 +20,9 @@ pub use read::{Problem, Reader};
 pub use write::Writer;
 
 const MAGIC: [u8; 7] = *b"obi-rec";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The same without windows.
+const OLDEST: u8 = 2;
 const HEADER: usize = 16;
 const WITH_PAYLOAD: u64 = 1;
 /// A record is a ring record, its runs and a head: a longer one is damage.
@@ -58,6 +61,11 @@ enum Rare {
         time: Nanos,
     },
     Call(ClientCall),
+    Window {
+        pid: Pid,
+        time: Nanos,
+        window: Window,
+    },
 }
 
 impl Rare {
@@ -93,6 +101,11 @@ impl Rare {
                 time: *time,
             },
             CaptureEvent::Call(call) => Rare::Call(call.clone()),
+            CaptureEvent::Window { pid, time, window } => Rare::Window {
+                pid: *pid,
+                time: *time,
+                window: *window,
+            },
             CaptureEvent::Data { .. } | CaptureEvent::Gap { .. } | CaptureEvent::Tick { .. } => {
                 return None;
             }
@@ -121,6 +134,7 @@ impl Rare {
             },
             Rare::Closed { connection, time } => CaptureEvent::Closed { connection, time },
             Rare::Call(call) => CaptureEvent::Call(call),
+            Rare::Window { pid, time, window } => CaptureEvent::Window { pid, time, window },
         }
     }
 }

@@ -269,6 +269,16 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a message that was offered, and not known to have been taken, when its claim, consumer or process ended",
     ),
     (
+        "processing_window",
+        Nothing,
+        "a message in hand when the overhead budget sent hooks away: it has no duration, see obi_sampled_share",
+    ),
+    (
+        "delivered_unseen",
+        Counts,
+        "a stretch of messages handed over while hooks were away, of which offsets do not tell how many they were: kafka_messages_delivered_total is too low",
+    ),
+    (
         "batch_not_opened",
         Spans,
         "a compressed batch with sampled records that could not be opened (corrupt, more than may be held, or too much at once): no spans of its records",

@@ -114,6 +114,7 @@ fn place(event: &CaptureEvent<'_>) -> (Nanos, Option<ConnectionId>) {
         CaptureEvent::Process(_) => (0, None),
         // Calls of a process stay with one shard, whichever it is.
         CaptureEvent::Call(call) => (call.time, Some(ConnectionId(u64::from(call.pid)))),
+        CaptureEvent::Window { pid, time, .. } => (*time, Some(ConnectionId(u64::from(*pid)))),
         CaptureEvent::Exited { time, .. } | CaptureEvent::Tick { time } => (*time, None),
         CaptureEvent::Opened {
             connection, time, ..

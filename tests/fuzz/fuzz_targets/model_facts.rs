@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kafka_analyzer::capture::{ClientCall, ConnectionId, Means, Task};
+use kafka_analyzer::capture::{ClientCall, ConnectionId, Means, Task, Window};
 use kafka_analyzer::fact::detail::{
     Commit, CommittedOffset, GroupOffsets, KeyKind, LogEnd, LogEndKind, Marker, Producer,
     TransactionRef,
@@ -115,6 +115,7 @@ impl Facts {
             },
             4..=9 => Says::Call(Box::new(self.call(script)?)),
             10 => Says::Exited,
+            11 => Says::Window(*script.choose(&[Window::Open, Window::Shut, Window::Changing])?),
             _ => Says::Exchange(Box::new(self.exchange(client_id, script)?)),
         })
     }

@@ -14,6 +14,9 @@ use crate::observation::{Done, ProcessingBasis, Signal};
 
 mod calls;
 mod hand_over;
+mod window;
+
+use window::{Next, Watch};
 
 /// Open runs of a process, told-apart parts included; of more the oldest is given up.
 pub(super) const OPEN_MOST: usize = 16_384;
@@ -44,10 +47,11 @@ pub(super) struct Process {
     habits: HashMap<Name, Habit>,
     frees: Frees,
     /// The next offset to hand over, by consumer.
-    next: HashMap<(u64, Name, i32), i64>,
+    next: HashMap<(u64, Name, i32), Next>,
     /// Runs whose task asked again, by time.
     undecided: VecDeque<(Nanos, RunId)>,
     run_id: RunId,
+    watch: Watch,
 }
 
 impl Process {
@@ -64,6 +68,7 @@ impl Process {
             next: HashMap::new(),
             undecided: VecDeque::new(),
             run_id: 0,
+            watch: Watch::default(),
         }
     }
 
@@ -195,7 +200,11 @@ impl Process {
                 self.tasks.clear();
             }
         }
-        let task = self.tasks.entry(task).or_default();
+        let stranger = self.is_stranger();
+        let task = self
+            .tasks
+            .entry(task)
+            .or_insert_with(|| Tasked::new(stranger));
         task.seen = task.seen.max(time);
         task
     }

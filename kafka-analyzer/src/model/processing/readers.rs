@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::stretch::{Stretch, Unseen};
 use crate::capture::{Nanos, Pid};
 
 /// Partitions that processes of the node read.
@@ -33,6 +34,8 @@ struct Known {
     clients: Vec<(Name, Nanos)>,
     /// First and next offset of what was fetched without a hole.
     fetched: Option<(i64, i64)>,
+    /// Fetched, and not handed over yet.
+    stretch: Stretch,
 }
 
 #[derive(Debug, Default)]
@@ -65,14 +68,14 @@ impl Readers {
         }
     }
 
-    /// Records from `first` to before `next` were fetched. False: no room.
+    /// So many records from `first` to before `next` were fetched. False: no room.
     pub fn fetched(
         &mut self,
         pid: Pid,
         topic: &Name,
         partition: i32,
-        first: i64,
-        next: i64,
+        (first, next): (i64, i64),
+        records: u64,
     ) -> bool {
         let Some(known) = self.known(pid, topic, partition) else {
             return false;
@@ -81,7 +84,46 @@ impl Readers {
             Some((from, to)) if (from..=to).contains(&first) => Some((from, next.max(to))),
             _ => Some((first, next)),
         };
+        known.stretch.fetched(first, next, records);
         true
+    }
+
+    /// Messages were handed over: how many before them nobody saw. See [`Stretch::handed`].
+    pub fn handed(
+        &mut self,
+        pid: Pid,
+        (topic, partition): (&Name, i32),
+        offsets: (i64, i64),
+        count: u32,
+        after: Option<Option<i64>>,
+    ) -> Unseen {
+        let key = (Arc::clone(topic), partition);
+        let known = self.processes.get_mut(&pid);
+        let Some(known) = known.and_then(|of| of.topics.get_mut(&key)) else {
+            let more = after.is_some_and(|before| before.is_none_or(|before| before < offsets.0));
+            return Unseen { count: 0, more };
+        };
+        let unseen = known.stretch.handed(offsets, count, after);
+        match known.clients.len() {
+            0 | 1 => unseen,
+            // What one got the other did not.
+            _ => Unseen {
+                count: 0,
+                more: unseen.more || unseen.count > 0,
+            },
+        }
+    }
+
+    /// Partitions are given out anew, or a client began or ended.
+    pub fn reassigned(&mut self, pid: Pid) {
+        for known in self
+            .processes
+            .get_mut(&pid)
+            .into_iter()
+            .flat_map(|of| of.topics.values_mut())
+        {
+            known.stretch.forget();
+        }
     }
 
     /// A Fetch answer names its reader. True: that is news.
@@ -200,17 +242,17 @@ mod tests {
     fn a_topic_is_found_by_what_was_fetched() {
         let mut readers = Readers::default();
         let (orders, audit): (Name, Name) = ("orders".into(), "audit".into());
-        assert!(!readers.fetched(7, &orders, 0, 5, 10), "not watched");
+        assert!(!readers.fetched(7, &orders, 0, (5, 10), 5), "not watched");
         readers.watch(7);
-        readers.fetched(7, &orders, 0, 5, 10);
-        readers.fetched(7, &orders, 0, 10, 20);
+        readers.fetched(7, &orders, 0, (5, 10), 5);
+        readers.fetched(7, &orders, 0, (10, 20), 10);
         assert_eq!(readers.topic_of(7, 0, 5), Some(Arc::clone(&orders)));
         assert_eq!(readers.topic_of(7, 0, 20), None);
         assert_eq!(readers.topic_of(7, 1, 5), None);
-        readers.fetched(7, &audit, 0, 18, 40);
+        readers.fetched(7, &audit, 0, (18, 40), 22);
         assert_eq!(readers.topic_of(7, 0, 19), None, "nobody can tell");
         assert_eq!(readers.topic_of(7, 0, 30), Some(audit));
-        readers.fetched(7, &orders, 0, 100, 110);
+        readers.fetched(7, &orders, 0, (100, 110), 10);
         assert_eq!(readers.topic_of(7, 0, 5), None, "read elsewhere now");
         readers.forget(7);
         assert_eq!(readers.table().1, 0);

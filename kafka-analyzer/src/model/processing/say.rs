@@ -13,7 +13,8 @@ use crate::observation::{Delivered, Observation, Origin, PollInterval, Processin
 impl Model {
     /// Says what calls showed. After each fact, as its labels may be known by now.
     pub(in crate::model) fn say_processing(&mut self, out: &mut Vec<Observation>) {
-        for told in std::mem::take(&mut self.processing.told) {
+        for mut told in std::mem::take(&mut self.processing.told) {
+            self.unseen(&mut told);
             if matches!(told.what, What::Left { .. }) {
                 self.processing.left.push_back(told);
             } else if !self.shows(&told.topic) {
@@ -33,6 +34,26 @@ impl Model {
             self.losses.add("label_table_full", 1);
             self.release_processing(self.processing.left.len() > WAITING_MOST, out);
         }
+    }
+
+    /// Adds what the application got before these messages while hooks were away.
+    fn unseen(&mut self, told: &mut Told) {
+        let What::Delivered {
+            first,
+            last,
+            count,
+            after,
+            unseen,
+            ..
+        } = &mut told.what
+        else {
+            return;
+        };
+        let place = (&told.topic, told.partition);
+        let readers = &mut self.processing.readers;
+        let found = readers.handed(told.pid, place, (*first, *last), *count, *after);
+        *unseen = u32::try_from(found.count).unwrap_or(u32::MAX);
+        self.losses.add("delivered_unseen", u64::from(found.more));
     }
 
     /// Lets go what was due up to `now`, each at its time.
@@ -143,6 +164,8 @@ impl Model {
                 count,
                 asked,
                 task,
+                after: _,
+                unseen,
             } => {
                 let work = Work {
                     offsets: (first, last),
@@ -181,7 +204,7 @@ impl Model {
                     group: reader.group,
                     topic: told.topic,
                     partition: told.partition,
-                    count,
+                    count: count.saturating_add(unseen),
                     next_offset,
                 }));
             }

@@ -38,10 +38,31 @@ pub(super) struct Tasked {
     /// It gave a message back last.
     pub freed: Nanos,
     gathered: Vec<ClientCall>,
+    /// It may stand within a call that began before hooks came, and what it gets may be read by that one.
+    pub stranger: bool,
+    /// It got messages since hooks came.
+    pub got: bool,
     pub seen: Nanos,
 }
 
 impl Tasked {
+    pub fn new(stranger: bool) -> Tasked {
+        Tasked {
+            stranger,
+            ..Tasked::default()
+        }
+    }
+
+    /// Some of its calls were not seen: what is known of its habits stays.
+    pub fn interrupted(&mut self, stranger: bool) {
+        *self = Tasked {
+            asker: self.asker,
+            ended_in: self.ended_in.take(),
+            seen: self.seen,
+            ..Tasked::new(stranger)
+        };
+    }
+
     /// True: within another request.
     pub fn asks(&mut self) -> bool {
         self.asker = true;

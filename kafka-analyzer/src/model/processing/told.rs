@@ -35,6 +35,10 @@ pub(in crate::model) enum What {
         /// The request for messages, if it was seen.
         asked: Option<Nanos>,
         task: Task,
+        /// Hooks were away since the hand-over before, which ended in front of this offset, if there was one.
+        after: Option<Option<i64>>,
+        /// Messages that the application got meanwhile.
+        unseen: u32,
     },
     Wrong {
         offset: i64,

@@ -8,7 +8,8 @@ use zerocopy::FromBytes;
 
 use super::write::RUN_BITS;
 use super::{
-    DIRECTIONS, HEADER, Head, MAGIC, REASONS, RECORD_LIMIT, Rare, VERSION, WITH_PAYLOAD, tag,
+    DIRECTIONS, HEADER, Head, MAGIC, OLDEST, REASONS, RECORD_LIMIT, Rare, VERSION, WITH_PAYLOAD,
+    tag,
 };
 
 /// Why a recording cannot be read further. What was read before it stands.
@@ -43,7 +44,7 @@ impl fmt::Display for Problem {
             Reason::NotARecording => f.write_str("not a recording of obi"),
             Reason::Version(found) => write!(
                 f,
-                "the recording has format {found}, this program reads {VERSION}"
+                "the recording has format {found}, this program reads {OLDEST} to {VERSION}"
             ),
             Reason::Cut => write!(
                 f,
@@ -94,7 +95,7 @@ impl<R: Read> Reader<R> {
         if magic != MAGIC {
             return Err(problem(Reason::NotARecording));
         }
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(problem(Reason::Version(version)));
         }
         let flags = u64::from_le_bytes([f0, f1, f2, f3, f4, f5, f6, f7]);

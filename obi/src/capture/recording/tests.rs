@@ -82,6 +82,11 @@ fn some() -> Vec<CaptureEvent<'static>> {
             connection: ConnectionId(9),
             time: 30,
         },
+        CaptureEvent::Window {
+            pid: 7,
+            time: 30,
+            window: Window::Shut,
+        },
         CaptureEvent::Exited { pid: 7, time: 31 },
     ]
 }
@@ -134,7 +139,7 @@ fn damage_is_an_error_and_never_a_panic() {
     newer[7] = 9;
     assert_eq!(
         read(&newer).1.unwrap().to_string(),
-        "the recording has format 9, this program reads 2"
+        "the recording has format 9, this program reads 2 to 3"
     );
 }
 

@@ -21,6 +21,9 @@ impl Process {
             out.losses.add("call_fault", 1);
             return;
         }
+        if self.passes_over(call, out) {
+            return;
+        }
         match call.means {
             Means::Asks => self.asks(call, out),
             Means::HandsOver => self.hands_over(call, out),
@@ -152,7 +155,7 @@ impl Process {
     /// The message was ended by a request, and is named by another task only now.
     fn settled_too_late(&mut self, call: &ClientCall) {
         let asker = self.is_asker(call.task);
-        if !asker && self.habits.contains_key(&call.topic) {
+        if !asker && self.watch.saw(call) && self.habits.contains_key(&call.topic) {
             self.habit(&call.topic).late_by_other();
         }
     }
@@ -209,10 +212,11 @@ impl Process {
         let mut back = false;
         for ((client, topic, partition), next) in &mut self.next {
             let same = *topic == call.topic && *partition == call.partition;
-            if same && (!exact || *client == call.client) && call.first < *next {
+            let away = next.epoch != self.watch.epoch;
+            if same && (!exact || *client == call.client) && (away || call.first < next.offset) {
                 // What comes again now was asked for.
-                *next = call.first;
-                back = true;
+                back |= call.first < next.offset;
+                next.offset = call.first;
             }
         }
         if !back {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{OPEN_MOST, PARTITIONS_MOST, Process, UNDECIDED_MOST};
+use super::window::Given;
+use super::{OPEN_MOST, Process, UNDECIDED_MOST};
 use crate::capture::{ClientCall, Nanos, Task};
 use crate::model::processing::habit::Way;
 use crate::model::processing::run::{Handed, Part, Run, RunId, State};
 use crate::model::processing::told::{Out, Told, What};
-use crate::observation::{Done, Signal};
+use crate::observation::Done;
 
 impl Process {
     /// The task is done with what it had, unless a pool works on it.
@@ -231,40 +232,18 @@ impl Process {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
-        let told = |what| Told {
-            time: run.began,
-            pid: self.pid,
+        let given = Given {
+            client: run.client,
             topic: Arc::clone(&run.topic),
             partition: run.partition,
-            what,
-        };
-        out.tell(told(What::Delivered {
             first: run.first,
             last: run.last,
             count: run.count,
+            time: run.began,
             asked: run.asked,
             task: run.task,
-        }));
-        let key = (run.client, Arc::clone(&run.topic), run.partition);
-        let after = run.last.saturating_add(1);
-        let full = self.next.len() >= PARTITIONS_MOST;
-        match self.next.get_mut(&key) {
-            Some(next) => {
-                if run.first < *next {
-                    let again = next.saturating_sub(run.first).min(i64::from(run.count));
-                    out.tell(told(What::Wrong {
-                        offset: run.first,
-                        count: u32::try_from(again).unwrap_or(run.count),
-                        signal: Signal::Redelivery,
-                    }));
-                }
-                *next = after.max(*next);
-            }
-            None if full => out.losses.add("processing_partition_table_full", 1),
-            None => {
-                self.next.insert(key, after);
-            }
-        }
+        };
+        self.delivered(&given, out);
     }
 
     fn forget_inner(&mut self, task: Task, given: &[&ClientCall]) {

@@ -1,0 +1,164 @@
+//! Hooks that run for each message go and come back: what is open then is given up, what is told is exact, counts come from offsets.
+
+mod conversation;
+
+use conversation::calls::*;
+use kafka_analyzer::capture::{Means, Window};
+use kafka_analyzer::observation::{Done, Observation, ProcessingBasis};
+
+use Done::{NextPoll, Settled};
+use ProcessingBasis::Message;
+
+/// As [`run_calls`], with what was lost.
+fn run_windows(calls: Calls) -> (Vec<Observation>, Vec<(&'static str, u64)>) {
+    told(&with(calls))
+}
+
+fn counts(said: &[Observation]) -> Vec<(u32, i64)> {
+    let delivered = delivered(said);
+    delivered.iter().map(|d| (d.count, d.next_offset)).collect()
+}
+
+#[test]
+fn a_message_cut_by_a_window_is_given_up_and_counted_once() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    // Handed over and named, twice.
+    for offset in 0..2 {
+        let began = calls.polls(offset, offset);
+        calls.works(5 * MILLISECOND);
+        let ended = calls.of(Means::Settles, offset, offset);
+        expected.push((offset, offset, 1, Message, Settled, began, ended));
+    }
+    // In hand when hooks go.
+    calls.polls(2, 2);
+    calls.shuts();
+    calls.works(SECOND);
+    calls.opens();
+    // 3 to 9 were handed over unseen. 9 is named, the task asks again: nothing of this window.
+    calls.of(Means::Settles, 9, 9);
+    calls.says(Means::Asks);
+    calls.of(Means::HandsOver, 10, 10);
+    calls.works(MILLISECOND);
+    let mut clear = Vec::new();
+    for offset in 11..13 {
+        let began = calls.polls(offset, offset);
+        calls.works(3 * MILLISECOND);
+        let ended = calls.of(Means::Settles, offset, offset);
+        clear.push((offset, offset, 1, Message, Settled, began, ended));
+    }
+    expected.extend(clear);
+    let (said, losses) = run_windows(calls);
+    assert_eq!(worked(&said), expected);
+    assert_eq!(wrong(&said), []);
+    // 11: with 3 to 10, of which the first seen one was not clear.
+    assert_eq!(counts(&said), [(1, 1), (1, 2), (1, 3), (9, 12), (1, 13)]);
+    assert_eq!(losses, [("processing_window", 1)]);
+    let waits: Vec<u64> = intervals(&said).iter().map(|i| i.nanos).collect();
+    assert!(
+        waits.iter().all(|nanos| *nanos < 6 * MILLISECOND),
+        "{waits:?}: none spans the gap"
+    );
+}
+
+#[test]
+fn a_read_that_began_before_the_window_gives_no_second_message() {
+    let mut calls = Calls::default();
+    calls.polls(0, 0);
+    calls.shuts();
+    // `ReadMessage` began unseen: it fetches and commits inside.
+    calls.opens();
+    calls.says(Means::Asks);
+    calls.of(Means::HandsOver, 1, 1);
+    calls.of(Means::Settles, 1, 1);
+    calls.of(Means::HandsOver, 1, 1);
+    calls.works(9 * MILLISECOND);
+    // The next one is whole.
+    let mut expected = Vec::new();
+    for offset in 2..4 {
+        calls.says(Means::Asks);
+        calls.polls(offset, offset);
+        calls.of(Means::Settles, offset, offset);
+        let began = calls.of(Means::HandsOver, offset, offset);
+        calls.works(9 * MILLISECOND);
+        let mut probe = calls.clone();
+        let ended = probe.says(Means::Asks);
+        expected.push((offset, offset, 1, Message, NextPoll, began, ended));
+    }
+    calls.says(Means::Asks);
+    let (said, _) = run_windows(calls);
+    assert_eq!(worked(&said), expected);
+    assert_eq!(wrong(&said), [], "nothing was handed over twice");
+    assert_eq!(counts(&said), [(1, 1), (2, 3), (1, 4)]);
+}
+
+#[test]
+fn what_hooks_tell_that_stay_is_counted_and_not_timed() {
+    let mut calls = Calls::default();
+    calls.polls(0, 9);
+    calls.shuts();
+    calls.polls(10, 19);
+    calls.polls(20, 29);
+    calls.window(Window::Changing);
+    // Nobody knows which hooks are there already.
+    calls.polls(30, 39);
+    calls.window(Window::Open);
+    calls.polls(40, 49);
+    let began = calls.polls(50, 59);
+    calls.works(MILLISECOND);
+    let ended = calls.of(Means::Settles, 59, 59);
+    let (said, losses) = run_windows(calls);
+    let batch = (50, 59, 10, ProcessingBasis::Batch, Settled, began, ended);
+    assert_eq!(worked(&said), [batch]);
+    let expected = [(10, 10), (10, 20), (10, 30), (30, 60)];
+    assert_eq!(counts(&said), expected);
+    assert_eq!(losses, [("processing_window", 10)]);
+}
+
+#[test]
+fn a_seek_within_a_gap_is_no_redelivery_and_is_not_counted_twice() {
+    let mut calls = Calls::default();
+    calls.polls(0, 49);
+    calls.shuts();
+    // Back to 20, to which it is bound to go on.
+    calls.of(Means::Seeks, 20, 20);
+    calls.opens();
+    calls.polls(22, 22);
+    calls.polls(23, 23);
+    let (said, losses) = run_windows(calls);
+    assert_eq!(wrong(&said).len(), 1, "{:?}", wrong(&said));
+    // The wire did not bring them again.
+    assert_eq!(counts(&said), [(50, 50), (1, 24)]);
+    assert_eq!(losses, [("delivered_unseen", 1), ("processing_window", 50)]);
+}
+
+#[test]
+fn a_settlement_of_what_was_handed_over_before_makes_no_pool() {
+    let mut calls = Calls::default();
+    calls.by(7).polls(0, 0);
+    calls.works(MILLISECOND);
+    calls.by(7).of(Means::Settles, 0, 0);
+    calls.by(7).says(Means::Asks);
+    calls.shuts();
+    calls.opens();
+    // Another task names what was handed over meanwhile: by a pool, or by chance.
+    for offset in 1..9 {
+        calls.by(8).of(Means::Settles, offset, offset);
+    }
+    calls.by(7).polls(9, 9);
+    let mut expected = Vec::new();
+    for offset in 10..12 {
+        let began = calls.by(7).polls(offset, offset);
+        calls.works(2 * MILLISECOND);
+        let mut probe = calls.clone();
+        let ended = probe.says(Means::Asks);
+        expected.push((offset, offset, 1, Message, NextPoll, began, ended));
+    }
+    calls.by(7).says(Means::Asks);
+    let (said, _) = run_windows(calls);
+    assert_eq!(
+        worked(&said).split_off(1),
+        expected,
+        "still a simple consumer"
+    );
+}
