@@ -12,6 +12,8 @@ use symbolizer::Binary;
 use tls_hooks::{Hook, HookPlan};
 
 use crate::attach::{self, Kernel, hooks};
+use crate::budget;
+use crate::budget::bill::{self, Costs, HookSeconds, Price};
 use crate::discovery::events;
 use crate::discovery::process::{self, FileId, ReturnProbe};
 use crate::enrich;
@@ -22,6 +24,9 @@ pub const SCHEMA: &str = "obi.doctor/1";
 pub struct Report {
     pub schema: String,
     pub kernel: KernelReport,
+    /// What hooks cost on this machine; absent where none can be attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// A running agent answered on its socket.
     pub agent_running: bool,
     pub processes: Vec<ProcessReport>,
@@ -37,6 +42,14 @@ pub struct KernelReport {
     /// The kernel's own word, for example `[none] integrity confidentiality`; absent where securityfs does not show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lockdown: Option<String>,
+}
+
+/// What a hit of a hook costs beside the time within the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prices {
+    /// By the running agent when it started, else now; else they are assumed.
+    pub measured: bool,
+    pub sites: Vec<Price>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +69,9 @@ pub struct ProcessReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     pub libraries: Vec<Library>,
+    /// Seconds that hooks have cost it; absent while they have not, or no agent is running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<HookSeconds>,
 }
 
 /// A file of the process that holds a Kafka client or a TLS library.
@@ -108,8 +124,8 @@ pub struct WatchedFile {
 
 pub const WATCHED_SCHEMA: &str = "obi.watched/1";
 
-/// Looks at this machine. `watched`: what a running agent says.
-pub fn report(watched: Option<&Watched>) -> Report {
+/// Looks at this machine. `watched`, `costs`: what a running agent says.
+pub fn report(watched: Option<&Watched>, costs: Option<&Costs>) -> Report {
     let mut findings = Vec::new();
     let kernel = kernel(&mut findings);
     let mut processes = Vec::new();
@@ -121,13 +137,20 @@ pub fn report(watched: Option<&Watched>) -> Report {
     let mut pids = process::pids(root);
     pids.sort_unstable();
     for pid in pids.into_iter().filter(|pid| *pid != std::process::id()) {
-        if let Some(process) = look(root, pid, watched, &mut plans, &mut findings) {
+        if let Some(mut process) = look(root, pid, watched, &mut plans, &mut findings) {
+            process.cost = costs.and_then(|costs| costs.processes.get(&pid).copied());
             processes.push(process);
         }
     }
     Report {
         schema: SCHEMA.to_owned(),
         kernel,
+        prices: costs.map_or_else(measured, |costs| {
+            Some(Prices {
+                measured: costs.measured,
+                sites: costs.prices.clone(),
+            })
+        }),
         agent_running: watched.is_some(),
         processes,
         findings,
@@ -191,6 +214,16 @@ fn kernel(findings: &mut Vec<Finding>) -> KernelReport {
         features,
         lockdown,
     }
+}
+
+/// Without a running agent.
+fn measured() -> Option<Prices> {
+    let mut kernel = Kernel::load(&Kernel::least()).ok()?;
+    let ledger = budget::open(&mut kernel).ok()?;
+    Some(Prices {
+        measured: ledger.prices.measured,
+        sites: bill::list(&ledger.prices),
+    })
 }
 
 /// Exit code for a machine that cannot be watched at all.
@@ -259,6 +292,7 @@ fn look(
         exe: info.exe,
         state,
         libraries,
+        cost: None,
     })
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Source;
 
+use crate::budget::bill::Costs;
 use crate::doctor::Watched;
 
 /// `obi_events_total{source}` and `obi_bytes_total{source}`.
@@ -27,6 +28,7 @@ pub struct Telemetry {
     hooks: Mutex<BTreeMap<HookKey, u64>>,
     processes: Mutex<BTreeMap<&'static str, u64>>,
     watched: Mutex<Watched>,
+    costs: Mutex<Arc<Costs>>,
     /// Records of calls of client libraries.
     pub calls: AtomicU64,
     pub ring_bytes: AtomicU64,
@@ -89,6 +91,15 @@ impl Telemetry {
 
     pub fn watched(&self) -> Watched {
         lock(&self.watched).clone()
+    }
+
+    /// Replaces what hooks cost their targets.
+    pub fn set_costs(&self, costs: Costs) {
+        *lock(&self.costs) = Arc::new(costs);
+    }
+
+    pub fn costs(&self) -> Arc<Costs> {
+        Arc::clone(&lock(&self.costs))
     }
 
     pub fn is_ready(&self) -> bool {

@@ -111,17 +111,22 @@ impl Kernel {
         Err(last)
     }
 
+    /// To try what the kernel takes: small, and everything.
+    pub fn least() -> Options {
+        Options {
+            ring_bytes: 64 * 1024,
+            settings: obi_abi::Settings::DEFAULT,
+            client_hooks: true,
+        }
+    }
+
     /// Tries each feature by itself, whether or not a better one works.
     ///
     /// # Errors
     /// Nothing can be loaded here.
     pub fn probe() -> Result<Vec<Step>, Error> {
         super::preconditions()?;
-        let options = Options {
-            ring_bytes: 64 * 1024,
-            settings: obi_abi::Settings::DEFAULT,
-            client_hooks: true,
-        };
+        let options = Kernel::least();
         let mut steps = Vec::new();
         let step = |feature, tried: Result<(), String>| match tried {
             Ok(()) => Step::works(feature),

@@ -146,12 +146,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_site_has_a_price_of_its_own() {
-        let options = crate::attach::Options {
-            ring_bytes: 64 * 1024,
-            settings: obi_abi::Settings::DEFAULT,
-            client_hooks: false,
-        };
-        let mut kernel = Kernel::load(&options).unwrap();
+        let mut kernel = Kernel::load(&Kernel::least()).unwrap();
         let costs = kernel.costs().unwrap();
         let began = Instant::now();
         let prices = prices(&mut kernel, &costs);

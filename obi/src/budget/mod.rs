@@ -3,6 +3,7 @@
 //!
 //! cost = Σ hits × price of the site + time within the programs. Both are exact; the price is measured at the start (see [`prices`]).
 
+pub mod bill;
 #[cfg(target_arch = "x86_64")]
 pub mod calibrate;
 mod ledger;
@@ -10,6 +11,7 @@ pub mod prices;
 #[cfg(target_arch = "x86_64")]
 mod samples;
 
+pub use bill::Bill;
 pub use ledger::{Ledger, Spent};
 
 use crate::attach::Kernel;

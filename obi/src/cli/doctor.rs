@@ -2,10 +2,14 @@
 //! `obi.doctor/1`; exit code 1 when something should be looked at, 3 or 4 when this machine cannot be watched at all.
 
 use std::fmt::Write;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
 
 use super::exit::{self, Exit};
 use super::{AgentSocket, Output};
 use crate::attach::error;
+use crate::budget::bill::{Costs, HookSeconds, Price};
 use crate::doctor::{self, Report, Watched};
 use crate::serve::control;
 
@@ -19,10 +23,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let watched: Option<Watched> = control::ask(&args.agent.socket, "watched")
-        .ok()
-        .and_then(|value| serde_json::from_value(value).ok());
-    let report = doctor::report(watched.as_ref());
+    let watched: Option<Watched> = ask(&args.agent.socket, "watched");
+    let costs: Option<Costs> = ask(&args.agent.socket, "costs");
+    let report = doctor::report(watched.as_ref(), costs.as_ref());
     exit::print(&match args.output {
         Output::Human => human(&report),
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
@@ -33,6 +36,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         None if report.findings.is_empty() => Exit::Fine,
         None => Exit::Finding,
     })
+}
+
+fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Option<T> {
+    let value = control::ask(socket, question).ok()?;
+    serde_json::from_value(value).ok()
 }
 
 fn human(report: &Report) -> String {
@@ -54,6 +62,20 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     if let Some(lockdown) = &report.kernel.lockdown {
         writeln!(out, "  lockdown {lockdown}")?;
     }
+    if let Some(prices) = &report.prices {
+        let measured = if prices.measured {
+            "measured"
+        } else {
+            "assumed"
+        };
+        writeln!(
+            out,
+            "what a hit of a hook costs ({measured}), beside its program"
+        )?;
+        for Price { site, ns } in &prices.sites {
+            writeln!(out, "  {ns:>6} ns {site}")?;
+        }
+    }
     writeln!(
         out,
         "agent {}",
@@ -73,6 +95,18 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
             "{} (pid {}, {}): {state}",
             process.service, process.pid, process.exe
         )?;
+        if let Some(cost) = &process.cost {
+            let HookSeconds {
+                tls,
+                batches,
+                each_message,
+            } = cost;
+            writeln!(
+                out,
+                "  hooks cost it {:.3} s of CPU until now (TLS {tls:.3}, batches {batches:.3}, each message {each_message:.3})",
+                cost.total()
+            )?;
+        }
         for library in &process.libraries {
             let named = |what: &str, library: &Option<(String, String)>| match library {
                 Some((name, version)) => format!(" {what} {name} {version}").trim_end().to_owned(),

@@ -128,8 +128,12 @@ fn answers(
             ready: telemetry.is_ready(),
             lost: lost.map(|(reason, n)| (reason.to_owned(), n)).collect(),
         };
-        Ok(serde_json::to_string(&sinks.stats(agent))?)
+        let mut stats = sinks.stats(agent);
+        stats.hooks.clone_from(&telemetry.costs().services);
+        Ok(serde_json::to_string(&stats)?)
     };
+    let costs = Arc::clone(&agent);
+    let costs = move || Ok(serde_json::to_string(&*costs.costs())?);
     let watched = move || Ok(serde_json::to_string(&agent.watched())?);
     fn asked<T: serde::Serialize>(
         sinks: &Sinks,
@@ -146,6 +150,7 @@ fn answers(
         ("kafka_events", asked(&questions, Sinks::events)),
         ("kafka_stats", Box::new(stats)),
         ("watched", Box::new(watched)),
+        ("costs", Box::new(costs)),
     ]
 }
 

@@ -26,7 +26,7 @@ use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
 use crate::attach::kernel::Hooked;
-use crate::budget::Ledger;
+use crate::budget::{Bill, Ledger};
 use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
 use crate::pipeline::monotonic;
@@ -78,6 +78,7 @@ pub struct Control {
     kernel: Kernel,
     filter: Filter,
     ledger: Ledger,
+    bill: Bill,
     files: Files,
     targets: Targets,
     connections: Connections,
@@ -114,6 +115,7 @@ impl Control {
             targets: Targets::new(filter.chooses_processes()),
             filter,
             ledger,
+            bill: Bill::default(),
             files,
             connections: Connections::new(&proc_root),
             attached: BTreeMap::new(),
@@ -281,7 +283,26 @@ impl Control {
         let mut actions = Vec::new();
         self.targets.tick(self.now(), &mut actions);
         self.carry_out(actions);
+        self.settle();
         self.publish();
+    }
+
+    /// Books what hooks cost whom.
+    fn settle(&mut self) {
+        for (pid, spent) in self.ledger.all() {
+            let name = || {
+                enrich::process_info(&self.proc_root, pid)
+                    .map_or_else(|| Arc::from("unknown"), |info| info.service)
+            };
+            self.bill.charge(pid, spent, name);
+            // Its end was missed.
+            if process::exe(&self.proc_root, pid).is_none() {
+                self.ledger.close(pid);
+                self.bill.close(pid);
+            }
+        }
+        let costs = self.bill.costs(monotonic(), &self.ledger.prices);
+        self.telemetry.set_costs(costs);
     }
 
     /// Processes whose connections are looked at: those followed, those that began lately, and now and then all.
@@ -380,7 +401,9 @@ impl Control {
 
     fn gone(&mut self, pid: Pid) {
         self.forget(pid);
-        self.ledger.close(pid);
+        let spent = self.ledger.close(pid);
+        self.bill.charge(pid, spent, || Arc::from("unknown"));
+        self.bill.close(pid);
         let mut actions = Vec::new();
         self.targets.gone(pid, self.now(), &mut actions);
         self.carry_out(actions);

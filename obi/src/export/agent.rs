@@ -89,6 +89,13 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
                 }),
         ),
         rows(
+            Id::TargetCost,
+            telemetry.costs().services.iter().map(|cost| {
+                let seconds = Value::CounterF64(cost.seconds.total());
+                (vec![text(&cost.service)], seconds)
+            }),
+        ),
+        rows(
             Id::Processes,
             telemetry
                 .processes()

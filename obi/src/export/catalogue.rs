@@ -58,6 +58,7 @@ pub enum Id {
     SeriesDropped,
     UnresolvedTopics,
     Hooks,
+    TargetCost,
     Processes,
     RingBytes,
     ProcessCpu,

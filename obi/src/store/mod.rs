@@ -390,6 +390,7 @@ impl Store {
             clients,
             topics,
             partitions,
+            hooks: Vec::new(),
             forgotten: state.forgotten,
         }
     }

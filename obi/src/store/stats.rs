@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::Flow;
 use super::latency::Quantiles;
+use crate::budget::bill::ServiceCost;
 
 pub const SCHEMA: &str = "obi.kafka.stats/1";
 
@@ -24,6 +25,9 @@ pub struct Stats {
     pub topics: Vec<TopicStats>,
     /// Sorted by cluster, topic and partition.
     pub partitions: Vec<PartitionStats>,
+    /// What hooks cost each service, sorted by its name.
+    #[serde(default)]
+    pub hooks: Vec<ServiceCost>,
     /// Clients, topics and partitions forgotten because their table was full.
     pub forgotten: u64,
 }

@@ -142,6 +142,7 @@ fn one_client_with_everything() {
             produced: out,
             consumed: inward,
         }],
+        hooks: Vec::new(),
         forgotten: 0,
     };
     assert_eq!(stats, want);

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::words::{bytes, quantiles, rate, short};
+use crate::budget::bill::ServiceCost;
 use crate::export::reasons::spoils;
 use crate::store::flow::Flow;
 use crate::store::stats::{ClientStats, PartitionStats, Stats, TopicStats};
@@ -72,6 +73,8 @@ pub fn render(stats: &Stats, rows: usize) -> String {
         stats.partitions.len(),
         rows,
     );
+    let shown = costliest(&stats.hooks, rows);
+    section(&mut out, "HOOKS", costs(&shown), stats.hooks.len(), rows);
     let named = stats.clients.iter().filter(|c| !c.errors.is_empty());
     for client in named.take(rows) {
         let errors: Vec<String> = client
@@ -92,6 +95,9 @@ pub fn render(stats: &Stats, rows: usize) -> String {
         "\nrates over {} s; PRODUCE and FETCH are p50/p99 of requests in ms, over the last minute",
         stats.window_seconds
     );
+    if !stats.hooks.is_empty() {
+        out.push_str("COST: of one core over the last 10 s; SAMPLED: so much of the time each message is hooked\n");
+    }
     out
 }
 
@@ -225,6 +231,50 @@ fn partition_table(rows: &[&PartitionStats], clusters: bool) -> Table {
         ]);
     }
     t
+}
+
+/// Those that hooks cost most.
+fn costliest(all: &[ServiceCost], rows: usize) -> Vec<&ServiceCost> {
+    let mut costs: Vec<&ServiceCost> = all.iter().collect();
+    costs.sort_by(|a, b| b.seconds.total().total_cmp(&a.seconds.total()));
+    costs.truncate(rows);
+    costs
+}
+
+fn costs(rows: &[&ServiceCost]) -> Table {
+    let mut t = table(
+        &[
+            "SERVICE",
+            "COST",
+            "BUDGET",
+            "SAMPLED",
+            "CPU s",
+            "TLS",
+            "BATCHES",
+            "EACH MESSAGE",
+        ],
+        1,
+    );
+    for cost in rows {
+        t.add_row([
+            short(&cost.service, 24),
+            percent(cost.share, 2),
+            percent(cost.budget, 2),
+            percent(cost.sampled_share, 1),
+            format!("{:.3}", cost.seconds.total()),
+            format!("{:.3}", cost.seconds.tls),
+            format!("{:.3}", cost.seconds.batches),
+            format!("{:.3}", cost.seconds.each_message),
+        ]);
+    }
+    t
+}
+
+fn percent(share: Option<f64>, digits: usize) -> String {
+    share.map_or_else(
+        || "-".to_owned(),
+        |share| format!("{:.digits$} %", share * 100.0),
+    )
 }
 
 fn name(cluster: &str, topic: &str, clusters: bool) -> String {

@@ -55,7 +55,7 @@ const fn agent(
 }
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 52] = [
+pub static CATALOGUE: [Metric; 53] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -534,6 +534,15 @@ pub static CATALOGUE: [Metric; 52] = [
         &["library", "hook", "state"],
         "Hooks planned, by what became of them",
         "the number now",
+    ),
+    agent(
+        Id::TargetCost,
+        "obi_target_cost_seconds_total",
+        Counter,
+        Unit::Seconds,
+        &["service"],
+        "What hooks cost the watched processes: hits, each at the price of its site on this machine, and time within the programs",
+        "a second of the service's CPU time",
     ),
     agent(
         Id::Processes,

@@ -1,6 +1,7 @@
 //! The tables as a terminal of 100 columns shows them.
 
 use super::*;
+use crate::budget::bill::HookSeconds;
 use crate::store::latency::Quantiles;
 use crate::store::stats::{Agent, SCHEMA};
 
@@ -91,6 +92,30 @@ fn stats(partitions: i32) -> Stats {
                 consumed: zero,
             })
             .collect(),
+        hooks: vec![
+            ServiceCost {
+                service: "mail".into(),
+                seconds: HookSeconds {
+                    tls: 1.5,
+                    batches: 0.25,
+                    each_message: 12.0,
+                },
+                share: Some(0.00481),
+                budget: Some(0.005),
+                sampled_share: Some(0.083),
+            },
+            ServiceCost {
+                service: "order-service-with-a-long-name".into(),
+                seconds: HookSeconds {
+                    tls: 0.001,
+                    batches: 0.0,
+                    each_message: 0.0,
+                },
+                share: None,
+                budget: None,
+                sampled_share: None,
+            },
+        ],
         forgotten: 0,
     }
 }
