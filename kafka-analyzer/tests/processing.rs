@@ -324,6 +324,39 @@ fn hooks_that_come_in_the_middle_of_a_read_see_one_message() {
 }
 
 #[test]
+fn a_request_whose_return_is_not_told_ends_what_was_in_hand() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    let client = calls.client;
+    for offset in 0..3 {
+        // Nothing came of the first.
+        calls.says(Means::AsksOnly);
+        calls.works(SECOND);
+        calls.says(Means::AsksOnly);
+        calls.client = 0;
+        let began = calls.of(Means::HandsOver, offset, offset);
+        calls.client = client;
+        calls.works(20 * MILLISECOND);
+        let next = calls.clock + 1000;
+        expected.push((offset, offset, 1, Message, NextPoll, began, next));
+    }
+    calls.says(Means::AsksOnly);
+    let began = calls.of(Means::HandsOver, 3, 3);
+    let closed = calls.says(Means::Closes);
+    expected.push((3, 3, 1, Message, Ended, began, closed));
+    assert_eq!(worked(&run_calls(calls)), expected);
+}
+
+#[test]
+fn messages_that_are_not_followed_are_counted() {
+    let mut calls = Calls::default();
+    calls.says(Means::LosesSight);
+    let (said, losses) = told(&with(calls));
+    assert_eq!(worked(&said), []);
+    assert_eq!(losses, [("call_not_followed", 1)]);
+}
+
+#[test]
 fn a_return_that_was_lost_is_mended() {
     let mut calls = Calls::default();
     // Its HandsOver was lost.

@@ -8,7 +8,8 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option, topic_form, walk,
+    NO_MEMBER, PARTS_LIMIT, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option,
+    topic_form, walk,
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, Place, abi, kind, stat};
 
@@ -19,6 +20,12 @@ use crate::stat::count;
 
 const ANY: u64 = 0;
 const SP: usize = 19;
+/// Words of `pt_regs` that hold the arguments of a C function behind the first.
+const SI: usize = 13;
+const DX: usize = 12;
+const CX: usize = 11;
+const R8: usize = 9;
+const R9: usize = 8;
 /// Messages that could not be read, after which a call is given up.
 const FAULTS: u64 = 16;
 /// A slice with more elements is none.
@@ -49,7 +56,10 @@ pub struct Walk {
     topics_left: u64,
     partitions: u64,
     partitions_left: u64,
+    /// Also: of all messages, where the shape says so.
     topic: u64,
+    /// By what the message is known, when not by its own address.
+    known: u64,
     /// `call_flag`.
     flags: u64,
     faults: u64,
@@ -108,6 +118,15 @@ pub fn hit(ctx: *mut c_void, popped: u64) {
                 walk.flags |= call_flag::TRUNCATED as u64;
             }
         }
+        walk::PARTS => {
+            walk.run.count = 1;
+            walk.run.first = -1;
+            walk.run.last = -1;
+            walk.run.partition = -1;
+            walk.run.key_len = NOT_READ;
+            walk.run.value_len = NOT_READ;
+            read::repeat(PARTS_LIMIT, part, walk);
+        }
         _ => {}
     }
     finish(walk, shape);
@@ -164,7 +183,8 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
         walk.parent = member(g, shape.parent).unwrap_or(0);
     }
     walk.client = words.word(&shape.client);
-    let passed = words.word(&shape.guard) as u32 == shape.expect;
+    let unless = shape.options & option::UNLESS != 0;
+    let passed = (words.word(&shape.guard) as u32 == shape.expect) != unless;
     let refusal = shape.means == means::ACKNOWLEDGED;
     if passed || refusal {
         walk.at = words.word(&shape.at);
@@ -182,6 +202,21 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     }
     if shape.walk == walk::ARGUMENTS && passed {
         arguments(walk, shape, &mut words);
+    }
+    if shape.walk == walk::PARTS && shape.stride == 0 {
+        walk.at = words.sp;
+        walk.topics = words.registers[SI];
+        walk.topics_left = words.registers[DX];
+        walk.partitions = words.registers[CX];
+        walk.partitions_left = words.registers[R8];
+        walk.topic = words.registers[R9];
+        walk.left = 0;
+    }
+    if shape.topic.base != NO_REG {
+        walk.topic = words.word(&shape.topic);
+    }
+    if shape.options & option::KNOWN_BY_KEPT != 0 {
+        walk.known = words.kept.map_or(0, |kept| kept[0]);
     }
     if words.fault {
         walk.fault();
@@ -277,7 +312,13 @@ fn arguments(walk: &mut Walk, shape: &ClientShape, words: &mut Words<'_>) {
         }
     };
     let length = |number: u16| register(number).map_or(NOT_READ, |length| length as i32);
-    let offset = register(shape.offset).map_or(-1, |offset| offset as i64);
+    let mut offset = register(shape.offset).map_or(-1, |offset| offset as i64);
+    if shape.options & option::OFFSET_BEHIND != 0 {
+        if offset < 1 {
+            return;
+        }
+        offset -= 1;
+    }
     walk.run.count = 1;
     walk.run.first = offset;
     walk.run.last = offset;
@@ -304,7 +345,12 @@ fn text(shape: &ClientShape, start: u64) -> Option<(u64, u64)> {
     if shape.topic_form == topic_form::NOTHING {
         return Some((0, 0));
     }
-    let at = follow(&shape.topic, start)?;
+    text_at(shape, follow(&shape.topic, start)?)
+}
+
+/// Of a Go string, or of a pointer to a text of C.
+#[inline(always)]
+fn text_at(shape: &ClientShape, at: u64) -> Option<(u64, u64)> {
     if at == 0 {
         return Some((0, 0));
     }
@@ -388,7 +434,11 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     if shape.partition != NO_MEMBER {
         partition = read::user::<i32>(message.wrapping_add(shape.partition as u64))?;
     }
-    let (text, text_len) = text(shape, message)?;
+    let (text, text_len) = if shape.topic.base != NO_REG {
+        text_at(shape, walk.topic)?
+    } else {
+        text(shape, message)?
+    };
     let run = &mut walk.run;
     let follows = run.count != 0
         && run.text == text
@@ -405,7 +455,11 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     }
     walk.run = Run {
         count: 1,
-        message,
+        message: if walk.known != 0 {
+            walk.known
+        } else {
+            message
+        },
         first: offset,
         last: offset,
         text,
@@ -509,6 +563,103 @@ fn messages_of(walk: &mut Walk, shape: &ClientShape, partition: u64) -> Option<u
         value_len: length(message, shape.value, shape.value_len),
     };
     Some(0)
+}
+
+/// One part of a message that is named in parts. 1: there are no more.
+extern "C" fn part(index: u32, walk: *mut Walk) -> i64 {
+    (read::opaque(part_of(walk, index)) & 1) as i64
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn part_of(walk: *mut Walk, index: u32) -> u64 {
+    let Some(walk) = read::state(walk) else {
+        return 1;
+    };
+    let Some(shape) = shape(walk.shape) else {
+        return 1;
+    };
+    match take_part(walk, shape, index as u64) {
+        Some(done) => done,
+        None => {
+            walk.flags |= call_flag::FAULT as u64;
+            1
+        }
+    }
+}
+
+#[inline(always)]
+fn take_part(walk: &mut Walk, shape: &ClientShape, index: u64) -> Option<u64> {
+    let kinds = &shape.nested;
+    let array = shape.stride != 0;
+    if array && index >= walk.left {
+        return Some(1);
+    }
+    let at = walk.at.wrapping_add(index * shape.stride as u64);
+    let kind = if array {
+        read::user::<u32>(at)?
+    } else {
+        variadic(walk, walk.left)? as u32
+    };
+    if kind == 0 {
+        return Some(1);
+    }
+    let kind = kind as u64;
+    let word = |walk: &Walk, number: u64| {
+        if array {
+            read::user::<u64>(at.wrapping_add(8 + number * 8))
+        } else {
+            variadic(walk, walk.left + 1 + number)
+        }
+    };
+    let first = word(walk, 0)?;
+    let mut words = 1;
+    if kind == kinds.topics as u64 {
+        walk.run.text = first;
+    } else if kind == kinds.topic_stride as u64 {
+        if first != 0 {
+            (walk.run.text, walk.run.text_len) = text(shape, first)?;
+        }
+    } else if kind == kinds.partition as u64 {
+        walk.run.partition = first as i32 as i64;
+    } else if kind == kinds.partitions as u64 {
+        walk.run.key_len = sized(first, word(walk, 1)?);
+        words = 2;
+    } else if kind == kinds.partition_stride as u64 {
+        walk.run.value_len = sized(first, word(walk, 1)?);
+        words = 2;
+    } else if kind == kinds.messages as u64 {
+        words = 3;
+    }
+    if !array {
+        walk.left += 1 + words;
+    }
+    Some(0)
+}
+
+/// Word `number` of the arguments behind the first: five in registers, the rest above the return address.
+#[inline(always)]
+fn variadic(walk: &Walk, number: u64) -> Option<u64> {
+    Some(match number {
+        0 => walk.topics,
+        1 => walk.topics_left,
+        2 => walk.partitions,
+        3 => walk.partitions_left,
+        4 => walk.topic,
+        above => read::user(walk.at.wrapping_add((above - 4) * 8))?,
+    })
+}
+
+/// Length of a key or value whose pointer is known.
+#[inline(always)]
+fn sized(pointer: u64, length: u64) -> i32 {
+    if pointer == 0 {
+        NULL
+    } else if length <= i32::MAX as u64 {
+        length as i32
+    } else {
+        NOT_READ
+    }
 }
 
 /// Pointer and length of a Go slice.

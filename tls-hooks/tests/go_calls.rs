@@ -130,6 +130,7 @@ fn go_clients() {
         "franz-go1.22",
         "sarama-dwarf",
         "clients-go1.18",
+        "confluent-consumer",
     ];
     let text: String = programs.iter().map(|name| text_of(name)).collect();
     insta::with_settings!({omit_expression => true}, { insta::assert_snapshot!(text) });
@@ -144,6 +145,7 @@ fn stripping_changes_nothing() {
         ("franz", "franz-stripped"),
         ("franz-go1.22", "franz-go1.22-stripped"),
         ("clients-go1.18", "clients-go1.18-stripped"),
+        ("confluent-consumer", "confluent-consumer-stripped"),
     ] {
         let (with, without) = (plan_of(with), plan_of(without));
         assert!(!with.calls.is_empty());
@@ -212,15 +214,23 @@ fn a_program_with_c_inside_is_hooked_on_its_go_side() {
     let plan = plan_of("confluent");
     assert_eq!(plan.calls_refused, []);
     let names: Vec<&str> = plan.calls.iter().map(|call| call.name).collect();
-    assert_eq!(names, ["kafka.(*Producer).produce", "runtime.gopanic"]);
-    let shape = plan.calls[0].shape;
+    // Producers poll for reports as consumers do for messages.
+    let expected = [
+        "kafka.(*handle).eventPoll",
+        "kafka.(*handle).newMessageFromGlueMsg",
+        "kafka.(*Producer).produce",
+        "kafka.(*Producer).produceBatch",
+        "runtime.gopanic",
+    ];
+    assert_eq!(names, expected);
+    let shape = plan.calls[2].shape;
     // The topic by a pointer; key and value behind an error and a metadata.
     assert_eq!((shape.topic.steps, shape.topic.path[0]), (1, 0));
     assert_eq!(
         (shape.partition, shape.error, shape.value, shape.key),
         (8, 32, 56, 80)
     );
-    assert_eq!(plan_of("confluent-stripped").calls[0].shape, shape);
+    assert_eq!(plan_of("confluent-stripped").calls[2].shape, shape);
 }
 
 #[test]

@@ -62,12 +62,14 @@ func read(folder string) (*source, error) {
 	}
 	s := &source{files: token.NewFileSet(), functions: map[string]*ast.FuncDecl{}, objects: map[*ast.Ident]types.Object{}}
 	var files []*ast.File
+	var hidden []pointer
 	for _, name := range append(found.GoFiles, found.CgoFiles...) {
 		file, err := parser.ParseFile(s.files, filepath.Join(folder, name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, file)
+		hidden = append(hidden, pointersToC(file)...)
 		for _, declaration := range file.Decls {
 			if function, ok := declaration.(*ast.FuncDecl); ok {
 				s.functions[nameOf(function)] = function
@@ -83,7 +85,35 @@ func read(folder string) (*source, error) {
 		Error: func(error) {},
 	}
 	s.pkg, _ = checker.Check(found.Name, s.files, files, &types.Info{Defs: s.objects})
+	for _, of := range hidden {
+		of.star.X = of.to
+	}
 	return s, nil
+}
+
+// A pointer and what it points to.
+type pointer struct {
+	star *ast.StarExpr
+	to   ast.Expr
+}
+
+// Pointers to types of C are pointers to bytes while types are checked: C is not followed, and a pointer's size does not depend on it.
+func pointersToC(file *ast.File) []pointer {
+	var found []pointer
+	ast.Inspect(file, func(node ast.Node) bool {
+		star, ok := node.(*ast.StarExpr)
+		if !ok {
+			return true
+		}
+		if of, ok := star.X.(*ast.SelectorExpr); ok {
+			if pkg, ok := of.X.(*ast.Ident); ok && pkg.Name == "C" {
+				found = append(found, pointer{star, star.X})
+				star.X = &ast.Ident{NamePos: star.X.Pos(), Name: "byte"}
+			}
+		}
+		return true
+	})
+	return found
 }
 
 // As the linker calls it: `(*Reader).FetchMessage`, `Message.String`, `NewReader`.
@@ -156,14 +186,18 @@ func members(pkg *types.Package, name string, wanted []string) {
 	if !ok {
 		return
 	}
-	// Up to the first field whose type is not known.
+	// Up to the first field whose type is not known. That one's place is, when a word is part of it: no type is aligned to more.
 	var fields []*types.Var
-	for i := 0; i < structure.NumFields() && sure(structure.Field(i).Type(), pkg); i++ {
-		fields = append(fields, structure.Field(i))
+	whole := true
+	for i := 0; i < structure.NumFields() && whole; i++ {
+		field := structure.Field(i)
+		if whole = sure(field.Type(), pkg); whole || hasWord(field.Type(), pkg) {
+			fields = append(fields, field)
+		}
 	}
 	offsets := sizes.Offsetsof(fields)
 	for _, member := range wanted {
-		if member == "sizeof" && len(fields) == structure.NumFields() {
+		if member == "sizeof" && whole {
 			fmt.Println("member", name, member, sizes.Sizeof(structure))
 		}
 		for i, field := range fields {
@@ -172,6 +206,21 @@ func members(pkg *types.Package, name string, wanted []string) {
 			}
 		}
 	}
+}
+
+// Whether a struct of the package has a field of a known type that is aligned to a word.
+func hasWord(of types.Type, own *types.Package) bool {
+	structure, ok := of.Underlying().(*types.Struct)
+	if named, is := types.Unalias(of).(*types.Named); !ok || is && named.Obj().Pkg() != own {
+		return false
+	}
+	for i := 0; i < structure.NumFields(); i++ {
+		field := structure.Field(i).Type()
+		if sure(field, own) && sizes.Alignof(field) == 8 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *source) function(name string) {

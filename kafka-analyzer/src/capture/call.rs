@@ -50,11 +50,15 @@ pub enum Means {
     /// Share groups: to be delivered again, or refused for good.
     Releases,
     Rejects,
+    /// As `Asks`, with no `HandsOver` when there was nothing to hand over.
+    AsksOnly,
+    /// From here on messages reach the application in a way that is not followed (a callback, a channel).
+    LosesSight,
 }
 
 impl Means {
     /// In the order of `obi_abi::client::means`, which begins with 1.
-    pub const ALL: [Means; 17] = [
+    pub const ALL: [Means; 19] = [
         Means::Asks,
         Means::HandsOver,
         Means::Settles,
@@ -72,6 +76,8 @@ impl Means {
         Means::EndsTransaction,
         Means::Releases,
         Means::Rejects,
+        Means::AsksOnly,
+        Means::LosesSight,
     ];
 }
 

@@ -51,6 +51,10 @@ pub mod means {
     /// Share groups: the messages are given back to be delivered again, or refused for good.
     pub const RELEASES: u8 = 16;
     pub const REJECTS: u8 = 17;
+    /// As `ASKS`, of which no return is told: what the task is handed next is the answer.
+    pub const ASKS_ONLY: u8 = 18;
+    /// Messages reach the application in a way that is not followed from here on (a callback).
+    pub const LOSES_SIGHT: u8 = 19;
 }
 
 /// How messages stand in memory: `ClientShape::walk`.
@@ -69,10 +73,13 @@ pub mod walk {
     /// The call names one message in its arguments: `partition`, `offset`, `key_len` and `value_len` are registers, and the path to the topic
     /// begins at `at`.
     pub const ARGUMENTS: u8 = 5;
+    /// The call names one message in parts, each a kind (i32) and its value: an array of `count` structs of `stride` bytes at `at`; without a stride
+    /// the arguments of a C function behind its first, as they are at its first instruction. See [`super::Nested::of_kinds`].
+    pub const PARTS: u8 = 6;
 }
 
 /// Where a topic's name stands: `ClientShape::topic_form`. The path begins at the message (`walk::NESTED`: at the topic, `walk::ARGUMENTS`:
-/// at `at`).
+/// at `at`, `walk::PARTS`: at a handle of the topic), or at the base of `ClientShape::topic`, where all messages of the call have one topic.
 pub mod topic_form {
     pub const NOTHING: u8 = 0;
     /// The path leads to a Go string (pointer, length).
@@ -91,6 +98,10 @@ pub mod option {
     pub const OFFSET_BEHIND: u8 = 2;
     /// Nothing is told when nothing was moved: who asked was told otherwise.
     pub const QUIET: u8 = 4;
+    /// The guard's word must differ from `expect`.
+    pub const UNLESS: u8 = 8;
+    /// The message is known by the first kept word (an event that holds it), not by its own address.
+    pub const KNOWN_BY_KEPT: u8 = 16;
 }
 
 /// Registers of a [`Place`] beyond those of `pt_regs` 0 to 15.
@@ -182,7 +193,36 @@ impl Nested {
         messages: 0,
         reserved: 0,
     };
+
+    /// For `walk::PARTS`.
+    pub const fn of_kinds(kinds: Kinds) -> Nested {
+        Nested {
+            topics: kinds.name,
+            topic_stride: kinds.handle,
+            partition: kinds.partition,
+            partitions: kinds.key,
+            partition_stride: kinds.value,
+            messages: kinds.header,
+            ..Nested::NOTHING
+        }
+    }
 }
+
+/// Numbers of the kinds of parts (`walk::PARTS`). Each has a value of one word but for key and value (pointer, length) and header (three words).
+#[derive(Clone, Copy, Debug)]
+pub struct Kinds {
+    /// The topic, as a text that ends with 0.
+    pub name: u16,
+    /// The topic, as a handle.
+    pub handle: u16,
+    pub partition: u16,
+    pub key: u16,
+    pub value: u16,
+    pub header: u16,
+}
+
+/// Parts of one call that are looked at.
+pub const PARTS_LIMIT: u32 = 32;
 
 /// How to read a call of a client library. Members are bytes from the start of a message; [`NO_MEMBER`]: there is none.
 ///
@@ -213,12 +253,12 @@ pub struct ClientShape {
     pub client: Place,
     pub at: Place,
     pub count: Place,
-    /// Nothing was moved unless this word's lower half equals `expect`. (`HANDS_OVER` then tells an idle poll, `ACKNOWLEDGED` a refusal, others
+    /// Nothing was moved unless this word's lower half equals `expect` (see [`option::UNLESS`]). (`HANDS_OVER` then tells an idle poll, `ACKNOWLEDGED` a refusal, others
     /// nothing.)
     pub guard: Place,
     pub expect: u32,
     pub stride: u16,
-    /// From the message to its topic's name; `base` means nothing.
+    /// From the message, or from a base of its own, to the topic's name.
     pub topic: Place,
     /// i32, i64.
     pub partition: u16,

@@ -168,6 +168,8 @@ mod tests {
             (ENDS_TRANSACTION, Means::EndsTransaction),
             (RELEASES, Means::Releases),
             (REJECTS, Means::Rejects),
+            (ASKS_ONLY, Means::AsksOnly),
+            (LOSES_SIGHT, Means::LosesSight),
         ];
         assert_eq!(numbers.len(), Means::ALL.len());
         for (number, means) in numbers {

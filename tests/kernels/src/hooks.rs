@@ -117,7 +117,7 @@ unsafe extern "C" {
     fn hook_go_deferring();
     fn hook_go_deferred();
     fn hook_set_fd(handle: u64, fd: i32);
-    fn hook_free(handle: u64);
+    fn hook_free(handle: u64, ...);
 }
 
 /// Calls a C hook; `inside` runs in the middle and gives the result.
@@ -189,6 +189,13 @@ pub fn set_fd(handle: u64, fd: i32) {
 pub fn free(handle: u64) {
     // SAFETY: as above.
     unsafe { hook_free(handle) }
+}
+
+/// Calls the hook of [`free`] with words behind its handle: the first five in registers, the others on the stack.
+pub fn parts(words: [u64; 16]) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = words;
+    // SAFETY: as above; its caller takes away what it put on the stack.
+    unsafe { hook_free(1, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

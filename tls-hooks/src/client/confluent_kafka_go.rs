@@ -33,32 +33,36 @@ pub(super) const MEMBERS: Members = &[
     ("TopicPartition", "Offset"),
     ("TopicPartition", "Error"),
     ("TopicPartition", SIZE),
+    ("Consumer", "handle"),
 ];
 
-/// The Go side alone: what it calls in C runs on whichever thread the goroutine has at that moment. `CommitMessage`, `StoreMessage` and the like end in
-/// `commit` and `StoreOffsets`, which name the offset behind the message. Messages that come through `Events()`, and reports of delivery, are not seen.
+/// The Go side alone: what it calls in C runs on whichever thread the goroutine has at that moment. `Poll` and `ReadMessage` (which the compiler puts into
+/// their callers) ask by `eventPoll`, which makes a message of each C one: on the goroutine that asked, or, without having been asked, on the one that
+/// fills the channel of `Events()`. `CommitMessage`, `StoreMessage` and the like end in `commit` and `StoreOffsets`, which name the offset behind the
+/// message; messages of `ProduceChannel()` are told by the goroutine that empties it. Reports of delivery are not seen.
 pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
     let message = message(library);
     let partitions = partitions(library);
-    let polled = || {
-        // An event of many kinds: the table of its methods has the hash of its type.
-        let [table, at] = library.result("(*Consumer).Poll", "event")?;
+    // A consumer is known by the handle inside it, the only thing that polling has.
+    let of_consumer = |shape| {
+        Some(ClientShape {
+            client: Place::address(go::RECEIVER, library.member("Consumer", "handle")?),
+            ..shape
+        })
+    };
+    let asks = || {
+        // Who polls gives no channel to be filled.
+        let [channel] = library.argument("(*handle).eventPoll", "channel")?;
+        Some(go::unless_error(of_client(says(means::ASKS_ONLY)), channel))
+    };
+    let given = || {
+        let [at] = library.result("(*handle).newMessageFromGlueMsg", "msg")?;
         let shape = ClientShape {
-            guard: Place::word(table, go::ITAB_HASH),
-            expect: library.hash_of_receiver("(*Message).String")?,
             means: means::HANDS_OVER,
+            options: option::QUIET,
             ..message?
         };
         Some(go::one(shape, at))
-    };
-    let read = || {
-        let [at] = library.result("(*Consumer).ReadMessage", "0")?;
-        let [error, _] = library.result("(*Consumer).ReadMessage", "1")?;
-        let shape = ClientShape {
-            means: means::HANDS_OVER,
-            ..message?
-        };
-        Some(go::unless_error(go::one(shape, at), error))
     };
     let list = |function, argument, means, options| {
         let slice: [u8; 3] = library.argument(function, argument)?;
@@ -67,12 +71,14 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             options,
             ..partitions?
         };
-        go::slice(of_client(shape), walk::STRUCTS, &slice)
+        go::slice(shape, walk::STRUCTS, &slice)
     };
+    let list_of_consumer =
+        |function, argument, means, options| of_consumer(list(function, argument, means, options)?);
     let behind = option::OFFSET_BEHIND;
     let commits_all = || {
         let [at, ..]: [u8; 3] = library.argument("(*Consumer).commit", "offsets")?;
-        Some(go::unless_error(of_client(says(means::SETTLES_ALL)), at))
+        Some(go::unless_error(of_consumer(says(means::SETTLES_ALL))?, at))
     };
     let seeks = || {
         // A struct in registers, a word each.
@@ -82,14 +88,14 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
                 .get(usize::from(library.member("TopicPartition", member)?) / 8)
                 .copied()
         };
-        Some(ClientShape {
+        of_consumer(ClientShape {
             means: means::SEEKS,
             walk: walk::ARGUMENTS,
             at: Place::register(of("Topic")?),
             topic: Place::NOWHERE,
             partition: of("Partition")?.into(),
             offset: of("Offset")?.into(),
-            ..of_client(partitions?)
+            ..partitions?
         })
     };
     let produces = || {
@@ -104,13 +110,21 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             ..go::unplaced(go::one(of_client(shape), at))
         })
     };
+    let produces_all = || {
+        let slice: [u8; 3] = library.argument("(*Producer).produceBatch", "msgs")?;
+        let shape = ClientShape {
+            means: means::PRODUCES,
+            ..message?
+        };
+        go::slice(go::unplaced(of_client(shape)), walk::POINTERS, &slice)
+    };
     let client = |means| [Some(of_client(says(means)))];
     vec![
-        Call::poll("kafka.(*Consumer).Poll", polled()),
-        Call::poll("kafka.(*Consumer).ReadMessage", read()),
+        Call::entry("kafka.(*handle).eventPoll", [asks()]),
+        Call::returning("kafka.(*handle).newMessageFromGlueMsg", given()),
         Call::entry(
             "kafka.(*Consumer).StoreOffsets",
-            [list(
+            [list_of_consumer(
                 "(*Consumer).StoreOffsets",
                 "offsets",
                 means::SETTLES,
@@ -120,14 +134,14 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         Call::entry(
             "kafka.(*Consumer).commit",
             [
-                list("(*Consumer).commit", "offsets", means::SETTLES, behind),
+                list_of_consumer("(*Consumer).commit", "offsets", means::SETTLES, behind),
                 commits_all(),
             ],
         ),
         Call::entry("kafka.(*Consumer).Seek", [seeks()]).rare(),
         Call::entry(
             "kafka.(*Consumer).SeekPartitions",
-            [list(
+            [list_of_consumer(
                 "(*Consumer).SeekPartitions",
                 "partitions",
                 means::SEEKS,
@@ -135,8 +149,13 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             )],
         )
         .rare(),
-        Call::entry("kafka.(*Consumer).Close", client(means::CLOSES)).rare(),
+        Call::entry(
+            "kafka.(*Consumer).Close",
+            [of_consumer(says(means::CLOSES))],
+        )
+        .rare(),
         Call::entry("kafka.(*Producer).produce", [produces()]),
+        Call::entry("kafka.(*Producer).produceBatch", [produces_all()]).rare(),
         Call::entry(
             "kafka.(*Producer).SendOffsetsToTransaction",
             [list(

@@ -20,11 +20,8 @@ pub(super) const RECEIVER: u8 = word(Register::Rax);
 const SUPPORTED: std::ops::RangeInclusive<u32> = 18..=26;
 /// `runtime.g.parentGoid`.
 const PARENTS_SINCE: u32 = 21;
-/// An itab: interface, type, hash of the type, methods. A type begins with its size and the part of it with pointers.
-pub(super) const ITAB_HASH: u16 = 16;
-const TYPE_HASH: u64 = 16;
-/// Places that a method's address is looked for.
-const ITABS: usize = 16;
+/// Callers of a function that are looked at.
+const CALLERS: usize = 256;
 const NEWER: &str = "use a release that this obi knows, or an obi that knows the release (its table is made by `cargo xtask layouts`)";
 
 /// A function of interest and how calls of it are read.
@@ -74,6 +71,15 @@ impl Call {
             entry: entry.map(|shape| vec![keeps(shape)]),
             ..Call::returning(name, returns)
         }
+    }
+
+    /// Another shape at the entry.
+    pub fn and_entry(mut self, shape: Option<ClientShape>) -> Call {
+        self.entry = self.entry.zip(shape).map(|(mut all, shape)| {
+            all.push(shape);
+            all
+        });
+        self
     }
 
     /// A request for messages, and what it gives.
@@ -166,6 +172,23 @@ pub(super) fn message(
     }
 }
 
+/// A place that the call names: the topic is a string in registers.
+pub(super) fn named(means: u8, topic: [u8; 2], partition: u8, offset: u8) -> ClientShape {
+    let [text, length] = topic.map(u16::from);
+    ClientShape {
+        means,
+        walk: walk::ARGUMENTS,
+        topic_form: topic_form::REGISTERS,
+        topic: Place {
+            path: [text, length, 0],
+            ..Place::NOWHERE
+        },
+        partition: partition.into(),
+        offset: offset.into(),
+        ..ClientShape::NOTHING
+    }
+}
+
 /// A message on its way to a broker has no place yet.
 pub(super) fn unplaced(shape: ClientShape) -> ClientShape {
     ClientShape {
@@ -234,19 +257,19 @@ impl<'a> Library<'a> {
         }
     }
 
-    /// The hash of the type that has this method, as interfaces that hold it lead to it: in a table of methods (itab) that begins with this one,
-    /// whose type says the same.
-    pub fn hash_of_receiver(&self, method: &str) -> Option<u32> {
-        let symbol = layouts::symbol(self.module, method)?;
-        let function = self.go.functions(&[&symbol]).into_iter().next()??;
-        let binary = self.facts.binary;
-        let hashes = binary.find_words(&[function.address], ITABS);
-        hashes.into_iter().find_map(|methods| {
-            let hash = binary.word(methods.checked_sub(8)?)? as u32;
-            let of = binary.word(methods.checked_sub(16)?)?;
-            let own = binary.word(of.checked_add(TYPE_HASH)?)? as u32;
-            (hash == own && hash != 0).then_some(hash)
-        })
+    /// Whether one function of the module calls another by its name; otherwise it may hold its code.
+    pub fn calls(&self, caller: &str, callee: &str) -> bool {
+        let symbols = [caller, callee].map(|name| layouts::symbol(self.module, name));
+        let [Some(caller), Some(callee)] = symbols else {
+            return false;
+        };
+        let found = self.go.functions(&[&caller, &callee]);
+        let [Some(caller), Some(callee)] = found.as_slice() else {
+            return false;
+        };
+        let calls = self.facts.binary.find_calls(callee.address, CALLERS);
+        let body = caller.address..caller.address + caller.size;
+        calls.iter().any(|call| body.contains(call))
     }
 
     pub fn result<const N: usize>(&self, function: &str, name: &str) -> Option<[u8; N]> {
@@ -319,14 +342,19 @@ fn hooks(
         true => u16::try_from(before).ok()?.checked_add(1)?,
         false => 0,
     };
-    let hook = |shape: &ClientShape, at| CallHook {
+    // Of several shapes at the entry only those that keep have a part in it.
+    let pair_of = |shape: &ClientShape, returns| match returns || shape.keeps != 0 {
+        true => pair,
+        false => 0,
+    };
+    let hook = |shape: &ClientShape, returns, at| CallHook {
         name: call.name,
         shape: ClientShape {
             abi: task.abi,
             task: task.task,
             goid: task.goid,
             parent: task.parent,
-            pair,
+            pair: pair_of(shape, returns),
             ..*shape
         },
         at,
@@ -336,10 +364,11 @@ fn hooks(
     for shape in entry {
         let site = binary.entry_site(function, &arguments(shape), Convention::Go)?;
         let at = binary.file_offset(site.address)?;
-        hooks.push(hook(shape, CallSite::Entry(at)));
+        hooks.push(hook(shape, false, CallSite::Entry(at)));
     }
     for shape in returns {
-        hooks.push(hook(shape, CallSite::Returns(ends(binary, function)?)));
+        let sites = CallSite::Returns(ends(binary, function)?);
+        hooks.push(hook(shape, true, sites));
     }
     Some(hooks)
 }
@@ -390,15 +419,24 @@ pub(super) fn goroutines(facts: &Facts<'_>, go: &Go<'_>, task: ClientShape, plan
 
 /// Registers that a shape reads at the entry.
 fn arguments(shape: &ClientShape) -> Vec<Register> {
-    let mut words: Vec<u8> = [shape.client, shape.at, shape.count, shape.guard]
-        .map(|place| place.base)
-        .to_vec();
+    let places = [
+        shape.client,
+        shape.at,
+        shape.count,
+        shape.guard,
+        shape.topic,
+    ];
+    let mut words: Vec<u8> = places.map(|place| place.base).to_vec();
     words.extend(shape.keep);
     words.push(word(Register::R14));
     if shape.walk == walk::ARGUMENTS {
         words.extend(
             [shape.partition, shape.offset].map(|word| u8::try_from(word).unwrap_or(NO_REG)),
         );
+        if shape.topic_form == topic_form::REGISTERS {
+            let [text, length, _] = shape.topic.path;
+            words.extend([text, length].map(|word| u8::try_from(word).unwrap_or(NO_REG)));
+        }
     }
     let all = REGISTERS.into_iter().chain([Register::R14]);
     all.filter(|register| words.contains(&word(*register)))

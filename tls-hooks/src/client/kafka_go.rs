@@ -1,6 +1,6 @@
 //! segmentio's kafka-go: pure Go, TLS by crypto/tls.
 
-use obi_abi::client::{base, means, walk};
+use obi_abi::client::{base, means, option, walk};
 use obi_abi::{ClientShape, Place};
 
 use super::go::{self, Call, Library, Members, of_client, says};
@@ -26,11 +26,12 @@ pub(super) const MEMBERS: Members = &[
     ("Message", "Key"),
     ("Message", "Value"),
     ("Message", SIZE),
+    ("Writer", "Topic"),
     ("Writer", "Async"),
 ];
 
 /// `FetchMessage` returns a message whole, on the stack of its caller; `ReadMessage` calls it and commits. A message to send names its topic, or
-/// its writer does: then the call names none. Readers without a group that set their offset are not seen to seek.
+/// its writer does, for all of them: kafka-go refuses a message where both do, or none. Readers without a group that set their offset are not seen to seek.
 pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
     let message = message(library);
     let of = |means| Some(ClientShape { means, ..message? });
@@ -56,6 +57,21 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         ..says(means::PRODUCED)
     });
     let produces = slice_of("(*Writer).WriteMessages", means::PRODUCES).map(go::unplaced);
+    let writer = library.member("Writer", "Topic");
+    let length = writer.and_then(|topic| topic.checked_add(8));
+    let guarded = |shape| {
+        Some(ClientShape {
+            guard: Place::word(go::RECEIVER, length?),
+            ..shape
+        })
+    };
+    let by_message = produces.and_then(guarded);
+    let by_writer = produces.and_then(guarded).zip(writer);
+    let by_writer = by_writer.map(|(shape, topic)| ClientShape {
+        topic: Place::address(go::RECEIVER, topic),
+        options: option::UNLESS,
+        ..shape
+    });
     vec![
         Call::poll(
             "kafka.(*Reader).FetchMessage",
@@ -70,7 +86,7 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             [slice_of("(*Reader).CommitMessages", means::SETTLES)],
         ),
         Call::entry("kafka.(*Reader).Close", closes()).rare(),
-        Call::pair("kafka.(*Writer).WriteMessages", produces, produced),
+        Call::pair("kafka.(*Writer).WriteMessages", by_message, produced).and_entry(by_writer),
         Call::entry("kafka.(*Writer).Close", closes()).rare(),
     ]
 }

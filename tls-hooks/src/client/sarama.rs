@@ -32,7 +32,8 @@ pub(super) const MEMBERS: Members = &[
 
 /// Messages go to the application through a channel, of which a receiver is not seen: they are known to be offered when the answer to a fetch was taken
 /// apart (`parseResponse`), which is one call for many messages and stands in every program, other than the function for each message. What is sent to
-/// `AsyncProducer.Input()` is not seen either, only what became of it. `MarkOffset` and `ResetOffset` name places behind messages, and are not hooked.
+/// `AsyncProducer.Input()` is not seen either, only what became of it. `MarkMessage` calls `MarkOffset`, which names the place behind a message.
+/// `ResetOffset` and a plain `OffsetManager` are not hooked.
 pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
     let consumed = |means| {
         let of = |member| library.member("ConsumerMessage", member);
@@ -59,6 +60,16 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
     let marks = || {
         let [at] = library.argument("(*consumerGroupSession).MarkMessage", "msg")?;
         Some(go::one(consumed(means::SETTLES)?, at))
+    };
+    let marks_offset = || {
+        const FUNCTION: &str = "(*consumerGroupSession).MarkOffset";
+        let topic = library.argument(FUNCTION, "topic")?;
+        let [partition] = library.argument(FUNCTION, "partition")?;
+        let [offset] = library.argument(FUNCTION, "offset")?;
+        Some(ClientShape {
+            options: option::OFFSET_BEHIND,
+            ..go::named(means::SETTLES, topic, partition, offset)
+        })
     };
     let sends = || {
         let [at] = library.argument("(*syncProducer).SendMessage", "msg")?;
@@ -90,14 +101,17 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         ..says(means::PRODUCED)
     };
     let closes = || [Some(of_client(says(means::CLOSES)))];
-    vec![
+    let mut all = vec![
         Call::pair(
             "sarama.(*partitionConsumer).parseResponse",
             Some(says(0)),
             offers(library, consumed(means::HANDS_OVER)),
         )
         .rare(),
-        Call::entry("sarama.(*consumerGroupSession).MarkMessage", [marks()]),
+        Call::entry(
+            "sarama.(*consumerGroupSession).MarkOffset",
+            [marks_offset()],
+        ),
         Call::returning(
             "sarama.(*consumerGroupSession).consume",
             Some(says(means::CLAIM_ENDS)),
@@ -117,7 +131,17 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         Call::entry("sarama.(*asyncProducer).returnSuccesses", [acknowledged()]),
         Call::entry("sarama.(*asyncProducer).returnError", [refused()]),
         Call::entry("sarama.(*asyncProducer).Close", closes()).rare(),
-    ]
+    ];
+    // With profiles the compiler may put the one into the other; both would settle a message twice.
+    let [message, offset] =
+        ["MarkMessage", "MarkOffset"].map(|name| format!("(*consumerGroupSession).{name}"));
+    if !library.calls(&message, &offset) {
+        all.push(Call::entry(
+            "sarama.(*consumerGroupSession).MarkMessage",
+            [marks()],
+        ));
+    }
+    all
 }
 
 /// Partitions of one consumer group share a consumer; an answer without messages offers none.

@@ -47,6 +47,7 @@ const CONFLUENT_STRUCTS: &[(&str, &str)] = &[
         "TopicPartition Value Key Timestamp Headers sizeof",
     ),
     ("TopicPartition", "Topic Partition Offset Error sizeof"),
+    ("Consumer", "handle"),
 ];
 
 const CONFLUENT_FUNCTIONS: &[&str] = &[
@@ -63,6 +64,7 @@ const CONFLUENT_FUNCTIONS: &[&str] = &[
     "(*Consumer).Seek",
     "(*Consumer).SeekPartitions",
     "(*handle).eventPoll",
+    "(*handle).newMessageFromGlueMsg",
 ];
 
 pub const MODULES: [Module; 6] = [

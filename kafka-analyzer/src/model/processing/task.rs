@@ -25,6 +25,8 @@ pub(super) struct Tasked {
     pub handed_of: Option<(Arc<str>, i32)>,
     /// Its last request that is not within another.
     pub asked: Option<Nanos>,
+    /// Of which consumer, when it said no more than that; 0: not known.
+    pub asked_of: u64,
     /// What it got last, in order; some of it may be done.
     pub holding: Vec<RunId>,
     prune_at: usize,

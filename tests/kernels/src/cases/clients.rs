@@ -1,6 +1,7 @@
 //! Calls of client libraries: every form in which messages stand in memory, and memory that is not what a shape takes it for.
 
 mod hostile;
+mod parts;
 
 use anyhow::{Context, Result, ensure};
 use obi_abi::client::{
@@ -13,6 +14,7 @@ use crate::agent::Agent;
 use crate::hooks::{self, Function, call, hook_outer};
 
 pub use hostile::{full, hostile};
+pub use parts::{elsewhere, parts};
 
 const ENTRY: u8 = 0;
 const RETURN: u8 = 1;

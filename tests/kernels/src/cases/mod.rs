@@ -35,6 +35,11 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: array of messages", clients::structs),
     ("clients: lists, events", clients::lists),
     ("clients: nested arrays", clients::nested),
+    ("clients: a message in parts", clients::parts),
+    (
+        "clients: topics and names from elsewhere",
+        clients::elsewhere,
+    ),
     ("clients: hostile memory", clients::hostile),
     ("clients: ring full", clients::full),
     ("costs: by process and site", costs::by_process),

@@ -26,6 +26,19 @@ impl Process {
         }
         match call.means {
             Means::Asks => self.asks(call, out),
+            Means::AsksOnly => {
+                self.asks(call, out);
+                let tasked = self.task(call.task, call.time, out);
+                tasked.returns(false);
+                tasked.asked_of = call.client;
+            }
+            // What was asked for by itself knows its consumer from there.
+            Means::HandsOver if call.client == 0 => {
+                let mut given = call.clone();
+                given.client = self.task(call.task, call.time, out).asked_of;
+                self.hands_over(&given, out);
+            }
+            Means::LosesSight => out.losses.add("call_not_followed", 1),
             Means::HandsOver => self.hands_over(call, out),
             Means::Settles => self.settles(call, None, out),
             Means::Releases => self.settles(call, Some(Signal::Release), out),
