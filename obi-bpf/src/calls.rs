@@ -10,7 +10,8 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::pt_regs;
 use obi_abi::{
-    CallShape, RESULT_AT_MASK, RESULT_AT_SHIFT, abi, count as counted, direction, role, source, stat,
+    CallShape, RESULT_AT_MASK, RESULT_AT_SHIFT, abi, count as counted, direction, role, source,
+    stat,
 };
 
 use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskKey};

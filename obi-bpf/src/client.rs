@@ -8,8 +8,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    NO_MEMBER, PARTS_LIMIT, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option,
-    topic_form, walk,
+    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option, topic_form, walk,
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, Place, abi, kind, stat};
 
@@ -18,14 +17,10 @@ use crate::read::{self, REGISTERS, Stamp};
 use crate::ring;
 use crate::stat::count;
 
+mod parts;
+
 const ANY: u64 = 0;
 const SP: usize = 19;
-/// Words of `pt_regs` that hold the arguments of a C function behind the first.
-const SI: usize = 13;
-const DX: usize = 12;
-const CX: usize = 11;
-const R8: usize = 9;
-const R9: usize = 8;
 /// Messages that could not be read, after which a call is given up.
 const FAULTS: u64 = 16;
 /// A slice with more elements is none.
@@ -118,15 +113,7 @@ pub fn hit(ctx: *mut c_void, popped: u64) {
                 walk.flags |= call_flag::TRUNCATED as u64;
             }
         }
-        walk::PARTS => {
-            walk.run.count = 1;
-            walk.run.first = -1;
-            walk.run.last = -1;
-            walk.run.partition = -1;
-            walk.run.key_len = NOT_READ;
-            walk.run.value_len = NOT_READ;
-            read::repeat(PARTS_LIMIT, part, walk);
-        }
+        walk::PARTS => parts::take(walk),
         _ => {}
     }
     finish(walk, shape);
@@ -204,13 +191,7 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
         arguments(walk, shape, &mut words);
     }
     if shape.walk == walk::PARTS && shape.stride == 0 {
-        walk.at = words.sp;
-        walk.topics = words.registers[SI];
-        walk.topics_left = words.registers[DX];
-        walk.partitions = words.registers[CX];
-        walk.partitions_left = words.registers[R8];
-        walk.topic = words.registers[R9];
-        walk.left = 0;
+        parts::keep_arguments(walk, words.registers, words.sp);
     }
     if shape.topic.base != NO_REG {
         walk.topic = words.word(&shape.topic);
@@ -455,11 +436,7 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     }
     walk.run = Run {
         count: 1,
-        message: if walk.known != 0 {
-            walk.known
-        } else {
-            message
-        },
+        message: if walk.known != 0 { walk.known } else { message },
         first: offset,
         last: offset,
         text,
@@ -563,103 +540,6 @@ fn messages_of(walk: &mut Walk, shape: &ClientShape, partition: u64) -> Option<u
         value_len: length(message, shape.value, shape.value_len),
     };
     Some(0)
-}
-
-/// One part of a message that is named in parts. 1: there are no more.
-extern "C" fn part(index: u32, walk: *mut Walk) -> i64 {
-    (read::opaque(part_of(walk, index)) & 1) as i64
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn part_of(walk: *mut Walk, index: u32) -> u64 {
-    let Some(walk) = read::state(walk) else {
-        return 1;
-    };
-    let Some(shape) = shape(walk.shape) else {
-        return 1;
-    };
-    match take_part(walk, shape, index as u64) {
-        Some(done) => done,
-        None => {
-            walk.flags |= call_flag::FAULT as u64;
-            1
-        }
-    }
-}
-
-#[inline(always)]
-fn take_part(walk: &mut Walk, shape: &ClientShape, index: u64) -> Option<u64> {
-    let kinds = &shape.nested;
-    let array = shape.stride != 0;
-    if array && index >= walk.left {
-        return Some(1);
-    }
-    let at = walk.at.wrapping_add(index * shape.stride as u64);
-    let kind = if array {
-        read::user::<u32>(at)?
-    } else {
-        variadic(walk, walk.left)? as u32
-    };
-    if kind == 0 {
-        return Some(1);
-    }
-    let kind = kind as u64;
-    let word = |walk: &Walk, number: u64| {
-        if array {
-            read::user::<u64>(at.wrapping_add(8 + number * 8))
-        } else {
-            variadic(walk, walk.left + 1 + number)
-        }
-    };
-    let first = word(walk, 0)?;
-    let mut words = 1;
-    if kind == kinds.topics as u64 {
-        walk.run.text = first;
-    } else if kind == kinds.topic_stride as u64 {
-        if first != 0 {
-            (walk.run.text, walk.run.text_len) = text(shape, first)?;
-        }
-    } else if kind == kinds.partition as u64 {
-        walk.run.partition = first as i32 as i64;
-    } else if kind == kinds.partitions as u64 {
-        walk.run.key_len = sized(first, word(walk, 1)?);
-        words = 2;
-    } else if kind == kinds.partition_stride as u64 {
-        walk.run.value_len = sized(first, word(walk, 1)?);
-        words = 2;
-    } else if kind == kinds.messages as u64 {
-        words = 3;
-    }
-    if !array {
-        walk.left += 1 + words;
-    }
-    Some(0)
-}
-
-/// Word `number` of the arguments behind the first: five in registers, the rest above the return address.
-#[inline(always)]
-fn variadic(walk: &Walk, number: u64) -> Option<u64> {
-    Some(match number {
-        0 => walk.topics,
-        1 => walk.topics_left,
-        2 => walk.partitions,
-        3 => walk.partitions_left,
-        4 => walk.topic,
-        above => read::user(walk.at.wrapping_add((above - 4) * 8))?,
-    })
-}
-
-/// Length of a key or value whose pointer is known.
-#[inline(always)]
-fn sized(pointer: u64, length: u64) -> i32 {
-    if pointer == 0 {
-        NULL
-    } else if length <= i32::MAX as u64 {
-        length as i32
-    } else {
-        NOT_READ
-    }
 }
 
 /// Pointer and length of a Go slice.
