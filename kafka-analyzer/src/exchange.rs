@@ -10,7 +10,7 @@ use kafka_wire::api::{self, Message};
 use kafka_wire::body::Event;
 use kafka_wire::{Uuid, error_code};
 
-use crate::capture::Nanos;
+use crate::capture::{Nanos, Task};
 use crate::detail;
 use crate::fact::{self, Detail, Says};
 use crate::fetch::FetchAnswer;
@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub began: Nanos,
     /// The call that wrote its last byte returned.
     pub written: Nanos,
+    /// Who wrote its last byte.
+    pub task: Option<Task>,
     /// On the wire, size word included.
     pub bytes: u64,
     pub api_key: i16,
@@ -174,6 +176,7 @@ impl Request {
     fn exchange(&self, ended: Nanos, server: Option<SocketAddr>) -> fact::Exchange {
         fact::Exchange {
             client_id: Arc::clone(&self.client_id),
+            task: self.task,
             api_key: self.api_key,
             api_version: self.api_version,
             correlation_id: self.correlation_id,

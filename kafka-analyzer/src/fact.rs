@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kafka_wire::Uuid;
 use kafka_wire::record_batch::BatchHeader;
 
-use crate::capture::{ClientCall, GapReason, Nanos, Pid, Window};
+use crate::capture::{ClientCall, GapReason, Nanos, Pid, Task, Window};
 use crate::observation::{Batches, Origin};
 
 mod app;
@@ -112,6 +112,8 @@ pub struct AuthenticationFailure {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
     pub client_id: Arc<str>,
+    /// Who wrote the end of the request.
+    pub task: Option<Task>,
     pub api_key: i16,
     pub api_version: i16,
     pub correlation_id: i32,

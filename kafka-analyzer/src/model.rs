@@ -4,12 +4,14 @@
 //! with `id:<uuid>` or `unknown` for good, and later ones do not wait again for the same label. What is learnt holds for all later facts.
 //! Counting happened before; nothing is summed up here.
 
+mod causes;
 mod clusters;
 mod commits;
 mod consumers;
 mod groups;
 mod hear;
 mod lag;
+mod observe;
 mod processing;
 mod producers;
 mod requests;
@@ -24,27 +26,25 @@ use std::sync::Arc;
 
 use kafka_wire::api;
 
-use crate::capture::{ConnectionId, Nanos, Pid, Task};
-use crate::fact::{self, Detail, Fact, Queried, Says, Served};
+use crate::capture::{ConnectionId, Nanos, Pid};
+use crate::fact::{self, Fact, Queried, Says, Served};
 use crate::losses::Losses;
-use crate::observation::{
-    self, CaptureGap, EventKind, Exchange, FetchedPartition, Observation, Origin,
-    ProducedPartition, SpanKind, Unsupported,
-};
+use crate::observation::{CaptureGap, Observation, Origin, Unsupported};
 use crate::settings::Settings;
 
+use causes::{Cause, Causes, Doer};
 use clusters::Clusters;
 use commits::Commits;
 use consumers::Consumers;
 use groups::Groups;
 use hear::{assigns, consumes, shares};
 use lag::Lags;
-use processing::Processing;
+use processing::{Hand, Processing};
 use producers::Producers;
-use requests::{Cause, Requests};
+use requests::Requests;
 use spans::Spans;
 use topics::Topics;
-use transactions::{Seen, Transactions};
+use transactions::Transactions;
 
 /// How long a fact waits for its labels.
 const PATIENCE: Nanos = 5_000_000_000;
@@ -100,6 +100,7 @@ pub struct Model {
     transactions: Transactions,
     processing: Processing,
     requests: Requests,
+    causes: Causes,
     losses: Losses,
 }
 
@@ -136,6 +137,7 @@ impl Model {
             transactions: Transactions::new(settings),
             processing: Processing::default(),
             requests: Requests::new(settings),
+            causes: Causes::default(),
             losses: Losses::default(),
         }
     }
@@ -222,6 +224,7 @@ impl Model {
             Says::Exited => {
                 self.processing.exited(pid, fact.known, &mut self.losses);
                 self.requests.exited(pid);
+                self.causes.exited(pid);
             }
             Says::Begun(begun) => self.requests.begun(origin, pid, begun, &mut self.losses),
             Says::Served(served) => {
@@ -230,9 +233,16 @@ impl Model {
                 out.extend(self.requests.served(origin, pid, served, losses));
             }
             Says::Queried(queried) => {
-                let cause = self.cause(pid, queried.task, None, queried.call.asked.first.began);
+                let doer = Doer {
+                    pid,
+                    task: queried.task,
+                    parent: None,
+                    time: queried.call.asked.first.began,
+                };
+                let cause = self.cause(doer);
                 let queried = Queried::clone(queried);
-                out.extend(self.requests.queried(origin, pid, queried, cause));
+                let query = self.requests.queried(origin, pid, queried, &cause);
+                out.extend(query.and_then(|(query, alone)| self.born(query, alone, doer, &cause)));
             }
             Says::Gap { reason, bytes } => {
                 out.push(Observation::CaptureGap(CaptureGap {
@@ -276,6 +286,7 @@ impl Model {
         self.producers.advance(now, out);
         self.say_processing(out);
         self.advance_processing(now, out);
+        out.extend(self.causes.overdue(now));
         self.tick(now, out);
     }
 
@@ -342,7 +353,7 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 11] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 12] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
@@ -360,12 +371,48 @@ impl Model {
             readers,
             contexts,
             self.requests.table(),
+            self.causes.table(),
         ]
     }
 
-    /// What a task did at `time`, it did for this. The one place where that is decided.
-    fn cause(&self, pid: Pid, task: Option<Task>, parent: Option<u64>, time: Nanos) -> Cause {
-        self.requests.cause(pid, task, parent, time)
+    /// What it did, it did for this: the message that its task has in hand or the request that it serves, whichever began last; else what the task
+    /// that started it is at. The one place where that is decided.
+    fn cause(&mut self, doer: Doer) -> Cause {
+        let Doer { pid, time, .. } = doer;
+        for task in doer.tasks() {
+            let request = self.requests.of(pid, task, time);
+            let hand = self.processing.in_hand(pid, task, time);
+            let since = request.as_ref().map_or(0, |(since, _)| *since);
+            match hand {
+                Hand::One(one) if one.handed >= since => return self.spans.cause(&one),
+                Hand::Several(handed) if handed >= since => return Cause::Later(causes::HELD),
+                _ => {}
+            }
+            if let Some((_, cause)) = request {
+                return cause;
+            }
+        }
+        match self.processing.is_loose(pid) && doer.task.is_some() {
+            true => Cause::Later(causes::LOOSE),
+            false => Cause::Unknown,
+        }
+    }
+
+    /// A span that is complete, but perhaps for its parent. `alone`: it also goes without one.
+    fn born(
+        &mut self,
+        observation: Observation,
+        alone: bool,
+        doer: Doer,
+        cause: &Cause,
+    ) -> Option<Observation> {
+        match cause {
+            Cause::Later(patience) => {
+                let (causes, losses) = (&mut self.causes, &mut self.losses);
+                causes.wait(doer, *patience, observation, alone, losses)
+            }
+            _ => Some(observation),
+        }
     }
 
     fn bind(&mut self, connection: ConnectionId, client: &fact::Client) {
@@ -472,167 +519,6 @@ impl Model {
             self.server(fact, server),
         )
     }
-
-    fn observe(&mut self, fact: Fact, out: &mut Vec<Observation>) {
-        let (client_id, server) = match &fact.says {
-            Says::Exchange(exchange) => (Arc::clone(&exchange.client_id), exchange.server),
-            Says::Client(client) => (Arc::clone(&client.client_id), client.server),
-            Says::AuthenticationFailed(failure) => (Arc::clone(&failure.client_id), failure.server),
-            _ => return,
-        };
-        let cluster = self
-            .cluster(&fact, &client_id, server)
-            .cloned()
-            .unwrap_or_else(|| UNKNOWN.into());
-        let server = self.server(&fact, server);
-        let labels = Labels {
-            origin: fact.origin,
-            pid: fact.pid,
-            cluster,
-            client_id,
-            server,
-        };
-        match fact.says {
-            Says::Exchange(exchange) => self.exchange(labels, *exchange, out),
-            Says::AuthenticationFailed(failure) => {
-                out.push(Observation::Event(security::event(labels, &failure)));
-            }
-            Says::Client(client) => out.push(Observation::Client(observation::Client {
-                origin: labels.origin,
-                pid: labels.pid,
-                client_id: labels.client_id,
-                cluster: labels.cluster,
-                software: client.software,
-                mechanism: client.mechanism,
-                server: labels.server,
-                source: client.source,
-                closed: client.closed,
-            })),
-            _ => {}
-        }
-    }
-
-    fn exchange(
-        &mut self,
-        labels: Labels,
-        mut exchange: fact::Exchange,
-        out: &mut Vec<Observation>,
-    ) {
-        let is_fetch = matches!(exchange.api_key, api::FETCH | api::SHARE_FETCH)
-            && exchange.response_bytes.is_some();
-        let fetched_records = (is_fetch && exchange.decoded && !exchange.replica)
-            .then(|| exchange.fetched.iter().map(|p| p.records).sum());
-        let group = self.group_of(&labels, &exchange);
-        let told = out.len();
-        self.hear(&labels, &exchange, &group, out);
-        self.read_by(&labels, &exchange, &group);
-        let mut produced = self.named(std::mem::take(&mut exchange.produced));
-        let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
-        let consumed = if exchange.replica {
-            &mut [][..]
-        } else {
-            &mut fetched[..]
-        };
-        self.producers
-            .exchange(&labels, &exchange, &produced, &mut self.losses, out);
-        out.push(Observation::Exchange(Exchange {
-            origin: labels.origin,
-            pid: labels.pid,
-            cluster: Arc::clone(&labels.cluster),
-            client_id: Arc::clone(&labels.client_id),
-            group: Arc::clone(&group),
-            api_key: exchange.api_key,
-            api: api_name(exchange.api_key),
-            api_version: exchange.api_version,
-            correlation_id: exchange.correlation_id,
-            began: exchange.began,
-            ended: exchange.ended,
-            request_bytes: exchange.request_bytes,
-            response_bytes: exchange.response_bytes,
-            error: exchange.error,
-            throttle_ms: exchange.throttle_ms,
-            server: labels.server,
-            produced: produced.iter_mut().map(produced_partition).collect(),
-            fetched: consumed.iter_mut().map(fetched_partition).collect(),
-            fetched_records,
-        }));
-        let consumed = fetched.iter().filter(|_| !exchange.replica);
-        for (_, partition) in produced.iter().chain(consumed) {
-            let uncounted = partition
-                .samples
-                .iter()
-                .filter(|sample| sample.is_uncounted());
-            self.losses
-                .add("batch_not_counted", uncounted.count() as u64);
-        }
-        let spans = out.len();
-        if self.settings.spans {
-            self.spans.produced(&labels, &exchange, &produced, out);
-            if !exchange.replica {
-                let calls = self.processing.calls(labels.pid, labels.origin.time);
-                let of = (&group, calls);
-                let gone = self.spans.fetched(&labels, &exchange, of, &fetched, out);
-                self.losses.add("span_contexts_full", gone);
-            }
-            if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
-                self.spans
-                    .committed(&labels, &exchange, commit, &self.topics, out);
-                name_span(out, told, spans);
-            }
-            let unread = self.spans.take_unread();
-            // A request that was cut by the end of its connection was never whole.
-            if exchange.error != Some("CONNECTION_CLOSED") {
-                self.losses.add("batch_not_opened", unread);
-            }
-        }
-        let seen = Seen {
-            labels: &labels,
-            exchange: &exchange,
-            produced: &produced,
-            topics: &self.topics,
-            spans,
-        };
-        let ended = self.transactions.exchange(&seen, &mut self.losses, out);
-        for of_group in ended {
-            let group = &of_group.group;
-            for (topic, index, offset) in of_group.offsets {
-                let losses = &mut self.losses;
-                self.lags
-                    .committed(&labels, group, &topic, index, Some(offset), losses);
-            }
-        }
-    }
-
-    fn shows(&self, topic: &str) -> bool {
-        self.settings.internal_topics || !topic.starts_with("__")
-    }
-
-    /// Partitions with the names of their topics, internal ones left out.
-    fn named(&self, partitions: Vec<fact::Partition>) -> Vec<(Arc<str>, fact::Partition)> {
-        let named = partitions
-            .into_iter()
-            .map(|partition| (self.topics.label(&partition.topic), partition));
-        named.filter(|(topic, _)| self.shows(topic)).collect()
-    }
-}
-
-/// A failed commit was told (from `told` on) before its span was made (from `spans` on): the event names it, if it got one.
-fn name_span(out: &mut [Observation], told: usize, spans: usize) {
-    let Some((before, after)) = out.split_at_mut_checked(spans) else {
-        return;
-    };
-    let mut commits = after.iter().filter_map(|made| match made {
-        Observation::Span(span) if span.span == SpanKind::Commit => Some(span),
-        _ => None,
-    });
-    let ids = commits.next().map(|span| (span.trace_id, span.span_id));
-    for observation in before.iter_mut().skip(told) {
-        if let Observation::Event(event) = observation
-            && event.event == EventKind::CommitFailure
-        {
-            event.span = ids;
-        }
-    }
 }
 
 /// Memory of what waits with a fact, about.
@@ -642,31 +528,6 @@ fn held(fact: &Fact) -> usize {
         _ => 0,
     };
     fact.says.held() + detail * DETAIL_BYTES
-}
-
-/// Takes the batches: nobody needs them after it.
-fn produced_partition((topic, partition): &mut (Arc<str>, fact::Partition)) -> ProducedPartition {
-    ProducedPartition {
-        topic: Arc::clone(topic),
-        partition: partition.index,
-        error: partition.error,
-        base_offset: partition.base_offset,
-        batches: std::mem::take(&mut partition.batches),
-    }
-}
-
-/// Takes the batches: nobody needs them after it.
-fn fetched_partition((topic, partition): &mut (Arc<str>, fact::Partition)) -> FetchedPartition {
-    FetchedPartition {
-        topic: Arc::clone(topic),
-        partition: partition.index,
-        error: partition.error,
-        fetch_offset: partition.fetch_offset,
-        high_watermark: partition.high_watermark,
-        records: partition.records,
-        redelivered: partition.redelivered,
-        batches: std::mem::take(&mut partition.batches),
-    }
 }
 
 fn api_name(api_key: i16) -> Arc<str> {

@@ -7,7 +7,7 @@ use kafka_wire::body::{Decoder, Side};
 use kafka_wire::header::{Parse, Plausible, RequestHeader, plausible_request};
 use kafka_wire::{Segment, api};
 
-use crate::capture::Nanos;
+use crate::capture::{Nanos, Task};
 use crate::connection::{Connection, Out, Role, Shared, keeping};
 use crate::exchange::{Request, RequestBody};
 use crate::reassembly::{Found, Frames, Hunt, Piece, Start, Step};
@@ -128,7 +128,7 @@ impl Connection {
                 Step::Body(segment) => self.request_bytes(segment, out),
             }
             if !self.requests.lost && self.requests.frames.left() == 0 {
-                self.end_request(piece.ended, out);
+                self.end_request(piece.ended, piece.task, out);
             }
         }
     }
@@ -264,6 +264,7 @@ impl Connection {
             offset: start.offset,
             began: start.began,
             written: 0,
+            task: None,
             bytes: u64::from(start.size) + 4,
             api_key,
             api_version,
@@ -287,7 +288,7 @@ impl Connection {
         };
     }
 
-    fn end_request(&mut self, ended: Nanos, out: &mut Out<'_>) {
+    fn end_request(&mut self, ended: Nanos, task: Option<Task>, out: &mut Out<'_>) {
         match std::mem::replace(&mut self.requests.frame, Frame::Between) {
             Frame::Between | Frame::Skip => {}
             Frame::Body {
@@ -300,7 +301,7 @@ impl Connection {
                 let before = decoder.held();
                 decoder.finish(&mut |event| request.event(event, names, session, &mut keeping));
                 out.shared.gather(before, 0);
-                request.written = ended;
+                (request.written, request.task) = (ended, task);
                 self.requests.tokens =
                     (request.api_key, request.api_version) == (api::SASL_HANDSHAKE, 0);
                 self.requested(*request, out);
@@ -318,6 +319,7 @@ impl Connection {
             offset: start.offset,
             began: start.began,
             written: ended,
+            task: None,
             bytes: u64::from(start.size) + 4,
             api_key: -1,
             api_version: -1,

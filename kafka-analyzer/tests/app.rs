@@ -2,6 +2,7 @@
 
 mod conversation;
 
+use conversation::database::{insert, session};
 use conversation::{Captured, Talk, run_with};
 use kafka_analyzer::Settings;
 use kafka_analyzer::capture::{Copy, Direction, GapReason, Protocol, Task};
@@ -40,34 +41,6 @@ fn post(traceparent: bool) -> Vec<u8> {
 
 fn answer(status: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").into_bytes()
-}
-
-/// A message of PostgreSQL with its type.
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = (body.len() as u32 + 4).to_be_bytes();
-    [&[kind], &length[..], body].concat()
-}
-
-fn startup() -> Vec<u8> {
-    let body = b"\0\x03\0\0user\0shop\0database\0orders\0application_name\0app\0\0";
-    [&(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
-}
-
-fn ready() -> Vec<u8> {
-    message(b'Z', b"I")
-}
-
-/// A session up to its first ReadyForQuery.
-fn session(connection: u64) -> Talk {
-    let mut talk = Talk::new(connection);
-    talk.write(startup());
-    talk.read([message(b'R', &[0; 4]), ready()].concat());
-    talk
-}
-
-fn insert(talk: &mut Talk) {
-    talk.write(message(b'Q', b"INSERT INTO orders VALUES (7, 'secret')\0"));
-    talk.read([message(b'C', b"INSERT 0 1\0"), ready()].concat());
 }
 
 /// All events by the time of their end.
@@ -174,6 +147,7 @@ fn any_split_says_the_same() {
                 offset,
                 began,
                 ended,
+                goroutine,
                 bytes,
             } = event
             else {
@@ -188,6 +162,7 @@ fn any_split_says_the_same() {
                     offset: at,
                     began,
                     ended,
+                    goroutine,
                     bytes: part.to_vec(),
                 });
                 at += part.len() as u64;

@@ -131,6 +131,7 @@ fn split(events: &[Captured], mut size: impl FnMut() -> usize) -> Vec<Captured> 
             offset,
             began,
             ended,
+            goroutine,
             bytes,
         } = event
         else {
@@ -148,6 +149,7 @@ fn split(events: &[Captured], mut size: impl FnMut() -> usize) -> Vec<Captured> 
                 offset,
                 began: *began,
                 ended: *ended,
+                goroutine: *goroutine,
                 bytes,
             });
             at += n;

@@ -255,6 +255,7 @@ fn server() -> std::net::SocketAddr {
 fn exchange(now: Nanos, api_key: i16) -> Exchange {
     Exchange {
         client_id: Arc::from("member"),
+        task: None,
         api_key,
         api_version: 9,
         correlation_id: 1,

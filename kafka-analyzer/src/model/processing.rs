@@ -6,6 +6,7 @@
 
 mod dead_letters;
 mod habit;
+mod hand;
 mod process;
 mod readers;
 mod run;
@@ -25,6 +26,7 @@ use crate::model::spans::Calls;
 use crate::model::topics::Topics;
 use crate::model::{Labels, PATIENCE};
 
+pub(super) use hand::{Hand, InHand};
 use process::Process;
 use readers::{Reader, Readers};
 use told::{Out, Told};

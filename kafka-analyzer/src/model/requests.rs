@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use app_wire::{Fault, Protocol};
 
+use super::causes::{Cause, under};
 use crate::capture::{ConnectionId, Nanos, Pid, Task};
 use crate::fact::{Begun, Queried, Served};
 use crate::losses::Losses;
@@ -29,16 +30,6 @@ const AFTERWARDS: Nanos = 1_000_000_000;
 const SWEEP: Nanos = 60_000_000_000;
 
 type Key = (ConnectionId, u64);
-
-/// What a task does, it does for this.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cause {
-    /// Nothing that is known.
-    Unknown,
-    /// A trace that gets no spans.
-    Unsampled,
-    Span(TraceId, SpanId, String),
-}
 
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -148,34 +139,28 @@ impl Requests {
         Some(Observation::Request(request(origin, pid, ids, served)))
     }
 
-    /// The database answered: its span.
+    /// The database answered: its span, and whether it goes also when nobody turns out to be its cause.
     pub fn queried(
         &mut self,
         origin: Origin,
         pid: Pid,
         queried: Queried,
-        cause: Cause,
-    ) -> Option<Observation> {
+        cause: &Cause,
+    ) -> Option<(Observation, bool)> {
         let level = self.sampler.level(origin.time, 1)?;
         let began = queried.call.asked.first.began;
         let own = place(b"query", origin, began);
-        let ids = match cause {
-            Cause::Unsampled => return None,
-            Cause::Unknown if !keeps(level, &own.0) => return None,
-            Cause::Unknown => Ids {
-                trace_id: own.0,
-                span_id: own.1,
-                ..Ids::default()
-            },
-            Cause::Span(trace_id, parent, trace_state) => Ids {
-                trace_id,
-                span_id: own.1,
-                parent: Some(parent),
-                trace_state,
-            },
+        let alone = keeps(level, &own.0);
+        if *cause == Cause::Unknown && !alone {
+            return None;
+        }
+        let ids = Ids {
+            trace_id: own.0,
+            span_id: own.1,
+            ..Ids::default()
         };
         let call = queried.call;
-        Some(Observation::Query(Query {
+        let query = Observation::Query(Query {
             origin,
             pid,
             ids,
@@ -189,27 +174,23 @@ impl Requests {
             error: call.sqlstate.map(Into::into),
             server: queried.server,
             task: queried.task,
-        }))
+        });
+        Some((under(query, cause)?, alone))
     }
 
-    /// What a task did at `time`, it did for this. `parent`: the goroutine that started it, which may be the one that reads requests.
-    pub fn cause(&self, pid: Pid, task: Option<Task>, parent: Option<u64>, time: Nanos) -> Cause {
-        let by_parent = || self.of(pid, Task::Goroutine(parent?), time);
-        let cause = task.and_then(|task| self.of(pid, task, time));
-        cause.or_else(by_parent).unwrap_or(Cause::Unknown)
-    }
-
-    fn of(&self, pid: Pid, task: Task, time: Nanos) -> Option<Cause> {
+    /// The request that a task works for at `time`, and since when.
+    pub fn of(&self, pid: Pid, task: Task, time: Nanos) -> Option<(Nanos, Cause)> {
         let of_task = self.tasks.get(&(pid, task))?;
         let mut live = of_task
             .iter()
             .filter_map(|key| self.open.get(key))
             .filter(|open| open.began <= time && open.ended.is_none_or(|ended| time < ended));
         let only = live.next().filter(|_| live.next().is_none())?;
-        Some(match &only.ids {
+        let cause = match &only.ids {
             None => Cause::Unsampled,
             Some(ids) => Cause::Span(ids.trace_id, ids.span_id, ids.trace_state.clone()),
-        })
+        };
+        Some((only.began, cause))
     }
 
     /// Forgets what is over.

@@ -21,6 +21,7 @@ pub(super) use work::Work;
 use crate::fact::detail::Commit;
 use crate::fact::{self, Content, KeptRecord, Partition, Sample};
 use crate::model::Labels;
+use crate::model::causes::{Cause, under};
 use crate::model::topics::Topics;
 use crate::observation::{Link, Observation, Span, SpanKind};
 use crate::settings::{Settings, SpanTree};
@@ -218,18 +219,22 @@ impl Spans {
         ("span_contexts", self.contexts.len(), Contexts::most())
     }
 
-    /// `commit T` of an answered commit, linked to the polls that it covers.
+    /// `commit T` of an answered commit, linked to the polls that it covers, under the message that it is for.
     pub fn committed(
         &mut self,
-        labels: &Labels,
+        (labels, cause): (&Labels, &Cause),
         exchange: &fact::Exchange,
         commit: &Commit,
         topics: &Topics,
         out: &mut Vec<Observation>,
     ) {
         if exchange.response_bytes.is_some() {
-            let span = self.commits.span(labels, exchange, commit, topics);
-            out.extend(span.map(Observation::Span));
+            let chosen = matches!(cause, Cause::Span(..));
+            let span = self
+                .commits
+                .span((labels, chosen), exchange, commit, topics)
+                .map(Observation::Span);
+            out.extend(span.and_then(|span| under(span, cause)));
         }
     }
 

@@ -198,7 +198,11 @@ fn joins(talk: &mut Talk) {
 
 /// The process commits `offset` in partition 0 at `time`, over a connection of its own.
 pub fn commits(offset: i64, time: Nanos) -> Vec<Captured> {
-    let mut talk = Talk::new(2);
+    commits_over(2, offset, time)
+}
+
+pub fn commits_over(connection: u64, offset: i64, time: Nanos) -> Vec<Captured> {
+    let mut talk = Talk::new(connection);
     talk.greet();
     talk.clock = time;
     let mut partition = OffsetCommitRequestPartition::default();

@@ -16,6 +16,7 @@ use kafka_protocol::records::{
 };
 
 pub mod calls;
+pub mod database;
 pub mod messages;
 pub mod transactions;
 
@@ -38,6 +39,7 @@ pub enum Captured {
         offset: u64,
         began: Nanos,
         ended: Nanos,
+        goroutine: Option<u64>,
         bytes: Vec<u8>,
     },
     Gap {
@@ -103,6 +105,7 @@ impl Captured {
                 offset,
                 began,
                 ended,
+                goroutine,
                 bytes,
             } => CaptureEvent::Data {
                 connection: ConnectionId(*connection),
@@ -112,7 +115,7 @@ impl Captured {
                 ended: *ended,
                 pid,
                 tid,
-                goroutine: None,
+                goroutine: *goroutine,
                 source,
                 bytes,
             },
@@ -160,6 +163,8 @@ pub struct Talk {
     pub clock: Nanos,
     written: u64,
     read: u64,
+    /// Who reads and writes.
+    pub goroutine: Option<u64>,
     pub client_id: Option<&'static str>,
     pub events: Vec<Captured>,
 }
@@ -183,6 +188,7 @@ impl Talk {
             clock: 2000,
             written: 0,
             read: 0,
+            goroutine: None,
             client_id: Some("app"),
             events: Vec::new(),
         }
@@ -209,6 +215,7 @@ impl Talk {
             offset,
             began,
             ended: began + 10,
+            goroutine: self.goroutine,
             bytes,
         });
         self.clock += 1000;

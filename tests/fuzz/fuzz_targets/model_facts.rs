@@ -171,6 +171,11 @@ impl Facts {
         };
         Ok(Exchange {
             client_id,
+            task: match script.int_in_range(0..=3)? {
+                0 => None,
+                1 => Some(Task::Thread(1)),
+                n => Some(Task::Goroutine(n)),
+            },
             api_key,
             api_version: 12,
             correlation_id: 1,

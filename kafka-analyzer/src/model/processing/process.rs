@@ -34,17 +34,47 @@ const EXPIRY: Nanos = 600_000_000_000;
 
 type Name = Arc<str>;
 
+/// What ends the work on messages.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Nanos,
+    done: Done,
+    /// Who named them, and until when it was busy with others.
+    by: Option<(Task, Nanos)>,
+}
+
+impl End {
+    fn at(at: Nanos, done: Done) -> End {
+        End { at, done, by: None }
+    }
+
+    fn by(task: Task, busy: Nanos, (at, done): (Nanos, Done)) -> End {
+        let by = Some((task, busy));
+        End { at, done, by }
+    }
+
+    /// Who worked on a run, and since when at the earliest.
+    fn worker(&self, run: &Run, asker: bool) -> Option<(Task, Nanos)> {
+        match self.by {
+            Some(by) if by.0 != run.task || !asker => Some(by),
+            // It left the work to others, who were not seen.
+            _ if run.state == State::Released || !asker => None,
+            _ => Some((run.task, 0)),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Process {
-    pid: Pid,
-    tasks: HashMap<Task, Tasked>,
-    runs: BTreeMap<RunId, Run>,
+    pub(super) pid: Pid,
+    pub(super) tasks: HashMap<Task, Tasked>,
+    pub(super) runs: BTreeMap<RunId, Run>,
     /// Weight of all runs.
     open: usize,
     /// First offsets of open runs.
     places: HashMap<(Name, i32), BTreeSet<(i64, RunId)>>,
     addresses: HashMap<u64, RunId>,
-    habits: HashMap<Name, Habit>,
+    pub(super) habits: HashMap<Name, Habit>,
     frees: Frees,
     /// The next offset to hand over, by consumer.
     next: HashMap<(u64, Name, i32), Next>,
@@ -52,6 +82,8 @@ pub(super) struct Process {
     undecided: VecDeque<(Nanos, RunId)>,
     run_id: RunId,
     watch: Watch,
+    /// Messages came by a task that does not ask for them.
+    pub(super) offers: bool,
 }
 
 impl Process {
@@ -69,6 +101,7 @@ impl Process {
             undecided: VecDeque::new(),
             run_id: 0,
             watch: Watch::default(),
+            offers: false,
         }
     }
 
@@ -120,11 +153,11 @@ impl Process {
         habit.never();
         if habit.way == Way::Pool {
             match settled {
-                Some(at) => self.finish(id, Part::All, (at, Done::Settled), None, out),
+                Some(at) => self.finish(id, Part::All, End::at(at, Done::Settled), None, out),
                 None => self.release(id),
             }
         } else {
-            self.finish(id, Part::All, (asked, Done::NextPoll), None, out);
+            self.finish(id, Part::All, End::at(asked, Done::NextPoll), None, out);
         }
     }
 
@@ -178,10 +211,10 @@ impl Process {
                 count: run.left,
             },
         });
-        self.finish(id, Part::All, (time, Done::Ended), None, out);
+        self.finish(id, Part::All, End::at(time, Done::Ended), None, out);
     }
 
-    fn is_asker(&self, task: Task) -> bool {
+    pub(super) fn is_asker(&self, task: Task) -> bool {
         self.tasks.get(&task).is_some_and(|task| task.asker)
     }
 
@@ -261,14 +294,7 @@ impl Process {
     }
 
     /// Ends a part of a run. `after`: the same task was busy with another message until then.
-    fn finish(
-        &mut self,
-        id: RunId,
-        part: Part,
-        (at, done): (Nanos, Done),
-        after: Option<Nanos>,
-        out: &mut Out<'_>,
-    ) {
+    fn finish(&mut self, id: RunId, part: Part, end: End, after: Option<Nanos>, out: &mut Out<'_>) {
         self.confirm_inner(id, out);
         let asker = self.is_asker_of(id);
         let Some(run) = self.runs.get_mut(&id) else {
@@ -291,7 +317,10 @@ impl Process {
         if run.partial && basis == ProcessingBasis::Batch {
             out.losses.add("processing_partial", u64::from(taken.count));
         } else {
-            let ended = at.max(began);
+            let ended = end.at.max(began);
+            let worker = end
+                .worker(run, asker)
+                .map(|(task, busy)| (task, busy.max(began)));
             out.tell(Told {
                 time: ended,
                 pid: self.pid,
@@ -302,11 +331,14 @@ impl Process {
                     last: taken.last,
                     count: taken.count,
                     basis,
-                    done,
+                    done: end.done,
                     began,
                     ended,
                     task: run.task,
                     error: run.error,
+                    handed: run.began,
+                    worker,
+                    named: end.by.map(|(task, _)| (task, end.at)),
                 },
             });
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::told::{Out, Told, What};
 use super::{Processing, Reader, WAITING_MOST};
 use crate::capture::{Nanos, Task};
+use crate::model::causes::{Cause, Ended};
 use crate::model::spans::Work;
 use crate::model::{Labels, Model, PATIENCE, UNKNOWN};
 use crate::observation::Processing as Processed;
@@ -34,6 +35,7 @@ impl Model {
             self.losses.add("label_table_full", 1);
             self.release_processing(self.processing.left.len() > WAITING_MOST, out);
         }
+        out.extend(self.causes.decide(&mut self.losses));
     }
 
     /// Adds what the application got before these messages while hooks were away.
@@ -59,6 +61,7 @@ impl Model {
     /// Lets go what was due up to `now`, each at its time.
     pub(in crate::model) fn advance_processing(&mut self, now: Nanos, out: &mut Vec<Observation>) {
         while let Some(due) = self.processing.due().filter(|due| *due <= now) {
+            out.extend(self.causes.overdue(due));
             self.processing.decide(due, &mut self.losses);
             self.say_processing(out);
             let is_due = |told: Option<&Told>| {
@@ -70,6 +73,7 @@ impl Model {
             while is_due(self.processing.left.front()) {
                 self.release_processing(true, out);
             }
+            out.extend(self.causes.decide(&mut self.losses));
         }
     }
 
@@ -89,6 +93,8 @@ impl Model {
         while !self.processing.left.is_empty() {
             self.release_processing(true, out);
         }
+        out.extend(self.causes.decide(&mut self.losses));
+        out.extend(self.causes.overdue(Nanos::MAX));
     }
 
     /// The first one that waits for its labels, or for a commit, goes as it is.
@@ -124,6 +130,9 @@ impl Model {
                 ended,
                 task,
                 error,
+                handed,
+                worker,
+                named,
             } => {
                 let work = work_of(&told, &reader, origin);
                 let work = Work {
@@ -132,11 +141,28 @@ impl Model {
                     began,
                     ended,
                     task,
+                    handed,
                     error: error.map(Signal::as_str),
                     ..work
                 };
                 let span = self.spans.processed(&work);
                 let ids = span.as_ref().map(|span| (span.trace_id, span.span_id));
+                self.causes.ended(Ended {
+                    pid: told.pid,
+                    topic: Arc::clone(&told.topic),
+                    partition: told.partition,
+                    offsets: (first, last),
+                    worker,
+                    named,
+                    ended,
+                    cause: match &span {
+                        Some(span) => {
+                            let state = span.trace_state.clone();
+                            Cause::Span(span.trace_id, span.span_id, state)
+                        }
+                        None => Cause::Unsampled,
+                    },
+                });
                 out.extend(span.map(Observation::Span));
                 out.push(Observation::Processing(Processed {
                     origin,
@@ -291,6 +317,7 @@ fn work_of<'a>(told: &'a Told, reader: &'a Reader, origin: Origin) -> Work<'a> {
         began: told.time,
         ended: told.time,
         task: Task::Thread(0),
+        handed: told.time,
         error: None,
     }
 }

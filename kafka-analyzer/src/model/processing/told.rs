@@ -27,6 +27,12 @@ pub(in crate::model) enum What {
         ended: Nanos,
         task: Task,
         error: Option<Signal>,
+        /// When its run was handed over: known from the beginning on.
+        handed: Nanos,
+        /// Who worked on it, and since when at the earliest; None: nobody showed that.
+        worker: Option<(Task, Nanos)>,
+        /// Who named it, and when.
+        named: Option<(Task, Nanos)>,
     },
     Delivered {
         first: i64,

@@ -76,6 +76,7 @@ fn partition(index: i32, keys: &[Option<&[u8]>], records: u64) -> (Arc<str>, Par
 fn exchange(clock: Nanos) -> fact::Exchange {
     fact::Exchange {
         client_id: "app".into(),
+        task: None,
         api_key: 0,
         api_version: 9,
         correlation_id: 1,

@@ -94,7 +94,10 @@ impl Setup {
     }
 
     fn cause(&self, task: Task, parent: Option<u64>, time: Nanos) -> Cause {
-        self.requests.cause(PID, Some(task), parent, time)
+        let starter = parent.map(Task::Goroutine);
+        let mut tasks = [task].into_iter().chain(starter);
+        let found = tasks.find_map(|task| self.requests.of(PID, task, time));
+        found.map_or(Cause::Unknown, |(_, cause)| cause)
     }
 }
 

@@ -54,10 +54,10 @@ impl CommitSpans {
         self.polls.insert(key, (span.trace_id, span.span_id));
     }
 
-    /// None: this one is not among those chosen.
+    /// None: this one is not among those chosen. `chosen`: it is, with the message that it is for.
     pub fn span(
         &mut self,
-        labels: &Labels,
+        (labels, chosen): (&Labels, bool),
         exchange: &fact::Exchange,
         commit: &Commit,
         topics: &Topics,
@@ -66,7 +66,7 @@ impl CommitSpans {
         let ids = commit_ids(labels, exchange, &commit.member.group);
         let mut hasher = SipHasher24::new();
         hasher.write(&ids.0);
-        if hasher.finish().trailing_zeros() < level {
+        if !chosen && hasher.finish().trailing_zeros() < level {
             return None;
         }
         let mut offsets: Vec<(Name, i32, i64)> = commit

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::contexts::Sampled;
 use super::{LINKS_MOST, Spans};
 use crate::capture::{Nanos, Pid, Task};
+use crate::model::causes::Cause;
+use crate::model::processing::InHand;
 use crate::observation::{Observation, Origin, Span, SpanKind};
 use crate::settings::SpanTree;
 use crate::trace::address::{SpanId, TraceId, own_ids};
@@ -26,6 +28,8 @@ pub(in crate::model) struct Work<'a> {
     pub began: Nanos,
     pub ended: Nanos,
     pub task: Task,
+    /// When the messages were handed over.
+    pub handed: Nanos,
     pub error: Option<&'static str>,
 }
 
@@ -36,6 +40,27 @@ impl Spans {
         let found = self.contexts.within(pid, topic, index, work.offsets);
         let sampled: Vec<Sampled> = found.map(|sampled| sampled.clone()).collect();
         work.span(SpanKind::Process, &sampled, true)
+    }
+
+    /// What is done for a single message that a task has in hand. Of ones with a span it is known before they are done.
+    pub fn cause(&mut self, of: &InHand) -> Cause {
+        let (pid, offset) = (of.pid, of.offset);
+        let mut found = self
+            .contexts
+            .within(pid, &of.topic, of.partition, (offset, offset));
+        let Some(sampled) = found.next() else {
+            return Cause::Unsampled;
+        };
+        let work = Unique {
+            topic: &of.topic,
+            partition: of.partition,
+            pid,
+            task: of.task,
+            handed: of.handed,
+        };
+        let ((trace_id, span_id), _) = work.place(b"process", sampled, true);
+        let state = sampled.span.trace_state.clone();
+        Cause::Span(trace_id, span_id, state)
     }
 
     /// The application has the messages.
@@ -77,13 +102,21 @@ impl Work<'_> {
     fn span(&self, kind: SpanKind, sampled: &[Sampled], under: bool) -> Option<Span> {
         let first = sampled.first()?;
         let mut span = first.span.clone();
-        let creation = (span.trace_id, span.span_id);
-        (span.trace_id, span.span_id) = self.ids(kind, first.link.offset);
-        span.parent = None;
+        let name: &[u8] = match kind {
+            SpanKind::Poll => b"hand-over",
+            _ => b"process",
+        };
+        let unique = Unique {
+            topic: self.topic,
+            partition: self.partition,
+            pid: self.pid,
+            task: self.task,
+            handed: self.handed,
+        };
+        ((span.trace_id, span.span_id), span.parent) =
+            unique.place(name, first, under && self.count == 1);
         if self.count > 1 {
             self.is_batch(&mut span, sampled);
-        } else if under && !first.linked_only {
-            (span.trace_id, span.parent) = (creation.0, Some(creation.1));
         }
         span.span = kind;
         let links = sampled.iter().take(LINKS_MOST);
@@ -107,28 +140,44 @@ impl Work<'_> {
         span.headers_read = sampled.iter().all(|one| one.span.headers_read);
         "none".clone_into(&mut span.address);
     }
+}
 
-    /// What makes it unique is who worked on what, and when.
-    fn ids(&self, kind: SpanKind, offset: i64) -> (TraceId, SpanId) {
-        let name: &[u8] = match kind {
-            SpanKind::Poll => b"hand-over",
-            _ => b"process",
-        };
+/// What makes the work on a message unique: who got it, and when. Known from the hand-over on; a second delivery has another time.
+struct Unique<'a> {
+    topic: &'a str,
+    partition: i32,
+    pid: Pid,
+    task: Task,
+    handed: Nanos,
+}
+
+impl Unique<'_> {
+    /// Ids, and the parent: the creation context of the (first) message if it hangs `under` that, else there is none.
+    fn place(
+        &self,
+        name: &[u8],
+        first: &Sampled,
+        under: bool,
+    ) -> ((TraceId, SpanId), Option<SpanId>) {
         let (tag, task) = match self.task {
             Task::Thread(id) => (0_u8, u64::from(id)),
             Task::Goroutine(id) => (1, id),
         };
-        own_ids(&[
+        let link = &first.link;
+        let own = own_ids(&[
             name,
-            self.cluster.as_bytes(),
+            &link.span_id,
             self.topic.as_bytes(),
             &self.partition.to_be_bytes(),
-            &offset.to_be_bytes(),
+            &link.offset.to_be_bytes(),
             &self.pid.to_be_bytes(),
             &[tag],
             &task.to_be_bytes(),
-            &self.began.to_be_bytes(),
-            &self.ended.to_be_bytes(),
-        ])
+            &self.handed.to_be_bytes(),
+        ]);
+        match under && !first.linked_only {
+            true => ((link.trace_id, own.1), Some(link.span_id)),
+            false => (own, None),
+        }
     }
 }

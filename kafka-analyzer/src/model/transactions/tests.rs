@@ -48,6 +48,7 @@ impl Table {
         };
         let exchange = fact::Exchange {
             client_id: "app".into(),
+            task: None,
             api_key: 28,
             api_version,
             correlation_id: 1,

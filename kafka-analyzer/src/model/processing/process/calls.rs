@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Process;
 use super::hand_over::is_place;
+use super::{End, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task};
 use crate::model::processing::dead_letters;
 use crate::model::processing::run::{Part, RunId, State};
@@ -43,7 +43,10 @@ impl Process {
             Means::Settles => self.settles(call, None, out),
             Means::Releases => self.settles(call, Some(Signal::Release), out),
             Means::Rejects => self.settles(call, Some(Signal::Reject), out),
-            Means::SettlesAll => self.end_held(call.task, (call.time, Done::Settled), out),
+            Means::SettlesAll => {
+                let end = End::by(call.task, 0, (call.time, Done::Settled));
+                self.end_held(call.task, end, out);
+            }
             Means::Frees => self.frees(call, out),
             Means::Seeks => self.seeks(call, out),
             Means::Closes => self.closes(call, out),
@@ -69,7 +72,7 @@ impl Process {
     }
 
     /// Open runs that the task got and has not asked after.
-    fn held(&self, task: Task) -> Vec<RunId> {
+    pub(in crate::model::processing) fn held(&self, task: Task) -> Vec<RunId> {
         let held = self.tasks.get(&task).map(|tasked| &tasked.holding);
         let open = |id: &&RunId| {
             let run = self.runs.get(id);
@@ -134,7 +137,7 @@ impl Process {
         };
         let own = run.task == call.task;
         let topic = Arc::clone(&run.topic);
-        let end = (call.time, Done::Settled);
+        let end = End::by(call.task, busy, (call.time, Done::Settled));
         let named = Part::Named(call.first, call.last);
         match run.state {
             State::Held if own && run.inner => run.settled = Some(call.time),
@@ -160,7 +163,9 @@ impl Process {
                 }
             }
             // A commit of several that was put off: their task was done with each when it asked for the next.
-            State::Asked(asked) => self.finish(id, Part::All, (asked, Done::NextPoll), None, out),
+            State::Asked(asked) => {
+                self.finish(id, Part::All, End::at(asked, Done::NextPoll), None, out);
+            }
             State::Released => self.finish(id, named, end, None, out),
         }
     }
@@ -173,7 +178,7 @@ impl Process {
         }
     }
 
-    fn end_held(&mut self, task: Task, end: (Nanos, Done), out: &mut Out<'_>) {
+    fn end_held(&mut self, task: Task, end: End, out: &mut Out<'_>) {
         for id in self.held(task) {
             self.finish(id, Part::All, end, None, out);
         }
@@ -196,7 +201,7 @@ impl Process {
         let tasked = self.task(call.task, call.time, out);
         let busy = tasked.busy(call.time).max(tasked.freed);
         tasked.freed = call.time;
-        let end = (call.time, Done::Freed);
+        let end = End::by(call.task, busy, (call.time, Done::Freed));
         match state {
             State::Held if own => {
                 if self.frees.ends(call.time.saturating_sub(began.max(busy))) {
@@ -250,7 +255,8 @@ impl Process {
             let run = self.runs.get_mut(&id);
             if let Some(run) = run.filter(|run| !exact || run.client == call.client) {
                 run.error = run.error.or(Some(Signal::SeekBack));
-                self.finish(id, Part::All, (call.time, Done::Ended), None, out);
+                let end = End::at(call.time, Done::Ended);
+                self.finish(id, Part::All, end, None, out);
             }
         }
     }
@@ -275,7 +281,7 @@ impl Process {
             return false;
         };
         if let State::Asked(asked) = run.state {
-            self.finish(id, Part::All, (asked, Done::NextPoll), None, out);
+            self.finish(id, Part::All, End::at(asked, Done::NextPoll), None, out);
             return false;
         }
         true

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::window::Given;
-use super::{OPEN_MOST, Process, UNDECIDED_MOST};
+use super::{End, OPEN_MOST, Process, UNDECIDED_MOST};
 use crate::capture::{ClientCall, Nanos, Task};
 use crate::model::processing::habit::Way;
 use crate::model::processing::run::{Handed, Part, Run, RunId, State};
@@ -60,14 +60,22 @@ impl Process {
             };
             let (topic, settled) = (Arc::clone(&run.topic), run.settled);
             if let Some(at) = settled {
-                self.finish(id, Part::All, (at, Done::Settled), None, out);
+                self.finish(
+                    id,
+                    Part::All,
+                    End::by(task, 0, (at, Done::Settled)),
+                    None,
+                    out,
+                );
                 continue;
             }
             let habit = self.habit(&topic);
             habit.asked();
             match habit.way {
                 Way::Pool => self.release(id),
-                Way::Simple => self.finish(id, Part::All, (time, Done::NextPoll), None, out),
+                Way::Simple => {
+                    self.finish(id, Part::All, End::at(time, Done::NextPoll), None, out);
+                }
                 Way::Unknown => self.wait_for_a_pool(id, time, out),
             }
         }
@@ -202,6 +210,7 @@ impl Process {
         });
         run.asked = asked;
         run.asker = self.is_asker(call.task);
+        self.offers |= !run.asker;
         self.open += run.weight();
         let key = (Arc::clone(&call.topic), call.partition);
         self.places.entry(key).or_default().insert((call.first, id));
