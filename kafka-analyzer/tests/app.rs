@@ -2,7 +2,7 @@
 
 mod conversation;
 
-use conversation::database::{insert, session};
+use conversation::database::{insert, message, ready, session};
 use conversation::{Captured, Talk, run_with};
 use kafka_analyzer::Settings;
 use kafka_analyzer::capture::{Copy, Direction, GapReason, Protocol, Task};

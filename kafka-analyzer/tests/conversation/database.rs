@@ -8,7 +8,7 @@ pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &length[..], body].concat()
 }
 
-pub fn startup() -> Vec<u8> {
+fn startup() -> Vec<u8> {
     let body = b"\0\x03\0\0user\0shop\0database\0orders\0application_name\0app\0\0";
     [&(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
 }
