@@ -31,6 +31,10 @@ pub fn classify(read: &[u8], written: &[u8]) -> Kind {
         None => return Kind::NeedMore,
         Some(false) => {}
     }
+    // Joined between a request and its answer.
+    if read.is_empty() && written.starts_with(b"HTTP/1.") {
+        return Kind::Http1Server;
+    }
     let client = is_client(read, written);
     if client == Some(true) {
         return Kind::PostgresClient;
@@ -110,6 +114,7 @@ mod tests {
             (b"OPTIONS * HTTP/1.1\r\n", b"", Kind::Http1Server),
             (b"CONNECT a:1 HTTP/1.1\r\n", b"", Kind::Http1Server),
             (b"M-SEARCH /x HTTP/1.1\r\n", b"", Kind::Http1Server),
+            (b"", b"HTTP/1.1 200 OK\r\n", Kind::Http1Server),
             (b"G", b"", Kind::NeedMore),
             (b"GET /a", b"", Kind::NeedMore),
             (b"GET /a HTTP/2", b"no", Kind::Unknown),

@@ -168,6 +168,14 @@ impl Parser {
         }
     }
 
+    /// Bodies of HTTP/1 follow the head that begins a call. Frames and messages begin anywhere, and each is found by the one before.
+    fn copy(&self) -> Copy {
+        match self {
+            Parser::Http1(_) => Copy::Heads,
+            Parser::Http2(_) | Parser::Postgres(_) => Copy::Whole,
+        }
+    }
+
     fn losses(&mut self) -> Losses {
         std::mem::take(match self {
             Parser::Http1(server) => server.losses(),
@@ -259,12 +267,13 @@ impl Connection {
 
     fn follow(&mut self, parser: Parser, out: &mut Out<'_>) -> bool {
         self.first = None;
+        let copy = parser.copy();
         self.role = Role::App;
         self.app = Some(Box::new(App { parser, queries: 0 }));
         out.verdicts.push(Verdict {
             connection: self.id,
             protocol: Protocol::App,
-            copy: Copy::Whole,
+            copy,
         });
         true
     }

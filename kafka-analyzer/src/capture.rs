@@ -201,5 +201,7 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
     Whole,
+    /// The first bytes of each call, in which a head stands.
+    Heads,
     None,
 }

@@ -93,8 +93,9 @@ impl Connection {
         if self.source == Source::Socket && is_tls(&first.bytes) {
             self.ignore(Protocol::Tls, out);
         } else if is_http(&first.bytes) {
-            // What is read may be a request, of which more is needed to tell.
-            let served = direction == Direction::Read && !first.bytes.starts_with(b"HTTP");
+            // What is read may be a request, of which more is needed to tell; what is written, an answer whose request we came too late for.
+            let answers = first.bytes.starts_with(b"HTTP");
+            let served = (direction == Direction::Write) == answers;
             if !served || self.first.is_none() {
                 self.ignore(Protocol::Unknown, out);
             }

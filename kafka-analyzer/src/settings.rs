@@ -38,7 +38,7 @@ impl Settings {
     }
 
     /// Are other protocols than Kafka read?
-    pub(crate) fn reads_app(&self) -> bool {
+    pub fn reads_app(&self) -> bool {
         self.spans && self.app
     }
 }

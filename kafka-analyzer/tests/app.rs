@@ -115,9 +115,9 @@ fn a_request_and_what_was_asked_for_it() {
         .iter()
         .map(|v| (v.connection.0, v.protocol, v.copy))
         .collect();
-    for connection in [1, 2] {
+    for (connection, copy) in [(1, Copy::Heads), (2, Copy::Whole)] {
         assert!(
-            told.contains(&(connection, Protocol::App, Copy::Whole)),
+            told.contains(&(connection, Protocol::App, copy)),
             "{told:?}"
         );
     }

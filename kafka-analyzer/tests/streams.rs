@@ -118,6 +118,12 @@ fn what_is_not_kafka_is_let_go() {
     check(true, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n", &[unknown]);
     check(true, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[unknown]);
     check(false, b"HTTP/1.1 200 OK\r\n\r\n", &[unknown]);
+    // The answer to a request that was read before we came.
+    check(
+        true,
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        &[verdict(Protocol::App, Copy::Heads)],
+    );
     // Postgres: a startup message, and again where none can be.
     check(
         true,

@@ -18,7 +18,7 @@ use crate::maps::{Call, DEPTH, HandleKey, SHAPES, SocketCall, TASKS, Task, TaskK
 use crate::payload::Work;
 use crate::read::Stamp;
 use crate::stat::{add, count};
-use crate::{process, read, stream};
+use crate::{goroutine, process, read, stream};
 
 /// Inner calls on one handle beyond which the outer call is held for lost.
 const NESTED_MAX: u8 = 8;
@@ -104,6 +104,7 @@ pub fn enter(ctx: *mut c_void) {
     let pid_tgid = read::pid_tgid();
     if shape.role == role::CLIENT {
         process::follow(pid_tgid);
+        goroutine::know(pid_tgid, shape.goid);
         return;
     }
     let mut place = MaybeUninit::uninit();

@@ -1,12 +1,12 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS, CALLS, STATS and COSTS, writes SHAPES, CLIENT_SHAPES, PIDS, PEERS,
+//! again as something new. User space reads RING, EVENTS, CALLS, STATS and COSTS, writes SHAPES, CLIENT_SHAPES, PIDS, GOES, PEERS,
 //! VERDICTS and READER; the rest is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use obi_abi::{CallShape, ClientShape, Costs, Peer};
+use obi_abi::{CallShape, ClientShape, Costs, GoLayout, Peer};
 
 /// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
 #[btf_map]
@@ -47,6 +47,10 @@ pub static VERDICTS: LruHashMap<u64, u8, 32768> = LruHashMap::new();
 /// Thread group id to `obi_abi::pid_flag`.
 #[btf_map]
 pub static PIDS: HashMap<u32, u8, 16384> = HashMap::new();
+
+/// Go programs among the followed processes, by thread group id.
+#[btf_map]
+pub static GOES: LruHashMap<u32, GoLayout, 16384> = LruHashMap::new();
 
 /// Listeners that speak Kafka in the clear; the value means nothing.
 #[btf_map]

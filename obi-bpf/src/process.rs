@@ -12,7 +12,7 @@ use crate::config::offset;
 use crate::maps::{PEERS, PIDS, TASKS, TaskKey};
 use crate::read::Stamp;
 use crate::stat::count;
-use crate::{read, ring, socket, stream, transfer};
+use crate::{goroutine, read, ring, socket, stream, transfer};
 
 const TCP_ESTABLISHED: u32 = 1;
 const TCP_SYN_SENT: u32 = 2;
@@ -63,6 +63,7 @@ pub fn fork(ctx: *mut c_void) {
 pub fn exec() {
     let who = read::pid_tgid();
     let _ = PIDS.remove((who >> 32) as u32);
+    goroutine::forget(who);
     tell(kind::EXEC, who);
 }
 
@@ -75,6 +76,7 @@ pub fn exit() {
     let live: u32 = read::kernel(signal + offset!(signal_live)).unwrap_or(1);
     if live == 0 {
         let _ = PIDS.remove((who >> 32) as u32);
+        goroutine::forget(who);
         tell(kind::EXIT, who);
     }
 }

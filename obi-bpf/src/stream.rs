@@ -4,7 +4,7 @@
 //! freed; a socket belongs to all processes that inherited it. The socket, once known, decides: a handle that a fork
 //! took along, on the same socket, is the same connection. A socket with a TLS handle yields no data of its own.
 
-use obi_abi::{Socket, copy, kind, pid_flag, source, stat};
+use obi_abi::{HEADS_LIMIT, Socket, copy, kind, pid_flag, source, stat};
 
 use crate::config::{offset, settings};
 use crate::maps::{CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, SOCKS, Sock, VERDICTS};
@@ -98,7 +98,10 @@ pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut 
     work.rest.remaining = length;
     work.rest.reason = obi_abi::gap::CALL_LIMIT as u64;
     work.rest.budget = read::constant(&settings().call_limit);
-    if verdict != copy::WHOLE {
+    if verdict == copy::HEADS {
+        work.rest.budget = HEADS_LIMIT;
+        work.rest.reason = obi_abi::gap::VERDICT as u64;
+    } else if verdict != copy::WHOLE {
         let open = read::constant(&settings().undecided_limit).saturating_sub(offset);
         if open < work.rest.budget {
             work.rest.budget = open;

@@ -168,6 +168,10 @@ pub fn exit<const BTF: bool>(ctx: *mut c_void) {
         && task.socket.sock != 0
     {
         count(stat::HITS_SYSCALL);
-        transfer::end(task, read::context::<1>(ctx) as i64, who);
+        let (g, sp) = (
+            register::<BTF, R14>(registers),
+            register::<BTF, SP>(registers),
+        );
+        transfer::end(task, read::context::<1>(ctx) as i64, who, g, sp);
     }
 }

@@ -116,6 +116,9 @@ pub fn leave(result: i64) {
         && task.socket.sock != 0
     {
         count(stat::HITS_SYSCALL);
-        transfer::end(task, result, who);
+        let registers = read::user_registers();
+        let g: u64 = read::kernel(registers + R14 * 8).unwrap_or(0);
+        let sp: u64 = read::kernel(registers + SP * 8).unwrap_or(0);
+        transfer::end(task, result, who, g, sp);
     }
 }

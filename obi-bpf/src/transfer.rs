@@ -12,7 +12,7 @@ use crate::payload::Work;
 use crate::read::Stamp;
 use crate::segments::{self, form};
 use crate::stat::{add, count};
-use crate::{calls, read, socket, stream};
+use crate::{calls, goroutine, read, socket, stream};
 
 pub struct Begun {
     pub sock: u64,
@@ -79,9 +79,9 @@ pub fn begin(who: u64, begun: Begun) {
     call.sock = begun.sock;
 }
 
-/// The transfer is over; `result` is what it returned: bytes, messages, or an error.
+/// The transfer is over; `result` is what it returned: bytes, messages, or an error. `g`, `sp`: r14 and the stack pointer of its caller.
 #[inline(never)]
-pub fn end(task: &mut Task, result: i64, who: u64) -> u64 {
+pub fn end(task: &mut Task, result: i64, who: u64, g: u64, sp: u64) -> u64 {
     let call = &mut task.socket;
     let sock = call.sock;
     call.sock = 0;
@@ -110,6 +110,7 @@ pub fn end(task: &mut Task, result: i64, who: u64) -> u64 {
     };
     let work = Work::begin(&mut place, stamp);
     if call.form == form::MESSAGES {
+        work.header.task = goroutine::of(who, g, sp);
         segments::messages(work, call.at, moved, call.direction);
         return 0;
     }
@@ -117,6 +118,7 @@ pub fn end(task: &mut Task, result: i64, who: u64) -> u64 {
     if !stream::advance(id, conn, call.direction, moved, work) {
         return 0;
     }
+    work.header.task = goroutine::of(who, g, sp);
     if call.form == form::BUFFER {
         work.range(call.at, moved);
     } else if call.form == form::UNSEEN {

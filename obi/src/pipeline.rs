@@ -107,8 +107,9 @@ pub fn run_with(
         process_events: watch.is_none().then_some(process_events),
     };
     prioritise(URGENT);
+    let app = config.settings().reads_app();
     let ledger = budget::open(&mut kernel).map_err(failure)?;
-    let control = Control::new(kernel, filter, ledger, announce, Arc::clone(telemetry))
+    let control = Control::new(kernel, filter, ledger, app, announce, Arc::clone(telemetry))
         .context("cannot start a thread")?;
     privileges::drop_unused_or_warn();
     let scanning = watch.is_none();

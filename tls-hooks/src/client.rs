@@ -101,7 +101,9 @@ pub(crate) fn calls(facts: &Facts<'_>, plan: &mut HookPlan) {
 fn go_program(facts: &Facts<'_>) -> Option<Hook> {
     const MAIN: &str = "main.main";
     let found = facts.go.as_ref()?.functions(&[MAIN]);
-    beginning(facts, MAIN, found.first()?.as_ref()?)
+    let mut hook = beginning(facts, MAIN, found.first()?.as_ref()?)?;
+    hook.shape.goid = facts.goid().unwrap_or(0);
+    Some(hook)
 }
 
 /// A hook on a function's first instruction. It is called once or so a process: an expensive place costs nothing.

@@ -16,6 +16,7 @@ pub(crate) struct Facts<'a> {
     /// DT_NEEDED.
     pub needed: Vec<String>,
     texts: OnceCell<[bool; 2]>,
+    goid: OnceCell<Option<u16>>,
 }
 
 impl<'a> Facts<'a> {
@@ -25,12 +26,21 @@ impl<'a> Facts<'a> {
             go: binary.go(),
             needed: binary.needed(),
             texts: OnceCell::new(),
+            goid: OnceCell::new(),
         }
     }
 
     /// A Go program that needs no library holds no C code.
     pub fn pure_go(&self) -> bool {
         self.go.is_some() && self.needed.is_empty()
+    }
+
+    /// Where a goroutine's id stands in its `g`.
+    pub fn goid(&self) -> Option<u16> {
+        *self.goid.get_or_init(|| {
+            let members = self.go.as_ref()?.members(&[("runtime.g", "goid")]);
+            u16::try_from(members.into_iter().next().flatten()?).ok()
+        })
     }
 
     /// The name that `ssl_read_internal` puts into its errors (OpenSSL 3), or into a table of texts (1.1.1).

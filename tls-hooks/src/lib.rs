@@ -52,6 +52,9 @@ fn conversation(facts: &Facts<'_>) -> HookPlan {
     for library in tls::TABLE {
         library(facts, &mut plan);
     }
+    if !plan.hooks.is_empty() {
+        plan.goid = facts.goid();
+    }
     plan
 }
 
@@ -69,6 +72,8 @@ pub struct HookPlan {
     /// Kafka client library found in the file: name and version when known.
     pub client: Option<(&'static str, String)>,
     pub scope: Scope,
+    /// Go: where the id of a goroutine stands in its `g`, by which socket calls are told apart too.
+    pub goid: Option<u16>,
 }
 
 impl HookPlan {

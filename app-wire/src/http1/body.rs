@@ -26,6 +26,10 @@ pub const CHUNKED: Body = Body::Chunked(Chunk::Size {
     digits: 0,
 });
 
+const CRLF: u64 = 2;
+/// `0 CRLF CRLF`
+const LAST_CHUNK: u64 = 5;
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
     /// All of it, and the body goes on.
@@ -72,6 +76,15 @@ impl Chunk {
                 }
                 Taken::All
             }
+            // Of a long call only the beginning is copied: what is missing of it may hold the end of the chunk, and that of the body.
+            Chunk::Data(left) if n == left.saturating_add(CRLF) => {
+                *self = Chunk::Size {
+                    value: 0,
+                    digits: 0,
+                };
+                Taken::All
+            }
+            Chunk::Data(left) if n == left.saturating_add(CRLF + LAST_CHUNK) => Taken::Done(n),
             _ if n == 0 => Taken::All,
             _ => Taken::Lost,
         }
@@ -214,6 +227,20 @@ mod tests {
         let mut body = CHUNKED;
         assert_eq!(body.take(Piece::Bytes(b"5\r\nab")), Taken::All);
         assert_eq!(body.take(Piece::Gap(4)), Taken::Lost);
+        for (gap, rest, end) in [
+            (5, &b"0\r\n\r\n"[..], Taken::Done(5)),
+            (5, b"1\r\na\r\n", Taken::All),
+            (10, b"", Taken::Done(10)),
+        ] {
+            let mut body = CHUNKED;
+            assert_eq!(body.take(Piece::Bytes(b"5\r\nab")), Taken::All);
+            let mut taken = body.take(Piece::Gap(gap));
+            if !rest.is_empty() {
+                assert_eq!(taken, Taken::All);
+                taken = body.take(Piece::Bytes(rest));
+            }
+            assert_eq!(taken, end, "{gap} {rest:?}");
+        }
         assert_eq!(Body::Length(3).take(Piece::Gap(5)), Taken::Done(3));
     }
 

@@ -93,7 +93,7 @@ pub struct RecordHeader {
     pub began_ns: u64,
     /// The call returned.
     pub ended_ns: u64,
-    /// Go: id of the goroutine; 0 = not known, or a thread.
+    /// Go: id of the goroutine that made the call, TLS or socket; 0 = not known, or a thread.
     pub task: u64,
     pub pid: u32,
     pub tid: u32,
@@ -158,7 +158,7 @@ pub mod role {
     pub const SET_FD: u8 = 3;
     /// Ends the stream of the handle.
     pub const FREE: u8 = 4;
-    /// A Kafka client begins in this process: it is followed from here on. No argument is read.
+    /// A Kafka client begins in this process: it is followed from here on, and if `goid` is known, its goroutines are. No argument is read.
     pub const CLIENT: u8 = 5;
 }
 
@@ -219,6 +219,16 @@ pub struct CallShape {
     pub reserved2: u16,
 }
 
+/// Value of the map `GOES`, keyed by thread group id: where a Go program's `runtime.g` has what socket calls ask of it.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct GoLayout {
+    /// `goid`; 0 = not known.
+    pub goid: u16,
+}
+
 /// Value of the verdict map, keyed by connection.
 pub mod copy {
     /// Not decided: at most [`super::UNDECIDED_LIMIT`] bytes a direction are copied.
@@ -226,7 +236,11 @@ pub mod copy {
     pub const WHOLE: u8 = 1;
     /// Nothing is copied any more; the kernel side only advances offsets and sends no record.
     pub const NONE: u8 = 2;
+    /// The first [`super::HEADS_LIMIT`] bytes of each call; what follows is a gap with [`super::gap::VERDICT`].
+    pub const HEADS: u8 = 3;
 }
+/// Of a call on a connection of which only heads are read.
+pub const HEADS_LIMIT: u64 = 16 * 1024;
 /// Before a verdict this much is copied in each direction.
 pub const UNDECIDED_LIMIT: u64 = 4096;
 

@@ -433,6 +433,15 @@ impl Kernel {
         }
     }
 
+    /// The process is a Go program that has the id of a goroutine there in its `g`.
+    pub fn know_go(&self, pid: Pid, goid: u16) {
+        let Some(map) = self.map("GOES") else { return };
+        let layout = obi_abi::GoLayout { goid };
+        if let Err(error) = map.update(&pid.to_ne_bytes(), layout.as_bytes(), MapFlags::ANY) {
+            tracing::warn!(pid, %error, "the goroutines of a process cannot be told apart");
+        }
+    }
+
     /// Captures the plaintext of a process's sockets and its calls into shared libraries, or stops it.
     pub fn watch_sockets(&self, pid: Pid, on: bool) {
         let Some(pids) = self.map("PIDS") else { return };

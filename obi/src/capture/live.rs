@@ -128,6 +128,7 @@ fn say(rings: &Rings, doing: u32) {
 pub fn write_verdict(rings: &Rings, verdict: &Verdict) {
     let copy = match verdict.copy {
         Copy::Whole => obi_abi::copy::WHOLE,
+        Copy::Heads => obi_abi::copy::HEADS,
         Copy::None => obi_abi::copy::NONE,
     };
     if let Err(error) =

@@ -1,4 +1,4 @@
-//! TCP connections of followed processes, as `/proc` shows them. In: pids, once a second; out: the peers of connections that are new since.
+//! TCP sockets of followed processes, as `/proc` shows them. In: pids, once a second; out: peers of connections that are new since, and who listens.
 //!
 //! Needed for plain sockets: hooks on system calls are not there all the time, and this is what brings them back. Reading the kernel's table
 //! costs by the size of the table, so it is read only when a process holds a socket that was not there before, once for each network
@@ -38,8 +38,16 @@ pub struct Connections {
 enum Found {
     Connecting,
     Established(SocketAddr),
-    /// Listens, or is about to end.
+    Listening,
+    /// It is about to end.
     Other,
+}
+
+/// What a process was seen to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    Connection(SocketAddr),
+    Listener,
 }
 
 impl Connections {
@@ -58,8 +66,8 @@ impl Connections {
         self.remembered -= sockets.map_or(0, |sockets| sockets.len());
     }
 
-    /// (pid, peer) of the connections of these processes that were not told before. Others are forgotten.
-    pub fn new_ones(&mut self, pids: &[Pid]) -> Vec<(Pid, SocketAddr)> {
+    /// What these processes hold and was not told before. Others are forgotten.
+    pub fn new_ones(&mut self, pids: &[Pid]) -> Vec<(Pid, Held)> {
         self.rounds += 1;
         if self.rounds.is_multiple_of(ROUNDS) {
             self.known.clear();
@@ -102,7 +110,7 @@ impl Connections {
         &mut self,
         door: Pid,
         sockets: &HashMap<Socket, Vec<Pid>>,
-        told: &mut Vec<(Pid, SocketAddr)>,
+        told: &mut Vec<(Pid, Held)>,
     ) {
         let mut found = HashMap::new();
         for table in ["tcp", "tcp6"] {
@@ -127,7 +135,11 @@ impl Connections {
                     .and_then(|sockets| sockets.get_mut(socket));
                 let left = match found.get(socket) {
                     Some(Found::Established(peer)) => {
-                        told.push((*pid, *peer));
+                        told.push((*pid, Held::Connection(*peer)));
+                        0
+                    }
+                    Some(Found::Listening) => {
+                        told.push((*pid, Held::Listener));
                         0
                     }
                     Some(Found::Connecting) => LOOKS,
@@ -193,6 +205,7 @@ fn line(text: &str) -> Option<(Socket, Found)> {
     let found = match fields.next()? {
         "01" => Found::Established(address(peer)?),
         "02" => Found::Connecting,
+        "0A" => Found::Listening,
         _ => Found::Other,
     };
     Some((fields.nth(5)?.parse().ok()?, found))
@@ -228,8 +241,11 @@ mod tests {
         let peer = listener.local_addr().unwrap();
         let told = |connections: &mut Connections| {
             let new = connections.new_ones(&[own]);
-            new.iter().filter(|new| **new == (own, peer)).count()
+            let wanted = (own, Held::Connection(peer));
+            new.iter().filter(|new| **new == wanted).count()
         };
+        let all = connections.new_ones(&[own]);
+        assert!(all.contains(&(own, Held::Listener)), "{all:?}");
         assert_eq!(told(&mut connections), 0);
         let first = TcpStream::connect(peer).unwrap();
         assert_eq!(told(&mut connections), 1);
@@ -286,7 +302,11 @@ mod tests {
         );
         check(
             "   2: 00000000:2384 00000000:0000 0A 0:0 00:0 0 0 0 13 1 0 100 0 0 10 0",
-            Some((13, Found::Other)),
+            Some((13, Found::Listening)),
+        );
+        check(
+            "   2: 0100007F:2384 0100007F:A1B2 06 0:0 00:0 0 0 0 0 1 0 100 0 0 10 0",
+            Some((0, Found::Other)),
         );
         check(
             "   2: 00000000:2384 00000000:0000 02 0:0 00:0 0 0 0 13 1 0 100 0 0 10 0",

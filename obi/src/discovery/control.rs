@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 use tls_hooks::HookPlan;
 
-use super::connections::Connections;
+use super::connections::{Connections, Held};
 use super::events::ProcessEvent;
 use super::files::{Files, KnownFile, Look, Looked, Urgency};
 use super::filter::Filter;
@@ -99,12 +99,15 @@ pub struct Control {
 }
 
 impl Control {
+    /// `app`: other protocols than Kafka are read of Kafka's clients.
+    ///
     /// # Errors
     /// Threads cannot be started.
     pub fn new(
         kernel: Kernel,
         filter: Filter,
         ledger: Ledger,
+        app: bool,
         announce: Sender<Announcement>,
         telemetry: Arc<Telemetry>,
     ) -> std::io::Result<Control> {
@@ -112,7 +115,7 @@ impl Control {
         let files = Files::start(&proc_root, kernel.planner())?;
         Ok(Control {
             kernel,
-            targets: Targets::new(filter.chooses_processes()),
+            targets: Targets::new(filter.chooses_processes(), app),
             filter,
             ledger,
             bill: Bill::default(),
@@ -371,6 +374,9 @@ impl Control {
         if self.targets.files(pid).is_empty() {
             self.announce(pid);
         }
+        if let Some(goid) = file.plan.goid {
+            self.kernel.know_go(pid, goid);
+        }
         let mut actions = Vec::new();
         self.targets.mapped(pid, file, self.now(), &mut actions);
         self.carry_out(actions);
@@ -379,9 +385,13 @@ impl Control {
     fn look_at_connections(&mut self, pids: &[Pid]) {
         let mut actions = Vec::new();
         let now = self.now();
-        for (pid, peer) in self.connections.new_ones(pids) {
-            if self.filter.peer(Some(peer)) {
-                self.targets.connected(pid, peer, now, &mut actions);
+        for (pid, held) in self.connections.new_ones(pids) {
+            match held {
+                Held::Connection(peer) if self.filter.peer(Some(peer)) => {
+                    self.targets.connected(pid, peer, now, &mut actions);
+                }
+                Held::Connection(_) => {}
+                Held::Listener => self.targets.listens(pid),
             }
         }
         self.carry_out(actions);

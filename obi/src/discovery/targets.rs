@@ -89,6 +89,10 @@ struct Process {
     let_go: bool,
     retries: u32,
     peers: HashSet<SocketAddr>,
+    /// Whoever connects to it may ask something by HTTP.
+    listens: bool,
+    /// Connections in the clear on which it speaks another protocol of a trace.
+    app: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,12 +121,15 @@ pub struct Targets {
     kafka_peers: HashSet<SocketAddr>,
     /// The user chose processes: nothing is hooked for all processes of a file.
     one_by_one: bool,
+    /// Other protocols than Kafka are read of Kafka's clients.
+    app: bool,
 }
 
 impl Targets {
-    pub fn new(one_by_one: bool) -> Targets {
+    pub fn new(one_by_one: bool, app: bool) -> Targets {
         Targets {
             one_by_one,
+            app,
             ..Targets::default()
         }
     }
@@ -214,6 +221,13 @@ impl Targets {
             process.follow(pid, actions);
         }
         self.take_up(pid, now, actions);
+    }
+
+    /// A process was seen to hold a socket to which others connect.
+    pub fn listens(&mut self, pid: Pid) {
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.listens = true;
+        }
     }
 
     /// Hooks what the process maps and is not hooked yet.
@@ -373,7 +387,12 @@ impl Targets {
             // Ciphertext on a socket says nothing about what it hides.
             Protocol::Tls => {}
             // Nobody is a Kafka client because of what else it speaks.
-            Protocol::App | Protocol::Unknown => process.other += 1,
+            Protocol::App | Protocol::Unknown => {
+                process.other += 1;
+                if protocol == Protocol::App && connection.source == Source::Socket {
+                    process.app += 1;
+                }
+            }
         }
     }
 
@@ -385,9 +404,12 @@ impl Targets {
             return;
         };
         process.open = process.open.saturating_sub(1);
-        if connection.source == Source::Socket && connection.protocol == Some(Protocol::Kafka) {
-            process.plaintext_kafka = process.plaintext_kafka.saturating_sub(1);
-        }
+        let of_kind = match (connection.source, connection.protocol) {
+            (Source::Socket, Some(Protocol::Kafka)) => &mut process.plaintext_kafka,
+            (Source::Socket, Some(Protocol::App)) => &mut process.app,
+            _ => return,
+        };
+        *of_kind = of_kind.saturating_sub(1);
     }
 
     /// Lets go what proved not to be Kafka, and what no client has used for long.
@@ -444,7 +466,7 @@ impl Targets {
     }
 
     /// Whether the hooks on system calls are worth their cost now: a client is expected whose first bytes are at stake, a plaintext client
-    /// lives, something watched may still turn out to be one, or a TLS stream waits for its socket.
+    /// lives, something watched may still turn out to be one, a TLS stream waits for its socket, or a client has requests and statements to show.
     pub fn needs_syscalls(&self, now: u64) -> bool {
         if self.client_installed || now < self.expected {
             return true;
@@ -462,7 +484,9 @@ impl Targets {
                 && connection.peer.is_none()
                 && young(connection.opened)
         };
-        sockets.next().is_some() || self.connections.values().any(unbound)
+        sockets.next().is_some()
+            || self.connections.values().any(unbound)
+            || self.app && self.processes.values().any(Process::speaks_app)
     }
 
     /// Pids that are followed.
@@ -501,6 +525,11 @@ impl Process {
             self.watched = true;
             actions.push(Action::WatchSockets(pid, true));
         }
+    }
+
+    /// A client of Kafka that serves others, or asks a database in the clear.
+    fn speaks_app(&self) -> bool {
+        (self.client || self.kafka) && self.watched && (self.listens || self.app > 0)
     }
 
     fn state(&self) -> State {

@@ -13,7 +13,9 @@ use libbpf_rs::{
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
 use obi_abi::cost::CELL_SHIFT;
-use obi_abi::{CallShape, ClientShape, Costs, Peer, RESULT_AT_SHIFT, RecordHeader, Settings};
+use obi_abi::{
+    CallShape, ClientShape, Costs, GoLayout, Peer, RESULT_AT_SHIFT, RecordHeader, Settings,
+};
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -105,6 +107,10 @@ impl Agent {
 
     pub fn set_pid(&self, pid: u32, flags: u8) -> Result<()> {
         self.update("PIDS", &pid.to_ne_bytes(), &[flags])
+    }
+
+    pub fn know_go(&self, pid: u32, layout: GoLayout) -> Result<()> {
+        self.update("GOES", &pid.to_ne_bytes(), layout.as_bytes())
     }
 
     pub fn forget_pid(&self, pid: u32) -> Result<()> {

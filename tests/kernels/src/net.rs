@@ -166,6 +166,22 @@ pub fn receive_with(socket: &TcpStream, to: &mut [u8], flags: i32) -> Result<usi
     usize::try_from(moved).map_err(|_| Error::last_os_error().into())
 }
 
+/// write(2) with a word of the caller's choice in r14, where Go keeps the running goroutine.
+pub fn write_as(socket: &TcpStream, r14: u64, data: &[u8]) -> Result<()> {
+    let mut moved = libc::SYS_write;
+    // SAFETY: write(2) only reads `data`; r14 is put back.
+    unsafe {
+        std::arch::asm!(
+            "xchg r14, {r14}", "syscall", "xchg r14, {r14}",
+            r14 = inout(reg) r14 => _,
+            inout("rax") moved, in("rdi") i64::from(socket.as_raw_fd()), in("rsi") data.as_ptr(), in("rdx") data.len(),
+            out("rcx") _, out("r11") _,
+        );
+    }
+    ensure!(moved == data.len() as i64, "moved {moved}");
+    Ok(())
+}
+
 /// sendfile(2) from the beginning of a file.
 pub fn send_file(socket: &TcpStream, file: &std::fs::File, length: usize) -> Result<usize> {
     let mut offset = 0;

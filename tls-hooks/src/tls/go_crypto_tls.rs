@@ -97,7 +97,7 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
     plan.tls = Some((LIBRARY, version.to_string()));
     let mut descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
-    descriptor.goid = goid(go);
+    descriptor.goid = facts.goid().unwrap_or(0);
     for (call, function) in CALLS.iter().zip(found) {
         match function {
             Some(function) => match hook(facts.binary, go, descriptor, call, &function) {
@@ -246,15 +246,6 @@ impl Descriptor {
             goid: 0,
         })
     }
-}
-
-/// Where a goroutine's id stands in its `g`; 0 when that is not known.
-fn goid(go: &Go<'_>) -> u16 {
-    let found = go.members(&[("runtime.g", "goid")]);
-    let offset = found.first().copied().flatten();
-    offset
-        .and_then(|offset| u16::try_from(offset).ok())
-        .unwrap_or(0)
 }
 
 /// Methods of net.Conn in the order of an itab.

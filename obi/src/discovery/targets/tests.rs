@@ -94,7 +94,7 @@ fn a_file_with_a_client_is_hooked_once_for_all() {
 
 #[test]
 fn chosen_processes_are_hooked_one_by_one() {
-    let mut targets = Targets::new(true);
+    let mut targets = Targets::new(true, false);
     let mut actions = Vec::new();
     targets.mapped(7, &file(1, Scope::File, true, true), 0, &mut actions);
     assert_eq!(said(&mut actions), ["sockets of 7 true", "file 1 in 7"]);
@@ -279,7 +279,7 @@ fn what_an_installed_client_needs_waits_for_its_first_process() {
     targets.mapped(7, &client, 0, &mut actions);
     assert_eq!(said(&mut actions), ["sockets of 7 true"]);
 
-    let mut chosen = Targets::new(true);
+    let mut chosen = Targets::new(true, false);
     chosen.installed(&client, 0, &mut actions);
     chosen.installed(&library, 0, &mut actions);
     assert_eq!(said(&mut actions), [""; 0], "the user chose processes");
@@ -327,7 +327,7 @@ fn a_plaintext_listener_is_known_to_the_kernel_side() {
         targets.verdict(ConnectionId(id), Protocol::Kafka, 0, &mut actions);
     }
     assert_eq!(said(&mut actions), ["peer 10.0.0.1:9092"], "once");
-    let mut chosen = Targets::new(true);
+    let mut chosen = Targets::new(true, false);
     chosen.opened(ConnectionId(1), 7, Source::Socket, Some(address(9092)), 0);
     chosen.verdict(ConnectionId(1), Protocol::Kafka, 0, &mut actions);
     assert_eq!(said(&mut actions), [""; 0], "the user chose processes");
@@ -349,4 +349,34 @@ fn a_client_that_cannot_be_hooked_says_so() {
     let mut targets = Targets::default();
     targets.mapped(7, &file(1, Scope::File, true, false), 0, &mut Vec::new());
     assert_eq!(targets.state(7), Some(State::Refused));
+}
+
+#[test]
+fn hooks_on_system_calls_stay_for_a_client_that_serves_or_asks_in_the_clear() {
+    let long = 100 * SOCKET_WINDOW_MS;
+    let setup = |app: bool| {
+        let mut targets = Targets::new(false, app);
+        targets.mapped(7, &file(1, Scope::File, true, true), 0, &mut Vec::new());
+        targets
+    };
+    let mut targets = setup(true);
+    assert!(!targets.needs_syscalls(long), "nothing to see");
+    targets.listens(7);
+    assert!(targets.needs_syscalls(long));
+    targets.listens(8);
+    targets.gone(7, 0, &mut Vec::new());
+    assert!(!targets.needs_syscalls(long), "others do not count");
+
+    for (source, stay) in [(Source::Socket, true), (Source::GoTls, false)] {
+        let mut targets = setup(true);
+        let id = ConnectionId(1);
+        targets.opened(id, 7, source, Some(address(5432)), 1);
+        targets.verdict(id, Protocol::App, 1, &mut Vec::new());
+        assert_eq!(targets.needs_syscalls(long), stay, "{source:?}");
+        targets.closed(id);
+        assert!(!targets.needs_syscalls(long));
+    }
+    let mut targets = setup(false);
+    targets.listens(7);
+    assert!(!targets.needs_syscalls(long), "not asked for");
 }

@@ -57,6 +57,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("sockets: unread", sockets::unread),
     ("sockets: others", sockets::others),
     ("sockets: verdicts", sockets::verdicts),
+    ("sockets: goroutines", sockets::goroutines),
     ("rings: full", rings::full),
     ("rings: not resident", rings::not_resident),
     ("rings: unpaired", rings::unpaired),

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
-use obi_abi::{Settings, Socket, direction, gap, kind, pid_flag, stat};
+use obi_abi::{GoLayout, Settings, Socket, direction, gap, kind, pid_flag, stat};
 use zerocopy::FromBytes;
 
 use crate::agent::{Agent, Record};
@@ -371,7 +371,7 @@ pub fn others(object: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What a verdict does: nothing is sent for NONE, everything for WHOLE; before, 4096 bytes a direction.
+/// What a verdict does: nothing is sent for NONE, everything for WHOLE, 16 KiB of each call for HEADS; before, 4096 bytes a direction.
 pub fn verdicts(object: &[u8]) -> Result<()> {
     let agent = agent(object, Via::Btf, Settings::DEFAULT)?.context("tp_btf is everywhere")?;
     let (client, server) = net::pair()?;
@@ -391,6 +391,11 @@ pub fn verdicts(object: &[u8]) -> Result<()> {
     step(&mut records)?;
     agent.set_verdict(conn, obi_abi::copy::WHOLE)?;
     step(&mut records)?;
+    agent.set_verdict(conn, obi_abi::copy::HEADS)?;
+    step(&mut records)?;
+    net::send(&client, Form::Plain, &pattern(20_000, 6))?;
+    net::receive(&server, Form::Plain, 20_000)?;
+    records.extend(agent.drain()?);
     let moved = records
         .iter()
         .filter(|r| r.header.conn == conn && matches!(r.header.kind, kind::DATA | kind::GAP));
@@ -404,7 +409,74 @@ pub fn verdicts(object: &[u8]) -> Result<()> {
         (6000, 0, 3000, gap::VERDICT),
         // 9000 to 12000: nobody reads.
         (12_000, 3000, 0, 0),
+        (15_000, 3000, 0, 0),
+        (18_000, 16_384, 0, 0),
+        (34_384, 0, 3616, gap::VERDICT),
     ];
     ensure!(moved == expected, "{moved:?}");
+    Ok(())
+}
+
+/// The goroutine of a socket call, where what r14 leads to is one; else none, and the bytes all the same.
+pub fn goroutines(object: &[u8]) -> Result<()> {
+    for via in [Via::Btf, Via::Raw, Via::Fentry, Via::Kprobe] {
+        if let Some(agent) = agent(object, via, whole())? {
+            goroutines_via(&agent).with_context(|| format!("{via:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn goroutines_via(agent: &Agent) -> Result<()> {
+    const NOWHERE: u64 = 0x10;
+    const GOID: u16 = 152;
+    let (client, _server) = net::pair()?;
+    let near = 1 << 20;
+    let stack = (&raw const near) as u64;
+    let mut g = [0u64; 32];
+    g[usize::from(GOID) / 8] = 4711;
+    let own = [stack - near, stack + near];
+    // Bounds of the stack, what r14 holds, and the id that is told.
+    let at = g.as_ptr() as u64;
+    let cases: [([u64; 2], u64, u64); 6] = [
+        (own, at, 4711),
+        ([stack + near, stack + 2 * near], at, 0),
+        ([stack - 2 * near, stack - near], at, 0),
+        ([u64::MAX, 0], at, 0),
+        (own, NOWHERE, 0),
+        (own, u64::MAX, 0),
+    ];
+    let told = |agent: &Agent| -> Result<(u64, Vec<u8>)> {
+        let records = agent.drain()?;
+        let data = records
+            .iter()
+            .find(|record| record.header.kind == kind::DATA)
+            .context("no byte was captured")?;
+        Ok((
+            data.header.task,
+            data.payload[..data.header.len as usize].to_vec(),
+        ))
+    };
+    net::write_as(&client, at, b"no Go program")?;
+    ensure!(told(agent)?.0 == 0, "a goroutine without Go");
+    agent.know_go(std::process::id(), GoLayout { goid: GOID })?;
+    for (bounds, r14, expected) in cases {
+        g[..2].copy_from_slice(&bounds);
+        net::write_as(&client, r14, b"some bytes")?;
+        let (task, bytes) = told(agent)?;
+        ensure!(
+            task == expected && bytes == b"some bytes",
+            "{bounds:x?}, {r14:x}: goroutine {task} instead of {expected}, {} bytes",
+            bytes.len()
+        );
+    }
+    // A member that leads out of memory.
+    g[..2].copy_from_slice(&own);
+    agent.know_go(std::process::id(), GoLayout { goid: u16::MAX })?;
+    net::write_as(&client, at, b"some bytes")?;
+    ensure!(
+        told(agent)?.1 == b"some bytes",
+        "bytes under a lying layout"
+    );
     Ok(())
 }
