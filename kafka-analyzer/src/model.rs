@@ -10,12 +10,15 @@ mod commits;
 mod consumers;
 mod groups;
 mod hear;
+mod joins;
 mod lag;
 mod observe;
 mod processing;
 mod producers;
+mod produces;
 mod requests;
 mod security;
+mod sent;
 mod spans;
 mod topics;
 mod transactions;
@@ -38,9 +41,11 @@ use commits::Commits;
 use consumers::Consumers;
 use groups::Groups;
 use hear::{assigns, consumes, shares};
+use joins::Joins;
 use lag::Lags;
 use processing::{Hand, Processing};
 use producers::Producers;
+use produces::Produces;
 use requests::Requests;
 use spans::Spans;
 use topics::Topics;
@@ -101,6 +106,8 @@ pub struct Model {
     processing: Processing,
     requests: Requests,
     causes: Causes,
+    produces: Produces,
+    joins: Joins,
     losses: Losses,
 }
 
@@ -138,13 +145,21 @@ impl Model {
             processing: Processing::default(),
             requests: Requests::new(settings),
             causes: Causes::default(),
+            produces: Produces::default(),
+            joins: Joins::default(),
             losses: Losses::default(),
         }
     }
 
     /// Eats the next fact of the merge.
-    pub fn fact(&mut self, mut fact: Fact, out: &mut Vec<Observation>) {
+    pub fn fact(&mut self, fact: Fact, out: &mut Vec<Observation>) {
         self.advance(fact.known, out);
+        let from = out.len();
+        self.eat(fact, out);
+        self.joins.depart(from, out, &mut self.losses);
+    }
+
+    fn eat(&mut self, mut fact: Fact, out: &mut Vec<Observation>) {
         fact.leave_closed();
         let (origin, pid) = (fact.origin, fact.pid);
         match &fact.says {
@@ -219,12 +234,21 @@ impl Model {
                     reason,
                 }));
             }
-            Says::Call(call) => self.processing.call(call, &mut self.losses),
-            Says::Window(window) => self.processing.window(pid, *window, &mut self.losses),
+            Says::Call(call) => {
+                self.produce_call(call, out);
+                self.processing.call(call, &mut self.losses);
+            }
+            Says::Window(window) => {
+                self.processing.window(pid, *window, &mut self.losses);
+                let left = self.produces.forget(pid);
+                self.send_all(left, out);
+            }
             Says::Exited => {
                 self.processing.exited(pid, fact.known, &mut self.losses);
                 self.requests.exited(pid);
                 self.causes.exited(pid);
+                let left = self.produces.forget(pid);
+                self.send_all(left, out);
             }
             Says::Begun(begun) => self.requests.begun(origin, pid, begun, &mut self.losses),
             Says::Served(served) => {
@@ -258,6 +282,13 @@ impl Model {
 
     /// All facts up to `now` were eaten ([`crate::Merge::watermark`]): lets waiting labels go on.
     pub fn advance(&mut self, now: Nanos, out: &mut Vec<Observation>) {
+        let from = out.len();
+        self.go_on(now, out);
+        self.joins.depart(from, out, &mut self.losses);
+        self.joins.advance(now, out);
+    }
+
+    fn go_on(&mut self, now: Nanos, out: &mut Vec<Observation>) {
         loop {
             let after = |time: Nanos| time.saturating_add(PATIENCE);
             let release = self.waiting.front().map(|fact| after(fact.known));
@@ -298,6 +329,8 @@ impl Model {
                 .next_tick
                 .max(now.saturating_sub(SECOND) / SECOND * SECOND);
             self.next_tick = tick.saturating_add(STEP);
+            let due = self.produces.advance(tick, &mut self.losses);
+            self.send_all(due, out);
             if !tick.is_multiple_of(SECOND) {
                 self.lags.say(tick, out);
             } else if tick > 0 {
@@ -318,11 +351,20 @@ impl Model {
 
     /// The capture ended: what still waits goes out with the labels there are.
     pub fn finish(&mut self, out: &mut Vec<Observation>) {
+        let from = out.len();
+        self.finish_all(out);
+        self.joins.depart(from, out, &mut self.losses);
+        self.joins.advance(Nanos::MAX, out);
+    }
+
+    fn finish_all(&mut self, out: &mut Vec<Observation>) {
         while !self.waiting.is_empty() {
             self.release(out);
         }
         self.transactions.finish(out);
         self.producers.finish(out);
+        let left = self.produces.advance(Nanos::MAX, &mut self.losses);
+        self.send_all(left, out);
         self.finish_processing(out);
         let end = self.next_tick.checked_next_multiple_of(SECOND);
         let end = end.unwrap_or(self.next_tick);
@@ -353,7 +395,7 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 12] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 14] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
@@ -372,6 +414,8 @@ impl Model {
             contexts,
             self.requests.table(),
             self.causes.table(),
+            self.produces.table(),
+            self.joins.table(),
         ]
     }
 

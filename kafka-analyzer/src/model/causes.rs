@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::capture::{Nanos, Pid, Task};
 use crate::losses::Losses;
-use crate::observation::{Observation, SpanKind};
+use crate::observation::{Link, Observation, SpanKind};
 use crate::trace::address::{SpanId, TraceId};
 
 /// Spans that wait.
@@ -259,6 +259,16 @@ pub(super) fn under(mut observation: Observation, cause: &Cause) -> Option<Obser
             ids.trace_state.clone_from(state);
         }
         Observation::Span(span) if matches!(span.span, SpanKind::Send | SpanKind::Commit) => {
+            // Whoever only has the record knows it by its address.
+            if span.span == SpanKind::Send && span.address != "none" {
+                span.links = vec![Link {
+                    trace_id: span.trace_id,
+                    span_id: span.span_id,
+                    offset: span.offset.unwrap_or(-1),
+                    key: span.key.clone(),
+                    tombstone: span.tombstone,
+                }];
+            }
             (span.trace_id, span.parent) = (*trace_id, Some(*parent));
             span.trace_state.clone_from(state);
         }

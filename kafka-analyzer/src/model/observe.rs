@@ -108,8 +108,9 @@ impl Model {
                 .add("batch_not_counted", uncounted.count() as u64);
         }
         let spans = out.len();
+        let mut sent = Vec::new();
         if self.settings.spans {
-            self.spans.produced(&labels, &exchange, &produced, out);
+            sent = self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
                 let calls = self.processing.calls(labels.pid, labels.origin.time);
                 let of = (&group, calls);
@@ -136,6 +137,9 @@ impl Model {
             spans,
         };
         let ended = self.transactions.exchange(&seen, &mut self.losses, out);
+        if !sent.is_empty() || !produced.is_empty() {
+            self.match_sent(&labels, &exchange, &produced, (spans, sent), out);
+        }
         for of_group in ended {
             let group = &of_group.group;
             for (topic, index, offset) in of_group.offsets {

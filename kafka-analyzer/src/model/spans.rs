@@ -106,15 +106,16 @@ impl Spans {
         std::mem::take(&mut self.unread)
     }
 
-    /// `send T` of each sampled record, also of refused ones.
+    /// `send T` of each sampled record, also of refused ones. Returns the partition of each, and the record's place in it.
     pub fn produced(
         &mut self,
         labels: &Labels,
         exchange: &fact::Exchange,
         produced: &[(Arc<str>, Partition)],
         out: &mut Vec<Observation>,
-    ) {
-        for (topic, partition) in produced {
+    ) -> Vec<(usize, usize)> {
+        let mut places = Vec::new();
+        for (index, (topic, partition)) in produced.iter().enumerate() {
             for message in self.messages(labels, topic, partition, false) {
                 let mut span =
                     self.message_span(labels, exchange, topic, partition, SpanKind::Send, &message);
@@ -124,9 +125,13 @@ impl Spans {
                     span.parent = Some(*span_id);
                     span.trace_state.clone_from(state);
                 }
+                let at = message.sample.records_before as usize;
+                let delta = usize::try_from(message.record.offset_delta).unwrap_or(usize::MAX);
+                places.push((index, at.saturating_add(delta)));
                 out.push(Observation::Span(span));
             }
         }
+        places
     }
 
     /// `poll T` of each topic and partition with sampled records, unless hand-overs will tell. Returns how many records found no room to wait for these.

@@ -1,0 +1,277 @@
+//! Calls of one process that wait for their records. In: calls in order, records in order of their partitions; out: which call made which record.
+//!
+//! A record may be of each call before it whose topic, partition and sizes fit. Records of one partition come in the order of their calls, but
+//! those of several may overtake each other.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{EXPIRY, Sent, root};
+use crate::capture::{ClientCall, Nanos, Pid};
+use crate::losses::Losses;
+use crate::model::causes::{Cause, Doer};
+use crate::observation::{Observation, Span};
+
+/// Calls looked at for a record.
+pub(super) const SEEN_MOST: usize = 1024;
+const CALLS_MOST: usize = 8192;
+/// After all calls were met by records, so long one more record says that they were met wrongly.
+const CONFIRMED: Nanos = 500_000_000;
+/// A match that is not confirmed by then counts for nothing.
+const UNCONFIRMED: Nanos = 5_000_000_000;
+const MATCHED_MOST: usize = 4096;
+
+/// Records of one partition of a request.
+pub(in crate::model) struct Wire<'a> {
+    pub pid: Pid,
+    pub topic: &'a Arc<str>,
+    pub partition: i32,
+    /// The topic has no other.
+    pub only: bool,
+    pub began: Nanos,
+    pub time: Nanos,
+    /// Sizes of key and value of all records; None: not of all.
+    pub sizes: Option<Vec<(Option<u32>, Option<u32>)>>,
+    /// The broker took them: refused ones may come again.
+    pub accepted: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Called {
+    pub doer: Doer,
+    cause: Cause,
+    topic: Arc<str>,
+    partition: i32,
+    address: u64,
+    key_len: Option<u32>,
+    value_len: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Matched {
+    span: Box<Span>,
+    called: Called,
+    at: Nanos,
+    /// When it holds.
+    due: Option<Nanos>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// In their order.
+    calls: BTreeMap<u64, Called>,
+    number: u64,
+    /// The last call of each message's address.
+    addresses: HashMap<u64, u64>,
+    /// Calls that have a cause.
+    caused: usize,
+    matched: VecDeque<Matched>,
+    /// Matches count for nothing before all calls are gone.
+    unsure: bool,
+}
+
+impl Called {
+    pub fn sent(self, span: Box<Span>, fits: bool) -> Sent {
+        // The application's own context wins.
+        if !fits || span.parent.is_some() {
+            return root(span);
+        }
+        Sent {
+            span: Observation::Span(*span),
+            doer: self.doer,
+            cause: self.cause,
+        }
+    }
+
+    fn has_cause(&self) -> bool {
+        !matches!(self.cause, Cause::Unknown | Cause::Unsampled)
+    }
+
+    fn may_be(&self, wire: &Wire<'_>, (key, value): (Option<u32>, Option<u32>)) -> bool {
+        let same = |called: Option<u32>, record: Option<u32>| {
+            called.is_none() || record.is_none() || called == record
+        };
+        self.doer.time <= wire.began
+            && (self.topic.is_empty() || self.topic == *wire.topic)
+            && (self.partition < 0 || self.partition == wire.partition)
+            && same(self.key_len, key)
+            && same(self.value_len, value)
+    }
+}
+
+impl Queue {
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Some call that waits has a cause.
+    pub fn is_caused(&self) -> bool {
+        self.caused > 0
+    }
+
+    /// `told`: what becomes of each is told by its address.
+    pub fn push(&mut self, call: &ClientCall, doer: Doer, cause: Cause, told: bool) {
+        if call.fault || call.truncated || call.count > 1 || self.calls.len() >= CALLS_MOST {
+            // Which messages it hands over is not known.
+            self.unsure = true;
+        }
+        if self.calls.len() >= CALLS_MOST {
+            return;
+        }
+        self.number += 1;
+        if call.message != 0
+            && let Some(before) = self.addresses.insert(call.message, self.number)
+            && told
+        {
+            // What became of the message that stood there was not seen.
+            self.remove(before);
+        }
+        let called = Called {
+            doer,
+            cause,
+            topic: Arc::clone(&call.topic),
+            partition: call.partition,
+            address: call.message,
+            key_len: call.key_len,
+            value_len: call.value_len,
+        };
+        self.caused += usize::from(called.has_cause());
+        self.calls.insert(self.number, called);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Called> {
+        let called = self.calls.remove(&number)?;
+        self.caused = self.caused.saturating_sub(usize::from(called.has_cause()));
+        if self.addresses.get(&called.address) == Some(&number) {
+            self.addresses.remove(&called.address);
+        }
+        Some(called)
+    }
+
+    /// The call that handed the message over.
+    pub fn take(&mut self, call: &ClientCall) -> Option<Called> {
+        let number = self.addresses.get(&call.message).copied()?;
+        let called = self.remove(number)?;
+        let topic = called.topic.is_empty() || called.topic == call.topic;
+        let known = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+        let sizes = known(called.key_len, call.key_len) && known(called.value_len, call.value_len);
+        (topic && sizes && called.doer.time <= call.time).then_some(called)
+    }
+
+    /// Records were written: returns spans that need not wait.
+    pub fn wrote(
+        &mut self,
+        wire: &Wire<'_>,
+        spans: Vec<(usize, Box<Span>)>,
+        losses: &mut Losses,
+    ) -> Vec<Sent> {
+        if !wire.accepted {
+            return spans.into_iter().map(|(_, span)| root(span)).collect();
+        }
+        let mut found = Vec::new();
+        let mut sent = Vec::new();
+        match &wire.sizes {
+            Some(sizes) => {
+                for size in sizes {
+                    found.push(self.find(wire, *size));
+                }
+            }
+            None => self.lose(wire),
+        }
+        let unmatched = found.iter().filter(|found| found.is_none()).count();
+        if unmatched > 0 || wire.sizes.is_none() {
+            self.resync(&mut sent, losses);
+        }
+        for (at, span) in spans {
+            let called = found.get_mut(at).and_then(Option::take);
+            match called.filter(|called| !self.unsure && called.has_cause()) {
+                Some(called) if self.matched.len() < MATCHED_MOST => {
+                    self.matched.push_back(Matched {
+                        span,
+                        called,
+                        at: wire.time,
+                        due: None,
+                    });
+                }
+                _ => sent.push(root(span)),
+            }
+        }
+        self.rest(wire.time);
+        sent
+    }
+
+    /// The call that a record is of: the first that fits, if no other could be it.
+    fn find(&mut self, wire: &Wire<'_>, size: (Option<u32>, Option<u32>)) -> Option<Called> {
+        let calls = self.calls.iter().take(SEEN_MOST);
+        let mut fits = calls.filter(|(_, called)| called.may_be(wire, size));
+        let (number, first) = fits.next()?;
+        let in_order = |other: &Called| wire.only || other.partition >= 0 && first.partition >= 0;
+        let same = |other: &Called| match first.cause {
+            Cause::Later(_) => false,
+            _ => other.cause == first.cause,
+        };
+        if fits.any(|(_, other)| !in_order(other) && !same(other)) {
+            self.unsure = true;
+        }
+        let number = *number;
+        self.remove(number)
+    }
+
+    /// Records that were not looked at: of their calls nothing is known.
+    fn lose(&mut self, wire: &Wire<'_>) {
+        let lost = self.calls.iter();
+        let lost = lost.filter(|(_, called)| called.doer.time <= wire.began);
+        for number in lost.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.remove(number);
+        }
+    }
+
+    /// The order is lost: what was matched counts for nothing.
+    fn resync(&mut self, sent: &mut Vec<Sent>, losses: &mut Losses) {
+        self.unsure = true;
+        losses.add("produce_unmatched", self.matched.len() as u64);
+        sent.extend(self.matched.drain(..).map(|matched| root(matched.span)));
+    }
+
+    /// All calls were met: what was matched holds, if nothing comes after it.
+    fn rest(&mut self, now: Nanos) {
+        if !self.calls.is_empty() {
+            return;
+        }
+        self.unsure = false;
+        for matched in self.matched.iter_mut().rev() {
+            if matched.due.is_some() {
+                break;
+            }
+            matched.due = Some(now.saturating_add(CONFIRMED));
+        }
+    }
+
+    pub fn advance(&mut self, now: Nanos, out: &mut Vec<Sent>, losses: &mut Losses) {
+        while let Some((number, called)) = self.calls.first_key_value() {
+            if called.doer.time.saturating_add(EXPIRY) > now {
+                break;
+            }
+            losses.add("produce_call_expired", u64::from(called.has_cause()));
+            let number = *number;
+            self.remove(number);
+            self.rest(now);
+        }
+        while let Some(first) = self.matched.front() {
+            let holds = first.due.is_some_and(|due| due <= now);
+            let over = first.due.is_none() && first.at.saturating_add(UNCONFIRMED) <= now;
+            if !holds && !over {
+                break;
+            }
+            if let Some(matched) = self.matched.pop_front() {
+                losses.add("produce_unmatched", u64::from(over));
+                out.push(matched.called.sent(matched.span, holds));
+            }
+        }
+    }
+
+    pub fn into_roots(self) -> Vec<Sent> {
+        let matched = self.matched.into_iter();
+        matched.map(|matched| root(matched.span)).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! `send T` spans find their cause. In: spans of records, and the calls that handed records to a library; out: the spans with their parents.
+
+use std::sync::Arc;
+
+use super::Model;
+use super::causes::{Cause, Doer, under};
+use super::produces::{Sent, Wire};
+use crate::capture::{ClientCall, Means};
+use crate::fact::{self, Content, Partition};
+use crate::model::Labels;
+use crate::observation::Observation;
+
+/// Key and value of a record; None: cut.
+type Sizes = (Option<u32>, Option<u32>);
+
+impl Model {
+    /// A message is handed to a library, or was acknowledged.
+    pub(super) fn produce_call(&mut self, call: &ClientCall, out: &mut Vec<Observation>) {
+        match call.means {
+            Means::Produces => {
+                let doer = Doer {
+                    pid: call.pid,
+                    task: Some(call.task),
+                    parent: call.parent,
+                    time: call.time,
+                };
+                let cause = self.cause(doer);
+                if matches!(cause, Cause::Span(..) | Cause::Later(_)) {
+                    self.joins.begin();
+                }
+                self.produces.called(call, doer, cause, &mut self.losses);
+            }
+            Means::Acknowledged => {
+                if let Some(sent) = self.produces.acknowledged(call) {
+                    self.send_all(vec![sent], out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The spans from `from` on are those of `at`: the produced partition of each, and the record's place in it.
+    pub(super) fn match_sent(
+        &mut self,
+        labels: &Labels,
+        exchange: &fact::Exchange,
+        produced: &[(Arc<str>, Partition)],
+        (from, at): (usize, Vec<(usize, usize)>),
+        out: &mut Vec<Observation>,
+    ) {
+        if !self.produces.knows(labels.pid) {
+            return;
+        }
+        let rest = out.split_off((from + at.len()).min(out.len()));
+        let mut spans = out.split_off(from).into_iter().zip(at).peekable();
+        for (index, (topic, partition)) in produced.iter().enumerate() {
+            let mut own = Vec::new();
+            while let Some((span, (_, at))) = spans.next_if(|(_, (of, _))| *of == index) {
+                match span {
+                    Observation::Span(span) => own.push((at, Box::new(span))),
+                    other => out.push(other),
+                }
+            }
+            let count = self
+                .partition_counts
+                .get(&(Arc::clone(&labels.cluster), Arc::clone(topic)));
+            let wire = Wire {
+                pid: labels.pid,
+                topic,
+                partition: partition.index,
+                only: count == Some(&1),
+                began: exchange.began,
+                time: labels.origin.time,
+                sizes: sizes(partition),
+                accepted: partition.error.is_none(),
+            };
+            let sent = self.produces.wrote(&wire, own, &mut self.losses);
+            self.send_all(sent, out);
+        }
+        out.extend(spans.map(|(span, _)| span));
+        out.extend(rest);
+    }
+
+    /// Each leaves under its cause, or waits for it.
+    pub(super) fn send_all(&mut self, sent: Vec<Sent>, out: &mut Vec<Observation>) {
+        for Sent { span, doer, cause } in sent {
+            let span = self.born(span, true, doer, &cause);
+            out.extend(span.and_then(|span| under(span, &cause)));
+        }
+    }
+}
+
+/// None: not all records of the partition were looked at.
+fn sizes(partition: &Partition) -> Option<Vec<Sizes>> {
+    let mut sizes = Vec::new();
+    for sample in &partition.samples {
+        let Content::Records(records) = &sample.content else {
+            return None;
+        };
+        sizes.extend(records.iter().map(|record| {
+            let key = record.key.as_ref().map_or(0, |key| key.len());
+            let key = u32::try_from(key).ok().filter(|_| !record.truncated);
+            (key, Some(record.value_len.unwrap_or(0)))
+        }));
+    }
+    (sizes.len() as u64 == partition.records).then_some(sizes)
+}

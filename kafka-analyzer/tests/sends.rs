@@ -1,0 +1,409 @@
+//! Who produced a record, by value: `send T` under the request or the message for which it was called, and what consumers do with the record in the
+//! same trace. Whatever is lost, no span has a wrong parent.
+
+mod conversation;
+
+use conversation::calls::*;
+use conversation::messages::{Answered, Named, fetch_request, fetch_response};
+use conversation::messages::{produce_request, produce_response};
+use conversation::*;
+use kafka_analyzer::Settings;
+use kafka_analyzer::capture::{Means, Nanos, Task};
+use kafka_analyzer::observation::{Observation, Request, Span, SpanKind};
+use kafka_protocol::records::{Compression, Record};
+use proptest::prelude::*;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const AUDIT: Named = Named::Name("audit");
+
+/// A web shop in process 100: each goroutine serves one connection and produces to `audit`.
+struct Shop {
+    clock: Nanos,
+    events: Vec<Captured>,
+    broker: Talk,
+    id: i32,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let mut broker = Talk::new(4);
+        broker.greet();
+        Shop {
+            clock: SECOND,
+            events: Vec::new(),
+            broker,
+            id: 10,
+        }
+    }
+
+    /// The head of a request comes in.
+    fn asked(&mut self, goroutine: u64) -> Talk {
+        let mut web = Talk::new(50 + goroutine);
+        (web.goroutine, web.clock) = (Some(goroutine), self.clock);
+        web.read(b"POST /orders HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec());
+        self.clock = web.clock;
+        web
+    }
+
+    fn answers(&mut self, mut web: Talk) {
+        web.clock = self.clock;
+        web.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec());
+        self.clock = web.clock;
+        self.events.extend(web.events);
+    }
+
+    /// A goroutine hands a message over, at an address.
+    fn calls(&mut self, goroutine: u64, record: &Record, address: u64) {
+        let mut calls = Calls {
+            clock: self.clock,
+            task: Task::Goroutine(goroutine),
+            ..Calls::default()
+        };
+        let mut call = calls.call(Means::Produces);
+        (call.topic, call.message, call.count) = ("audit".into(), address, 1);
+        call.key_len = record.key.as_ref().map(|key| key.len() as u32);
+        call.value_len = record.value.as_ref().map(|value| value.len() as u32);
+        self.events.push(Captured::Call(call));
+        self.clock = calls.clock;
+    }
+
+    fn acknowledged(&mut self, address: u64, offset: i64) {
+        let mut calls = Calls {
+            clock: self.clock,
+            topic: "audit",
+            ..Calls::default()
+        };
+        calls.at(Means::Acknowledged, offset, address);
+        self.clock = calls.clock;
+        self.events.extend(calls.events);
+    }
+
+    /// Records of one batch are written and acknowledged.
+    fn produces(&mut self, partition: i32, records: &[Record], base: i64) {
+        self.broker.clock = self.clock;
+        let records = batch(records, Compression::None);
+        let request = produce_request(-1, &[(AUDIT, &[(partition, records)])]);
+        let answer = produce_response(&[(AUDIT, &[(partition, 0, base)])]);
+        self.id += 1;
+        self.broker.exchange(0, 9, self.id, &request, &answer);
+        self.clock = self.broker.clock;
+    }
+
+    fn events(self) -> Vec<Captured> {
+        let mut events = self.events;
+        events.extend(self.broker.events);
+        events.sort_by_key(time_of);
+        events
+    }
+}
+
+fn order(key: &str) -> Record {
+    record(0, key, "value")
+}
+
+fn requests(said: &[Observation]) -> Vec<&Request> {
+    let requests = said.iter().filter_map(|observation| match observation {
+        Observation::Request(request) => Some(request),
+        _ => None,
+    });
+    requests.collect()
+}
+
+/// The request of a goroutine.
+fn of(said: &[Observation], goroutine: u64) -> &Request {
+    let task = Some(Task::Goroutine(goroutine));
+    let mut requests = requests(said).into_iter();
+    requests.find(|request| request.task == task).unwrap()
+}
+
+fn is_child(span: &Span, request: &Request) -> bool {
+    (span.trace_id, span.parent) == (request.ids.trace_id, Some(request.ids.span_id))
+}
+
+fn sends(said: &[Observation]) -> Vec<&Span> {
+    let mut sends = spans(said, SpanKind::Send);
+    sends.sort_by_key(|span| span.offset);
+    sends
+}
+
+#[test]
+fn a_record_is_sent_for_the_request_whose_goroutine_called() {
+    let mut shop = Shop::new();
+    for (goroutine, base) in [(9, 100), (10, 101)] {
+        let web = shop.asked(goroutine);
+        shop.calls(goroutine, &order("k"), 0);
+        shop.produces(0, &[order("k")], base);
+        shop.answers(web);
+    }
+    let (said, losses) = told(&shop.events());
+    assert_eq!(losses, []);
+    let [first, second] = sends(&said)[..] else {
+        panic!("two");
+    };
+    assert!(is_child(first, of(&said, 9)) && is_child(second, of(&said, 10)));
+    // Another node knows the record by its address: that span exists, and both name each other.
+    let creates = spans(&said, SpanKind::Create);
+    assert_eq!(creates.len(), 2);
+    let create = creates.iter().find(|create| create.offset == Some(100));
+    let create = create.unwrap();
+    let link = &first.links[..];
+    assert_eq!(link.len(), 1);
+    assert_eq!(
+        (link[0].trace_id, link[0].span_id),
+        (create.trace_id, create.span_id)
+    );
+    assert_eq!(
+        (create.links[0].trace_id, create.links[0].span_id),
+        (first.trace_id, first.span_id)
+    );
+    assert_eq!(create.parent, None);
+    assert_eq!(create.span_id, first.span_id, "derived from the address");
+    assert_ne!(create.trace_id, first.trace_id);
+}
+
+#[test]
+fn acknowledgements_name_the_call() {
+    let mut shop = Shop::new();
+    let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+    // Two of equal size at once, to two partitions, acknowledged in the other order.
+    shop.calls(9, &order("a"), 0xa0);
+    shop.calls(10, &order("b"), 0xb0);
+    shop.produces(1, &[order("b")], 7);
+    shop.produces(0, &[order("a")], 100);
+    shop.acknowledged(0xa0, 100);
+    let mut calls = Calls {
+        clock: shop.clock,
+        topic: "audit",
+        partition: 1,
+        ..Calls::default()
+    };
+    calls.at(Means::Acknowledged, 7, 0xb0);
+    shop.events.extend(calls.events);
+    shop.clock = calls.clock;
+    for web in webs {
+        shop.answers(web);
+    }
+    // From now on it is known to acknowledge: the same at once, told before the exchange and after it.
+    let webs = [11, 12].map(|goroutine| shop.asked(goroutine));
+    shop.calls(11, &order("c"), 0xa0);
+    shop.calls(12, &order("d"), 0xb0);
+    shop.produces(0, &[order("d"), record(1, "c", "value")], 200);
+    shop.acknowledged(0xb0, 200);
+    shop.acknowledged(0xa0, 201);
+    for web in webs {
+        shop.answers(web);
+    }
+    let (said, _) = told(&shop.events());
+    let sent = sends(&said);
+    let offsets: Vec<_> = sent.iter().map(|span| span.offset).collect();
+    assert_eq!(offsets, [Some(7), Some(100), Some(200), Some(201)]);
+    assert_eq!(
+        [sent[0].parent, sent[1].parent],
+        [None, None],
+        "the library was not known to acknowledge, and either could be of either"
+    );
+    assert!(is_child(sent[2], of(&said, 12)));
+    assert!(is_child(sent[3], of(&said, 11)));
+}
+
+#[test]
+fn what_fits_two_calls_has_no_parent() {
+    let mut shop = Shop::new();
+    let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+    shop.calls(9, &order("a"), 0);
+    shop.calls(10, &order("b"), 0);
+    shop.produces(0, &[order("b")], 5);
+    shop.produces(1, &[order("a")], 6);
+    for web in webs {
+        shop.answers(web);
+    }
+    // Sizes tell these apart.
+    let webs = [11, 12].map(|goroutine| shop.asked(goroutine));
+    shop.calls(11, &order("aa"), 0);
+    shop.calls(12, &order("b"), 0);
+    shop.produces(0, &[order("b")], 7);
+    shop.produces(1, &[order("aa")], 8);
+    for web in webs {
+        shop.answers(web);
+    }
+    let (said, _) = told(&shop.events());
+    let sent = sends(&said);
+    assert_eq!((sent[0].parent, sent[1].parent), (None, None));
+    assert!(is_child(sent[2], of(&said, 12)));
+    assert!(is_child(sent[3], of(&said, 11)));
+}
+
+#[test]
+fn a_record_without_a_call_undoes_what_was_matched_before_it() {
+    let mut shop = Shop::new();
+    let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+    // The call of the first was not seen.
+    shop.calls(10, &order("b"), 0);
+    shop.produces(0, &[order("a")], 5);
+    shop.produces(0, &[order("b")], 6);
+    for web in webs {
+        shop.answers(web);
+    }
+    let (said, losses) = told(&shop.events());
+    assert!(sends(&said).iter().all(|span| span.parent.is_none()));
+    assert_eq!(losses, [("produce_unmatched", 1)]);
+}
+
+#[test]
+fn the_applications_own_context_wins() {
+    let mut shop = Shop::new();
+    let web = shop.asked(9);
+    let own = with_header(order("a"), "traceparent", PARENT);
+    shop.calls(9, &own, 0);
+    shop.produces(0, &[own], 5);
+    shop.answers(web);
+    let (said, _) = told(&shop.events());
+    let [span] = sends(&said)[..] else {
+        panic!("one");
+    };
+    assert_eq!(
+        span.parent,
+        Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31])
+    );
+    assert!(spans(&said, SpanKind::Create).is_empty());
+}
+
+/// Process 101 reads `audit` from offset 100 on and works on each message.
+fn reader(time: Nanos, records: &[Record]) -> Vec<Captured> {
+    let mut talk = Talk::new(104);
+    talk.greet();
+    let mut first = Calls {
+        clock: MILLISECOND,
+        ..Calls::default()
+    };
+    first.says(Means::TaskEnds);
+    talk.clock = time;
+    let answered = Answered {
+        high_watermark: 200,
+        records: Some(batch(records, Compression::None)),
+        ..Answered::default()
+    };
+    let request = fetch_request((0, -1), 0, &[(AUDIT, &[(0, 100)])]);
+    let answer = fetch_response(0, &[(AUDIT, &[answered])]);
+    talk.exchange(1, 12, 9, &request, &answer);
+    let mut calls = Calls {
+        clock: talk.clock,
+        topic: "audit",
+        ..Calls::default()
+    };
+    for record in records {
+        calls.polls(record.offset, record.offset);
+        calls.of(Means::Settles, record.offset, record.offset);
+    }
+    let mut events = first.events;
+    events.extend(calls.events);
+    for event in &mut events {
+        if let Captured::Call(call) = event {
+            call.pid = 101;
+        }
+    }
+    events.extend(talk.events);
+    events
+}
+
+#[test]
+fn consumers_of_this_node_join_the_callers_trace() {
+    // The consumer has the record before the producer has its acknowledgement, or after it.
+    for early in [true, false] {
+        let mut shop = Shop::new();
+        let web = shop.asked(9);
+        shop.calls(9, &order("k"), 0);
+        let before = shop.clock;
+        shop.produces(0, &[order("k")], 100);
+        let after = shop.clock;
+        shop.answers(web);
+        let mut events = shop.events();
+        let read = record(100, "k", "value");
+        events.extend(reader(if early { before - 5000 } else { after }, &[read]));
+        events.sort_by_key(time_of);
+        let (said, _) = told(&events);
+        let request = of(&said, 9);
+        let [send] = sends(&said)[..] else {
+            panic!("one");
+        };
+        assert!(is_child(send, request));
+        let [work] = spans(&said, SpanKind::Process)[..] else {
+            panic!("one");
+        };
+        assert_eq!(
+            (work.trace_id, work.parent),
+            (request.ids.trace_id, Some(send.span_id))
+        );
+        assert_eq!(work.links[0].trace_id, send.trace_id);
+        let shards = run_with(&Settings::default(), &events, 3).0;
+        let [again] = spans(&shards, SpanKind::Process)[..] else {
+            panic!("one");
+        };
+        assert_eq!(
+            (again.trace_id, again.span_id),
+            (work.trace_id, work.span_id)
+        );
+    }
+}
+
+#[test]
+fn what_is_sent_for_a_message_is_its_child() {
+    let mut calls = Calls::default();
+    calls.polls(3, 3);
+    let mut shop = Shop::new();
+    shop.clock = calls.clock;
+    shop.calls(7, &order("k"), 0);
+    shop.produces(0, &[order("k")], 100);
+    calls.clock = shop.clock;
+    calls.of(Means::Settles, 3, 3);
+    calls.says(Means::Asks);
+    let mut events = with(calls);
+    events.extend(shop.events());
+    events.sort_by_key(time_of);
+    let (said, losses) = told(&events);
+    assert_eq!(losses, []);
+    let [work] = spans(&said, SpanKind::Process)[..] else {
+        panic!("one");
+    };
+    let [send] = sends(&said)[..] else {
+        panic!("one");
+    };
+    assert_eq!(
+        (send.trace_id, send.parent),
+        (work.trace_id, Some(work.span_id))
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Requests one after another, each with a message of a size of its own or of all alike; some calls, records and acknowledgements are lost.
+    #[test]
+    fn losses_give_no_wrong_parent(
+        steps in prop::collection::vec((0..4_u8, any::<bool>(), any::<bool>(), any::<bool>()), 1..24),
+        acknowledges in any::<bool>(),
+    ) {
+        let mut shop = Shop::new();
+        for (number, (size, call, wire, told)) in steps.iter().enumerate() {
+            let goroutine = 100 + number as u64;
+            let web = shop.asked(goroutine);
+            let record = order(&"k".repeat(1 + usize::from(*size)));
+            if *call {
+                shop.calls(goroutine, &record, 0xa0 + number as u64 % 3);
+            }
+            let offset = number as i64;
+            if *wire {
+                shop.produces(0, &[record], offset);
+            }
+            if acknowledges && *told {
+                shop.acknowledged(0xa0 + number as u64 % 3, offset);
+            }
+            shop.answers(web);
+        }
+        let (said, _) = told(&shop.events());
+        for send in sends(&said) {
+            let own = of(&said, 100 + send.offset.unwrap() as u64);
+            prop_assert!(send.parent.is_none() || is_child(send, own), "{:?}", send.offset);
+        }
+    }
+}
