@@ -235,6 +235,10 @@ impl Model {
                 }));
             }
             Says::Call(call) => {
+                if self.processing.calls(call.pid, call.time) == spans::Calls::None {
+                    let gone = self.spans.watched(call.pid);
+                    self.losses.add("span_contexts_full", gone);
+                }
                 self.produce_call(call, out);
                 self.processing.call(call, &mut self.losses);
             }

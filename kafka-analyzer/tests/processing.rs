@@ -450,12 +450,12 @@ fn a_process_that_ends_leaves_its_messages() {
     let mut calls = Calls::default();
     let began = calls.polls(5, 5);
     calls.works(3 * MILLISECOND);
-    calls.says(Means::Panics);
+    let ended = calls.says(Means::Panics);
     let time = calls.clock + MILLISECOND;
     calls.events.push(Captured::Exited { pid: PID, time });
     let events = with(calls);
     let said = told(&events).0;
-    assert_eq!(worked(&said), [(5, 5, 1, Message, Ended, began, time)]);
+    assert_eq!(worked(&said), [(5, 5, 1, Message, Ended, began, ended)]);
     assert_eq!(
         wrong(&said),
         [(Signal::Panic, 5, 1), (Signal::LeftWithoutCommit, 5, 1)]
@@ -483,6 +483,45 @@ fn a_panic_that_is_recovered_does_not_end_the_message() {
     let said = run_calls(calls);
     assert_eq!(worked(&said), [(5, 5, 1, Message, Settled, began, ended)]);
     assert_eq!(wrong(&said), [(Signal::Panic, 5, 1)]);
+}
+
+#[test]
+fn a_panic_after_which_nothing_is_heard_ends_the_message() {
+    let mut calls = Calls::default();
+    let began = calls.polls(5, 5);
+    calls.works(MILLISECOND);
+    let ended = calls.says(Means::Panics);
+    // Another goroutine goes on; this one is not heard of again.
+    let next = calls.by(8).polls(6, 6);
+    calls.works(2 * SECOND);
+    let settled = calls.of(Means::Settles, 6, 6);
+    let expected = [
+        (5, 5, 1, Message, Ended, began, ended),
+        (6, 6, 1, Message, Settled, next, settled),
+    ];
+    let found = |calls: Calls| {
+        let (said, losses) = told(&with(calls));
+        assert_eq!(losses, []);
+        let mut found = worked(&said);
+        found.sort_unstable_by_key(|work| work.0);
+        found
+    };
+    assert_eq!(found(calls.clone()), expected);
+    calls.by(1).says(Means::Closes);
+    assert_eq!(found(calls), expected, "nor when the consumer is closed");
+}
+
+#[test]
+fn a_long_work_after_a_recovered_panic_is_not_cut_while_its_task_is_heard_of() {
+    let mut calls = Calls::default();
+    let began = calls.polls(5, 5);
+    calls.says(Means::Panics);
+    calls.works(5 * SECOND);
+    calls.says(Means::Produces);
+    calls.works(20 * SECOND);
+    let ended = calls.of(Means::Settles, 5, 5);
+    let said = run_calls(calls);
+    assert_eq!(worked(&said), [(5, 5, 1, Message, Settled, began, ended)]);
 }
 
 #[test]

@@ -53,6 +53,31 @@ fn a_message_has_a_span_under_its_creation_context() {
     assert_eq!(ids, Some((span.trace_id, span.span_id)), "the exemplar");
 }
 
+/// sarama: the first call that is seen comes after the Fetch answer.
+#[test]
+fn messages_fetched_before_the_first_call_have_spans() {
+    let mut calls = Calls::default();
+    calls.by(5).of(Means::HandsOver, 0, 2);
+    for offset in 0..3 {
+        calls.by(9).of(Means::Settles, offset, offset);
+    }
+    let mut events = with(calls);
+    events.retain(|event| !matches!(event, Captured::Call(call) if call.means == Means::TaskEnds));
+    let said = told(&events).0;
+    let [poll, _] = spans(&said, SpanKind::Poll)[..] else {
+        panic!("told from the answer");
+    };
+    let found = spans(&said, SpanKind::Process);
+    assert_eq!(found.len(), 3);
+    for span in found {
+        let creation = poll
+            .links
+            .iter()
+            .find(|link| Some(link.offset) == span.offset);
+        assert_eq!(span.parent, creation.map(|link| link.span_id));
+    }
+}
+
 #[test]
 fn a_context_in_the_headers_wins() {
     let mut all = records(0, 3);

@@ -147,12 +147,13 @@ impl Spans {
         let mut gone = 0;
         for (topic, partition) in fetched {
             let messages = self.messages(labels, topic, partition, true);
-            if calls != Calls::None {
-                for message in &messages {
-                    let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
-                    sampled.polled = calls != Calls::HandOver;
-                    let offset = sampled.link.offset;
-                    gone += self.contexts.keep(labels.pid, offset, sampled);
+            for message in &messages {
+                let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
+                sampled.polled = calls != Calls::HandOver;
+                let offset = sampled.link.offset;
+                match calls {
+                    Calls::None => self.contexts.keep_early(labels.pid, offset, sampled),
+                    _ => gone += self.contexts.keep(labels.pid, offset, sampled),
                 }
             }
             if calls == Calls::HandOver {
@@ -217,6 +218,11 @@ impl Spans {
             linked_only: message.context.is_none() && message.record.truncated,
             polled: false,
         }
+    }
+
+    /// The first call of a process was seen. Returns how many records found no room.
+    pub fn watched(&mut self, pid: crate::capture::Pid) -> u64 {
+        self.contexts.watched(pid)
     }
 
     /// Records that wait for calls, and at most.

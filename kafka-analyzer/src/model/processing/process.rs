@@ -29,6 +29,8 @@ const TASK_IDLE: Nanos = 60_000_000_000;
 const UNDECIDED: Nanos = 5_000_000_000;
 /// Undecided messages that decide by their number.
 const UNDECIDED_MOST: usize = 4096;
+/// A task that panicked and was not heard of for so long is no more.
+const SILENCE: Nanos = 10_000_000_000;
 /// What is not done by then has no figure.
 const EXPIRY: Nanos = 600_000_000_000;
 
@@ -80,6 +82,8 @@ pub(super) struct Process {
     next: HashMap<(u64, Name, i32), Next>,
     /// Runs whose task asked again, by time.
     undecided: VecDeque<(Nanos, RunId)>,
+    /// Runs whose task panicked, by time.
+    panicked: VecDeque<(Nanos, RunId)>,
     run_id: RunId,
     watch: Watch,
     /// Messages came by a task that does not ask for them.
@@ -99,6 +103,7 @@ impl Process {
             frees: Frees::default(),
             next: HashMap::new(),
             undecided: VecDeque::new(),
+            panicked: VecDeque::new(),
             run_id: 0,
             watch: Watch::default(),
             offers: false,
@@ -130,8 +135,34 @@ impl Process {
         }
     }
 
-    /// The capture ended: requests were ends.
-    pub fn decide_all(&mut self, out: &mut Out<'_>) {
+    /// The capture ended: requests and panics were ends.
+    pub fn conclude(&mut self, out: &mut Out<'_>) {
+        self.decide_all(out);
+        self.end_panicked(Nanos::MAX, out);
+    }
+
+    /// Ends what was in hand of tasks that panicked and were not heard of since. The end of a goroutine itself is not seen.
+    fn end_panicked(&mut self, now: Nanos, out: &mut Out<'_>) {
+        while let Some((at, id)) = self.panicked.front().copied() {
+            if now != Nanos::MAX && at.saturating_add(SILENCE) > now {
+                break;
+            }
+            self.panicked.pop_front();
+            if self.silent_since(id) == Some(at) {
+                self.finish(id, Part::All, End::at(at, Done::Ended), None, out);
+            }
+        }
+    }
+
+    /// When the task that holds a run panicked, if that was the last of it.
+    fn silent_since(&self, id: RunId) -> Option<Nanos> {
+        let run = self.runs.get(&id)?;
+        let last = self.tasks.get(&run.task).map_or(0, |task| task.seen);
+        run.panicked
+            .filter(|at| run.state == State::Held && last <= *at)
+    }
+
+    fn decide_all(&mut self, out: &mut Out<'_>) {
         while !self.undecided.is_empty() {
             self.decide_first(out);
         }
@@ -178,6 +209,7 @@ impl Process {
         for id in old {
             self.drop_run(id, "processing_expired", out);
         }
+        self.end_panicked(now, out);
         self.tasks
             .retain(|_, task| !task.is_idle() || task.seen.saturating_add(TASK_IDLE) > now);
     }
@@ -211,7 +243,8 @@ impl Process {
                 count: run.left,
             },
         });
-        self.finish(id, Part::All, End::at(time, Done::Ended), None, out);
+        let ended = self.silent_since(id).unwrap_or(time);
+        self.finish(id, Part::All, End::at(ended, Done::Ended), None, out);
     }
 
     pub(super) fn is_asker(&self, task: Task) -> bool {

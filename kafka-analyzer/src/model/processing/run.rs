@@ -48,6 +48,8 @@ pub(super) struct Run {
     /// The task that got it named it while it was inner, or later than its next request.
     pub settled: Option<Nanos>,
     pub error: Option<Signal>,
+    /// Its task panicked last.
+    pub panicked: Option<Nanos>,
     /// Offsets that are done, merged and sorted.
     done: Vec<(i64, i64)>,
 }
@@ -108,6 +110,7 @@ impl Run {
             inner: handed.inner,
             settled: None,
             error: None,
+            panicked: None,
             done: Vec::new(),
         }
     }

@@ -81,7 +81,7 @@ impl Model {
     pub(in crate::model) fn finish_processing(&mut self, out: &mut Vec<Observation>) {
         let told = &mut self.processing.told;
         for process in self.processing.processes.values_mut() {
-            process.decide_all(&mut Out {
+            process.conclude(&mut Out {
                 told,
                 losses: &mut self.losses,
             });

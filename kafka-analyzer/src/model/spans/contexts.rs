@@ -1,7 +1,8 @@
 //! Creation contexts of the sampled records that a process fetched. In: what a `poll T` of each would say; out: the same, once the application
 //! is given the record, or is done with it.
 //!
-//! Kept for processes whose client libraries are watched; the oldest go first, of which the spans are then missing and counted.
+//! Kept for processes whose client libraries are watched; the oldest go first, of which the spans are then missing and counted. A few of other processes
+//! are kept, too: of a library that is not seen to ask, the first call comes after the answer that brought its messages.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use crate::observation::{Link, Span};
 const MOST: usize = 65_536;
 /// Keys, headers and addresses in them.
 const BYTES_MOST: usize = 16 << 20;
+/// Those of processes of which no call was seen.
+const EARLY_MOST: usize = 2048;
+const EARLY_BYTES_MOST: usize = 1 << 20;
 
 type Key = (Pid, Arc<str>, i32);
 
@@ -33,9 +37,37 @@ pub(super) struct Contexts {
     /// In the order in which they came.
     order: VecDeque<(Key, i64)>,
     bytes: usize,
+    early: VecDeque<(Pid, i64, Sampled)>,
+    early_bytes: usize,
 }
 
 impl Contexts {
+    /// Of a process of which no call was seen yet, and may never be.
+    pub fn keep_early(&mut self, pid: Pid, offset: i64, sampled: Sampled) {
+        self.early_bytes += weight(&sampled);
+        self.early.push_back((pid, offset, sampled));
+        while self.early.len() > EARLY_MOST || self.early_bytes > EARLY_BYTES_MOST {
+            let Some((_, _, gone)) = self.early.pop_front() else {
+                break;
+            };
+            self.early_bytes = self.early_bytes.saturating_sub(weight(&gone));
+        }
+    }
+
+    /// The first call of a process. Returns how many had to go.
+    pub fn watched(&mut self, pid: Pid) -> u64 {
+        let mut gone = 0;
+        for (of, offset, sampled) in std::mem::take(&mut self.early) {
+            if of == pid {
+                self.early_bytes = self.early_bytes.saturating_sub(weight(&sampled));
+                gone += self.keep(pid, offset, sampled);
+            } else {
+                self.early.push_back((of, offset, sampled));
+            }
+        }
+        gone
+    }
+
     /// Returns how many had to go.
     pub fn keep(&mut self, pid: Pid, offset: i64, sampled: Sampled) -> u64 {
         let topic = Arc::clone(&sampled.span.topic);
@@ -75,11 +107,11 @@ impl Contexts {
     }
 
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.order.len() + self.early.len()
     }
 
     pub const fn most() -> usize {
-        MOST
+        MOST + EARLY_MOST
     }
 
     fn forget(&mut self, key: &Key, offset: i64) -> bool {

@@ -24,6 +24,10 @@ impl Process {
         if self.passes_over(call, out) {
             return;
         }
+        if let (true, Some(tasked)) = (call.means != Means::Panics, self.tasks.get_mut(&call.task))
+        {
+            tasked.seen = tasked.seen.max(call.time);
+        }
         match call.means {
             Means::Asks => self.asks(call, out),
             Means::AsksOnly => {
@@ -51,11 +55,7 @@ impl Process {
             Means::Seeks => self.seeks(call, out),
             Means::Closes => self.closes(call, out),
             Means::ClaimEnds => self.claim_ends(call, out),
-            Means::Panics => {
-                for id in self.held(call.task) {
-                    self.error(id, Signal::Panic, call.time, out);
-                }
-            }
+            Means::Panics => self.panics(call, out),
             Means::TaskEnds => self.task_ends(call, out),
             Means::Produces => {
                 if let Some(signal) = dead_letters::signal(&call.topic)
@@ -68,6 +68,19 @@ impl Process {
             | Means::Acknowledged
             | Means::BeginsTransaction
             | Means::EndsTransaction => {}
+        }
+    }
+
+    /// Recovered or not: what the task does next tells.
+    fn panics(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        for id in self.held(call.task) {
+            self.error(id, Signal::Panic, call.time, out);
+            let topic = self.runs.get(&id).map(|run| Arc::clone(&run.topic));
+            let pool = topic.is_some_and(|topic| self.is_pool(&topic));
+            if let (false, Some(run)) = (pool, self.runs.get_mut(&id)) {
+                run.panicked = Some(call.time);
+                self.panicked.push_back((call.time, id));
+            }
         }
     }
 
