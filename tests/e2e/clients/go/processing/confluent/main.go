@@ -131,6 +131,7 @@ func (c *consumer) transactions(truth *work.Truth) error {
 			return err
 		}
 		m := all[0]
+		m.Told.Worked = work.Now()
 		if m.Told.Sent, err = c.Send(c.plan.DeadLetters, m); err != nil {
 			return err
 		}

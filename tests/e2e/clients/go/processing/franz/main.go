@@ -114,6 +114,7 @@ func transactions(plan *work.Plan, truth *work.Truth, options []kgo.Opt) error {
 			return err
 		}
 		for _, m := range all {
+			m.Told.Worked = work.Now()
 			letter := &kgo.Record{Topic: plan.DeadLetters, Value: m.Record.(*kgo.Record).Value}
 			if err := session.ProduceSync(context.Background(), letter).FirstErr(); err != nil {
 				return err

@@ -60,6 +60,7 @@ func Hand(asked int64, topic string, partition int32, offset int64, context stri
 
 // Takes from one to three milliseconds, by the offset. What fails becomes a dead letter.
 func work(p *Plan, c Consumer, m Given) error {
+	m.Told.Worked = Now()
 	time.Sleep(time.Duration(1+m.Told.Offset%3) * time.Millisecond)
 	if p.Pattern != "retry" || m.Told.Offset%10 != 0 {
 		return nil

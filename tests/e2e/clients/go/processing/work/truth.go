@@ -27,6 +27,8 @@ type Message struct {
 	Began   int64 `json:"began"`
 	Ended   int64 `json:"ended"`
 	Settled int64 `json:"settled"`
+	// Worked is when a goroutine began to work on it.
+	Worked int64 `json:"worked"`
 	// Failed: it was sent to the dead letters, or its handler panicked or ended its goroutine.
 	Failed bool `json:"failed"`
 	// Sent is what was produced while it was in hand.
