@@ -517,7 +517,7 @@ fn a_long_work_after_a_recovered_panic_is_not_cut_while_its_task_is_heard_of() {
     let began = calls.polls(5, 5);
     calls.says(Means::Panics);
     calls.works(5 * SECOND);
-    calls.says(Means::Produces);
+    calls.says(Means::BeginsTransaction);
     calls.works(20 * SECOND);
     let ended = calls.of(Means::Settles, 5, 5);
     let said = run_calls(calls);
