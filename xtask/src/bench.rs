@@ -23,6 +23,10 @@ pub struct Args {
 enum Part {
     /// The whole agent beside a client
     Agent,
+    /// Calls of client libraries, hooked: each library at each rate
+    Clients,
+    /// A client of 200,000 messages/s and its budget
+    Budget,
     /// A recording of many clients through the analyzer
     Analyzer,
     /// 10,000 partitions x 100 groups in the model
@@ -32,7 +36,14 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Agent, Part::Analyzer, Part::Model, Part::Wire];
+    const ALL: [Part; 6] = [
+        Part::Agent,
+        Part::Clients,
+        Part::Budget,
+        Part::Analyzer,
+        Part::Model,
+        Part::Wire,
+    ];
 }
 
 pub fn run(args: &Args) -> Result<bool> {
@@ -48,12 +59,17 @@ pub fn run(args: &Args) -> Result<bool> {
 
 fn measure(part: Part, args: &Args, layout: &Layout) -> Result<bool> {
     match part {
-        Part::Agent => {
+        Part::Agent | Part::Clients | Part::Budget => {
             prerequisites::check(Purpose::Demo)?;
             let agent = crate::demo::build_agent(layout)?.display().to_string();
             let words = ["run", "--quiet", "--release", "--package", "obi-bench"];
             let mut words = words.to_vec();
             words.extend(["--", "--agent", &agent]);
+            words.extend(match part {
+                Part::Clients => Some("--clients"),
+                Part::Budget => Some("--budget"),
+                _ => None,
+            });
             words.extend(args.arguments.iter().map(String::as_str));
             cargo(layout, &words)
         }

@@ -1,7 +1,8 @@
 // load writes messages to a topic at a fixed rate and reads them back, and measures how long each took.
 //
 // The rate is that of a customer who does not wait: a message is due at its time whether or not earlier ones are done, and its
-// latency counts from then. Commands come line by line on standard input:
+// latency counts from then. With -again it writes nothing, and reads what the topic holds at that rate, over and over. Commands come
+// line by line on standard input:
 //
 //	rate N      offer N messages a second from now on; 0 as many as go, -1 none
 //	window      print what was measured since the last window, as one JSON line
@@ -9,12 +10,10 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -22,11 +21,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 var (
@@ -36,7 +33,27 @@ var (
 	size    = flag.Int("size", 1024, "bytes of a value")
 	codec   = flag.String("codec", "none", "none, gzip, snappy, lz4, zstd")
 	group   = flag.String("group", "", "read as a member of this group, which commits")
+	name    = flag.String("library", "franz", "franz, sarama, segmentio, confluent")
+	again   = flag.Bool("again", false, "read the topic from its start, over and over (segmentio)")
 )
+
+// A client library, called as its users call it: message by message where it allows that.
+type library interface {
+	// send hands a message over without waiting.
+	send(value []byte, acked func(error))
+	// read gives each message to got, until it fails.
+	read(got func(value []byte)) error
+}
+
+type login struct {
+	brokers        []string
+	tls            *tls.Config
+	user, password string
+}
+
+var libraries = map[string]func(login) (library, error){
+	"franz": openFranz, "sarama": openSarama, "segmentio": openSegmentio, "confluent": openConfluent,
+}
 
 type window struct {
 	Seconds   float64    `json:"seconds"`
@@ -48,11 +65,12 @@ type window struct {
 }
 
 type load struct {
-	client  *kgo.Client
+	client  library
 	value   []byte
 	began   time.Time
 	rate    atomic.Int64
 	offered atomic.Int64
+	flying  atomic.Int64
 	acked   latencies
 	read    latencies
 }
@@ -68,14 +86,16 @@ func main() {
 	for i := range l.value {
 		l.value[i] = byte(rand.Uint32())
 	}
-	go l.produce()
+	if !*again {
+		go l.produce()
+	}
 	go l.consume()
 	if err := l.commands(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func connect() (*kgo.Client, error) {
+func connect() (library, error) {
 	pem, err := os.ReadFile(*ca)
 	if err != nil {
 		return nil, err
@@ -84,25 +104,14 @@ func connect() (*kgo.Client, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate", *ca)
 	}
-	codecs := map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(),
-		"zstd": kgo.ZstdCompression(),
-	}
-	chosen, known := codecs[*codec]
+	open, known := libraries[*name]
 	if !known {
-		return nil, fmt.Errorf("no codec is called %q", *codec)
+		return nil, fmt.Errorf("no library is called %q", *name)
 	}
-	login := scram.Auth{User: os.Getenv("KAFKA_USERNAME"), Pass: os.Getenv("KAFKA_PASSWORD")}
-	options := []kgo.Opt{
-		kgo.SeedBrokers(strings.Split(*brokers, ",")...), kgo.ClientID("load"), kgo.DialTLSConfig(&tls.Config{RootCAs: pool}),
-		kgo.SASL(login.AsSha512Mechanism()), kgo.DefaultProduceTopic(*topic), kgo.ProducerBatchCompression(chosen),
-		kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(1<<20), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
-		kgo.ConsumeTopics(*topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
-	}
-	if *group != "" {
-		options = append(options, kgo.ConsumerGroup(*group), kgo.AutoCommitInterval(time.Second))
-	}
-	return kgo.NewClient(options...)
+	return open(login{
+		brokers: strings.Split(*brokers, ","), tls: &tls.Config{RootCAs: pool},
+		user: os.Getenv("KAFKA_USERNAME"), password: os.Getenv("KAFKA_PASSWORD"),
+	})
 }
 
 // produce offers each message when it is due, in steps of a millisecond.
@@ -132,7 +141,7 @@ func (l *load) pace(rate int64) {
 // saturate keeps the client's buffer full.
 func (l *load) saturate() {
 	for l.rate.Load() == 0 {
-		if l.client.BufferedProduceRecords() > 20_000 {
+		if l.flying.Load() > 20_000 {
 			time.Sleep(100 * time.Microsecond)
 			continue
 		}
@@ -147,25 +156,55 @@ func (l *load) send(due time.Time) {
 	copy(value, l.value)
 	binary.LittleEndian.PutUint64(value, uint64(due.Sub(l.began)))
 	l.offered.Add(1)
-	l.client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+	l.flying.Add(1)
+	l.client.send(value, func(err error) {
 		if err != nil {
 			log.Fatal(err)
 		}
+		l.flying.Add(-1)
 		l.acked.add(time.Since(due))
 	})
 }
 
 func (l *load) consume() {
-	for {
-		fetches := l.client.PollFetches(context.Background())
-		if err := fetches.Err(); err != nil {
-			if errors.Is(err, kgo.ErrClientClosed) {
-				return
-			}
-			log.Fatal(err)
+	pace := pacer{rate: &l.rate}
+	err := l.client.read(func(value []byte) {
+		if *again {
+			pace.wait()
+			l.read.add(0)
+			return
 		}
-		now := time.Since(l.began)
-		fetches.EachRecord(func(r *kgo.Record) { l.read.add(now - time.Duration(binary.LittleEndian.Uint64(r.Value))) })
+		l.read.add(time.Since(l.began) - time.Duration(binary.LittleEndian.Uint64(value)))
+	})
+	log.Fatal(err)
+}
+
+// pacer lets messages through at a rate, whoever asks.
+type pacer struct {
+	lock  sync.Mutex
+	rate  *atomic.Int64
+	now   int64
+	since time.Time
+	sent  int64
+}
+
+func (p *pacer) wait() {
+	for {
+		p.lock.Lock()
+		rate := p.rate.Load()
+		if rate != p.now {
+			p.now, p.since, p.sent = rate, time.Now(), 0
+		}
+		// The clock is looked at each 16 messages only.
+		pass := rate == 0 || rate > 0 && (p.sent%16 != 0 || p.sent < int64(time.Since(p.since).Seconds()*float64(rate)))
+		if pass {
+			p.sent++
+		}
+		p.lock.Unlock()
+		if pass {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

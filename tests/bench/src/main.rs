@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod clients;
+mod hooks;
 mod load;
 mod measure;
 mod statistics;
@@ -40,6 +42,15 @@ struct Args {
     /// Length of a window
     #[arg(long, value_name = "N", default_value_t = 8)]
     seconds: u64,
+    /// Measure calls of client libraries, hooked
+    #[arg(long)]
+    clients: bool,
+    /// Only this library: franz, sarama, segmentio, confluent; may be repeated
+    #[arg(long, value_name = "NAME", requires = "clients")]
+    library: Vec<String>,
+    /// Measure whether a client of 200,000 messages/s stays within its budget
+    #[arg(long, conflicts_with = "clients")]
+    budget: bool,
     /// Measure nothing: loads of several kinds for so many seconds, for whoever records them
     #[arg(long, value_name = "N")]
     traffic: Option<u64>,
@@ -69,18 +80,17 @@ fn run(args: &Args) -> Result<()> {
         )
     })?;
     let cluster = Cluster::start(&layout, "kafka", 1)?;
+    if args.clients || args.budget {
+        return calls(args, program, &layout, cluster, stop);
+    }
     cluster.admin.create("load", 3, 1)?;
     let load = Load::start(&layout, &cluster, "load", &[])?;
-    let mut settings = Settings::new(program, layout.run().join("agent"))?;
-    // On a real node the broker is elsewhere. Here its plaintext connection to the controller, itself a Kafka client, would keep the
-    // hooks on system calls in place for the whole node.
-    settings
-        .environment
-        .push(("OBI_DISCOVERY_EXCLUDE_EXE".into(), "**/java".into()));
+    let settings = settings(program, &layout)?;
     let mut bench = Bench {
         load,
         settings,
         window: Duration::from_secs(args.seconds),
+        service: "load".to_owned(),
     };
 
     let rate = bench.highest_steady_rate(args.rate)?;
@@ -96,6 +106,48 @@ fn run(args: &Args) -> Result<()> {
     bench.load.end()?;
     cluster.stop()?;
     println!("\n{}", table::render(rate, &steady, &full));
+    Ok(())
+}
+
+fn settings(program: PathBuf, layout: &Layout) -> Result<Settings> {
+    let mut settings = Settings::new(program, layout.run().join("agent"))?;
+    // On a real node the broker is elsewhere. Here its plaintext connection to the controller, itself a Kafka client, would keep the
+    // hooks on system calls in place for the whole node.
+    settings
+        .environment
+        .push(("OBI_DISCOVERY_EXCLUDE_EXE".into(), "**/java".into()));
+    Ok(settings)
+}
+
+/// With hooks on calls of client libraries.
+fn calls(
+    args: &Args,
+    program: PathBuf,
+    layout: &Layout,
+    cluster: Cluster,
+    stop: StopSignal,
+) -> Result<()> {
+    let mut settings = settings(program, layout)?;
+    let hooks = ("OBI_KAFKA_CLIENT_HOOKS".into(), "true".into());
+    settings.environment.push(hooks);
+    let libraries = if args.library.is_empty() {
+        clients::LIBRARIES.map(str::to_owned).to_vec()
+    } else {
+        args.library.clone()
+    };
+    let plan = clients::Plan {
+        libraries,
+        rounds: args.rounds,
+        window: Duration::from_secs(args.seconds),
+        stop,
+    };
+    let table = if args.budget {
+        clients::budget(layout, &cluster, &settings, &plan)?
+    } else {
+        clients::run(layout, &cluster, &settings, &plan)?
+    };
+    cluster.stop()?;
+    println!("\n{table}");
     Ok(())
 }
 

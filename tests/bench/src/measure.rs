@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use obi_lab::agent::{Agent, Settings};
 use obi_lab::step::say;
 
+use crate::hooks::{self, Hooks};
 use crate::load::{Load, Window};
 
 /// Between a change (agent stopped, rate changed) and the window that measures it.
@@ -20,6 +21,8 @@ pub struct Bench {
     pub load: Load,
     pub settings: Settings,
     pub window: Duration,
+    /// What the agent calls the load.
+    pub service: String,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct AgentSample {
     pub lost: f64,
     /// Messages that the agent counted in the window, produced and consumed.
     pub counted: f64,
+    /// What hooks cost the load in the window.
+    pub hooks: Hooks,
 }
 
 #[derive(Clone, Debug)]
@@ -47,9 +52,9 @@ pub struct Pair {
 }
 
 impl Sample {
-    /// Messages that went both ways.
+    /// Messages that went both ways, or were only read.
     pub fn messages(&self) -> f64 {
-        self.window.acked as f64
+        self.window.acked.max(self.window.consumed) as f64
     }
 
     pub fn client_nanos(&self) -> f64 {
@@ -139,20 +144,47 @@ impl Bench {
         Ok(sample)
     }
 
+    /// The agent's totals so far.
+    fn state(&self, agent: &Agent) -> Result<AgentSample> {
+        let scrape = agent.scrape()?;
+        let sum = |name: &str| scrape.sum(name, &[]).unwrap_or(0.0);
+        let load = [("client_id", "load")];
+        Ok(AgentSample {
+            cpu: cpu_seconds(agent.pid())?,
+            resident_bytes: resident_bytes(agent.pid())?,
+            ring_bytes: sum("obi_ring_bytes") as u64,
+            lost: sum("obi_events_lost_total")
+                + sum("obi_stream_gaps_total")
+                + sum("obi_undecodable_frames_total"),
+            counted: scrape
+                .sum("kafka_messages_produced_total", &load)
+                .unwrap_or(0.0)
+                + scrape
+                    .sum("kafka_messages_consumed_total", &load)
+                    .unwrap_or(0.0),
+            hooks: hooks::of(
+                &self.settings.program,
+                &self.settings.socket(),
+                &self.service,
+            )?,
+        })
+    }
+
     fn sample(&mut self, rate: i64, agent: Option<&Agent>) -> Result<Sample> {
         self.load.rate(rate)?;
         std::thread::sleep(if agent.is_some() { LEARN } else { SETTLE });
-        let before = agent.map(state).transpose()?;
+        let before = agent.map(|agent| self.state(agent)).transpose()?;
         let client = cpu_seconds(self.load.pid())?;
         self.load.window()?;
         std::thread::sleep(self.window);
         let window = self.load.window()?;
         let client = cpu_seconds(self.load.pid())? - client;
-        let after = agent.map(state).transpose()?;
+        let after = agent.map(|agent| self.state(agent)).transpose()?;
         let agent = before.zip(after).map(|(before, after)| AgentSample {
             cpu: after.cpu - before.cpu,
             lost: after.lost - before.lost,
             counted: after.counted - before.counted,
+            hooks: after.hooks.since(&before.hooks),
             ..after
         });
         Ok(Sample {
@@ -161,27 +193,6 @@ impl Bench {
             agent,
         })
     }
-}
-
-/// The agent's totals so far.
-fn state(agent: &Agent) -> Result<AgentSample> {
-    let scrape = agent.scrape()?;
-    let sum = |name: &str| scrape.sum(name, &[]).unwrap_or(0.0);
-    let load = [("client_id", "load")];
-    Ok(AgentSample {
-        cpu: cpu_seconds(agent.pid())?,
-        resident_bytes: resident_bytes(agent.pid())?,
-        ring_bytes: sum("obi_ring_bytes") as u64,
-        lost: sum("obi_events_lost_total")
-            + sum("obi_stream_gaps_total")
-            + sum("obi_undecodable_frames_total"),
-        counted: scrape
-            .sum("kafka_messages_produced_total", &load)
-            .unwrap_or(0.0)
-            + scrape
-                .sum("kafka_messages_consumed_total", &load)
-                .unwrap_or(0.0),
-    })
 }
 
 /// User and system time of a process and its ended threads.
