@@ -93,6 +93,23 @@ pub(super) struct Frees {
 impl Frees {
     /// A message was freed by the task that got it, `after` it could have been worked on. True: the work is done.
     pub fn ends(&mut self, after: Nanos) -> bool {
+        let early = self.count(after);
+        // Also a copy may take long, when the thread is put off a CPU.
+        !early && !self.mostly_early(8)
+    }
+
+    /// By another task: the first copy of many comes a while after its message was read.
+    pub fn ends_elsewhere(&mut self, after: Nanos) -> bool {
+        let early = self.count(after);
+        !early && !self.mostly_early(1)
+    }
+
+    fn mostly_early(&self, times: u32) -> bool {
+        self.early + self.late >= FREES && self.late * times <= self.early
+    }
+
+    /// True: at once.
+    fn count(&mut self, after: Nanos) -> bool {
         let early = after < AT_ONCE;
         *(if early {
             &mut self.early
@@ -102,9 +119,7 @@ impl Frees {
         if self.early + self.late >= COUNTED_MOST {
             (self.early, self.late) = (self.early / 2, self.late / 2);
         }
-        // Also a copy may take long, when the thread is put off a CPU.
-        let copies = self.early + self.late >= FREES && self.late * 8 <= self.early;
-        !(early || copies)
+        early
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A hand-over ends exactly once: with a figure, or counted as one of which nothing is said. Which end counts is told in ADR 9.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::habit::{Frees, Habit, Way};
@@ -23,6 +23,7 @@ pub(super) const OPEN_MOST: usize = 16_384;
 const TASKS_MOST: usize = 16_384;
 const PARTITIONS_MOST: usize = 16_384;
 const TOPICS_MOST: usize = 4096;
+const CONSUMERS_MOST: usize = 1024;
 /// A task that holds nothing is forgotten when nothing was heard of it for so long.
 const TASK_IDLE: Nanos = 60_000_000_000;
 /// How long a message whose task asked again waits for a pool to name it.
@@ -78,6 +79,10 @@ pub(super) struct Process {
     addresses: HashMap<u64, RunId>,
     pub(super) habits: HashMap<Name, Habit>,
     frees: Frees,
+    /// By another task than the one that got the message.
+    frees_of_others: Frees,
+    /// Consumers that gave messages without telling when a request for them returned.
+    gave: HashSet<u64>,
     /// The next offset to hand over, by consumer.
     next: HashMap<(u64, Name, i32), Next>,
     /// Runs whose task asked again, by time.
@@ -101,6 +106,8 @@ impl Process {
             addresses: HashMap::new(),
             habits: HashMap::new(),
             frees: Frees::default(),
+            frees_of_others: Frees::default(),
+            gave: HashSet::new(),
             next: HashMap::new(),
             undecided: VecDeque::new(),
             panicked: VecDeque::new(),

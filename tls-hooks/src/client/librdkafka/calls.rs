@@ -2,12 +2,12 @@
 //!
 //! `rd_kafka_message_t`, `rd_kafka_topic_partition_list_t` and `rd_kafka_vu_t` are public and have not changed since 1.0; the topic behind
 //! `rd_kafka_topic_t` and the type of an event are read with the offsets that `rd_kafka_topic_name` and `rd_kafka_event_type` show in
-//! their own code. Without them topics stay unnamed, and events are refused. Not hooked: callbacks (`rd_kafka_consume_callback`,
-//! consume_cb), which are pointers, and `rd_kafka_produce_batch`.
+//! their own code. Without them topics stay unnamed, and events are refused. Callbacks (`rd_kafka_consume_callback`, consume_cb) are pointers into the
+//! application, which no plan of this file knows: that they are used is told, so that messages which nobody sees are no riddle.
 
 use std::collections::HashMap;
 
-use obi_abi::client::{NO_MEMBER, base, means, option, topic_form, walk};
+use obi_abi::client::{Kinds, NO_MEMBER, Nested, base, means, option, topic_form, walk};
 use obi_abi::{ClientShape, NO_REG, Place};
 use symbolizer::code::{Convention, Register};
 use symbolizer::{Binary, Function};
@@ -25,9 +25,17 @@ const R8: u8 = word(Register::R8);
 
 /// RD_KAFKA_EVENT_FETCH.
 const EVENT_FETCH: u32 = 2;
-/// RD_KAFKA_VTYPE_TOPIC, RD_KAFKA_VTYPE_RKT.
-const VTYPE_TOPIC: u32 = 1;
-const VTYPE_RKT: u32 = 2;
+/// `rd_kafka_vtype_t`.
+const VTYPES: Kinds = Kinds {
+    name: 1,
+    handle: 2,
+    partition: 3,
+    value: 4,
+    key: 5,
+    header: 9,
+};
+/// `sizeof(rd_kafka_vu_t)`.
+const VU: u16 = 72;
 /// `ClientShape::pair` of calls that keep something from their entry: who polls, an event, an array.
 const POLL: u16 = 1;
 const EVENT: u16 = 2;
@@ -97,7 +105,7 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
             }
             _ => function,
         };
-        match site(binary, function, *side) {
+        match site(binary, function, *side, shape) {
             Some(at) => plan.calls.push(CallHook {
                 name,
                 shape: *shape,
@@ -113,9 +121,11 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
 }
 
-fn site(binary: &Binary, function: &Function, side: Side) -> Option<CallSite> {
+fn site(binary: &Binary, function: &Function, side: Side, shape: &ClientShape) -> Option<CallSite> {
     let true_entry = binary.file_offset(function.address)?;
     Some(match side {
+        // Arguments on the stack are found from where the stack pointer was then.
+        Entry(_) if shape.walk == walk::PARTS && shape.stride == 0 => CallSite::Entry(true_entry),
         Entry(arguments) => {
             let cheap = binary.entry_site(function, arguments, Convention::C);
             let cheap = cheap.and_then(|site| binary.file_offset(site.address));
@@ -344,17 +354,9 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         all.push((poll, Entry(&[ARG1]), asks(POLL, [DI, NO_REG]), true));
         all.push((poll, Return, polled, true));
     }
-    // An event is not a message yet: the poll itself gives nothing.
-    let idle = kept(
-        ClientShape {
-            client: Place::register(base::KEPT),
-            ..says(means::HANDS_OVER)
-        },
-        POLL,
-    );
-    let queue = "rd_kafka_queue_poll";
-    all.push((queue, Entry(&[ARG1]), asks(POLL, [DI, NO_REG]), true));
-    all.push((queue, Return, idle, true));
+    // An event is not a message yet: the poll itself gives nothing. Producers poll their reports in the same way.
+    let asks_only = of_client(says(means::ASKS_ONLY));
+    all.push(("rd_kafka_queue_poll", Entry(&[ARG1]), asks_only, true));
     for (name, at, arguments) in [
         ("rd_kafka_consume_batch", CX, &[ARG1, ARG4]),
         ("rd_kafka_consume_batch_queue", DX, &[ARG1, ARG3]),
@@ -363,8 +365,9 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         all.push((name, Return, batch, false));
     }
     if let Some(member) = inside.event_type {
+        // The message is part of the event, and given back with it.
         let fetched = |shape: ClientShape| ClientShape {
-            options: option::QUIET,
+            options: option::QUIET | option::KNOWN_BY_KEPT,
             ..guarded(shape, Place::word(base::KEPT, member), EVENT_FETCH)
         };
         let keeps = keeping(says(0), EVENT, [DI, SI]);
@@ -376,6 +379,20 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         let name = "rd_kafka_event_message_array";
         all.push((name, Entry(&[ARG1, ARG2]), keeps, false));
         all.push((name, Return, fetched(array(EVENT)), false));
+        let frees = ClientShape {
+            walk: walk::ONE,
+            at: Place::register(DI),
+            ..says(means::FREES)
+        };
+        let frees = guarded(frees, Place::word(DI, member), EVENT_FETCH);
+        all.push(("rd_kafka_event_destroy", Entry(&[ARG1]), frees, true));
+    }
+    for (name, per_message) in [
+        ("rd_kafka_consume_callback", true),
+        ("rd_kafka_consume_callback_queue", true),
+        ("rd_kafka_conf_set_consume_cb", false),
+    ] {
+        all.push((name, Entry(&[]), says(means::LOSES_SIGHT), per_message));
     }
     for name in [
         "rd_kafka_consumer_close",
@@ -494,57 +511,48 @@ fn producing(inside: Inside) -> Vec<Probe> {
         value_len: R8.into(),
         ..arguments(inside, means::PRODUCES, Place::register(DI))
     };
-    // A message in parts, one of the first two of which is most often the topic: its name, or its handle.
-    let nameless = ClientShape {
+    let parts = ClientShape {
+        walk: walk::PARTS,
+        at: Place::NOWHERE,
+        nested: Nested::of_kinds(VTYPES),
         partition: NO_MEMBER,
         offset: NO_MEMBER,
+        value_len: NO_MEMBER,
         ..of_client(arguments(inside, means::PRODUCES, Place::NOWHERE))
     };
-    let by_handle = |at| ClientShape { at, ..nameless };
-    let by_name = |topic_form, topic, at| ClientShape {
+    let array = ClientShape {
+        at: Place::register(SI),
+        count: Place::register(DX),
+        stride: VU,
+        ..parts
+    };
+    // The messages name no topic: the call does.
+    let (topic_form, topic) = inside.topic(None);
+    let batch = ClientShape {
+        count: Place::register(R8),
         topic_form,
-        topic,
-        at,
-        ..nameless
+        topic: Place { base: DI, ..topic },
+        options: option::COUNT_INT,
+        error: NO_MEMBER,
+        partition: NO_MEMBER,
+        offset: NO_MEMBER,
+        ..message(inside, means::PRODUCES, walk::STRUCTS, Place::register(CX))
     };
-    let register = |register: u8| {
-        let place = Place {
-            path: [register.into(), NO_MEMBER, 0],
-            ..Place::NOWHERE
-        };
-        by_name(topic_form::REGISTERS, place, Place::NOWHERE)
-    };
-    let array = by_name(topic_form::C, Place::NOWHERE, Place::address(SI, 8));
-    let kind = Place::word(SI, 0);
-    let mut all: Vec<Probe> = vec![
+    let all_of_batch = Entry(&[ARG1, ARG4, ARG5]);
+    vec![
         (
             "rd_kafka_produce",
             Entry(&[ARG1, ARG2, ARG5]),
             produce,
             true,
         ),
+        ("rd_kafka_producev", Entry(&[]), parts, true),
         (
             "rd_kafka_produceva",
-            Entry(&[ARG1, ARG2]),
-            guarded(array, kind, VTYPE_TOPIC),
+            Entry(&[ARG1, ARG2, ARG3]),
+            array,
             true,
         ),
-        (
-            "rd_kafka_produceva",
-            Entry(&[ARG1, ARG2]),
-            guarded(by_handle(Place::word(SI, 8)), kind, VTYPE_RKT),
-            true,
-        ),
-    ];
-    // Pairs of a type and its value; confluent-kafka puts the flags before the topic.
-    for (kind, value) in [(SI, DX), (CX, R8)] {
-        let kind = Place::register(kind);
-        let name = guarded(register(value), kind, VTYPE_TOPIC);
-        let handle = guarded(by_handle(Place::register(value)), kind, VTYPE_RKT);
-        for shape in [name, handle] {
-            let arguments = Entry(&[ARG1, ARG2, ARG3, ARG4, ARG5]);
-            all.push(("rd_kafka_producev", arguments, shape, true));
-        }
-    }
-    all
+        ("rd_kafka_produce_batch", all_of_batch, batch, false),
+    ]
 }

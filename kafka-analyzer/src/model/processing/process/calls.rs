@@ -30,19 +30,9 @@ impl Process {
         }
         match call.means {
             Means::Asks => self.asks(call, out),
-            Means::AsksOnly => {
-                self.asks(call, out);
-                let tasked = self.task(call.task, call.time, out);
-                tasked.returns(false);
-                tasked.asked_of = call.client;
-            }
-            // What was asked for by itself knows its consumer from there.
-            Means::HandsOver if call.client == 0 => {
-                let mut given = call.clone();
-                given.client = self.task(call.task, call.time, out).asked_of;
-                self.hands_over(&given, out);
-            }
+            Means::AsksOnly => self.asks_only(call, out),
             Means::LosesSight => out.losses.add("call_not_followed", 1),
+            Means::HandsOver if call.client == 0 => self.gives(call, out),
             Means::HandsOver => self.hands_over(call, out),
             Means::Settles => self.settles(call, None, out),
             Means::Releases => self.settles(call, Some(Signal::Release), out),
@@ -215,12 +205,15 @@ impl Process {
         let busy = tasked.busy(call.time).max(tasked.freed);
         tasked.freed = call.time;
         let end = End::by(call.task, busy, (call.time, Done::Freed));
+        let worked = call.time.saturating_sub(began.max(busy));
         match state {
             State::Held if own => {
-                if self.frees.ends(call.time.saturating_sub(began.max(busy))) {
+                if self.frees.ends(worked) {
                     self.finish(id, Part::Named(offset, offset), end, Some(busy), out);
                 }
             }
+            // A binding that copies on its main thread (Node): many at once, and each with nothing done between.
+            _ if !own && !self.frees_of_others.ends_elsewhere(worked) => {}
             State::Asked(_) if !own => {
                 self.habit(&topic).late_by_other();
                 self.finish(id, Part::Named(offset, offset), end, None, out);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::window::Given;
-use super::{End, OPEN_MOST, Process, UNDECIDED_MOST};
+use super::{CONSUMERS_MOST, End, OPEN_MOST, Process, UNDECIDED_MOST};
 use crate::capture::{ClientCall, Nanos, Task};
 use crate::model::processing::habit::Way;
 use crate::model::processing::run::{Handed, Part, Run, RunId, State};
@@ -24,6 +24,34 @@ impl Process {
         if !inner {
             self.next_poll(task, time, out);
         }
+    }
+
+    /// A request whose return is not told. One of a consumer that gave nothing yet ends nothing: a producer polls for its reports like that.
+    pub(super) fn asks_only(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        if self.gave.contains(&call.client) {
+            self.asks(call, out);
+        }
+        let tasked = self.task(call.task, call.time, out);
+        tasked.returns(false);
+        tasked.asker = true;
+        tasked.asked = Some(call.time);
+        tasked.asked_of = call.client;
+    }
+
+    /// What was asked for like that: its consumer is known from there.
+    pub(super) fn gives(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let client = self.task(call.task, call.time, out).asked_of;
+        if client != 0 && call.count > 0 {
+            if self.gave.len() >= CONSUMERS_MOST {
+                self.gave.clear();
+            }
+            self.gave.insert(client);
+        }
+        let given = ClientCall {
+            client,
+            ..call.clone()
+        };
+        self.hands_over(&given, out);
     }
 
     fn interval(&mut self, task: Task, nanos: Nanos, time: Nanos, out: &mut Out<'_>) {

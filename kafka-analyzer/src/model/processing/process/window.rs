@@ -137,7 +137,7 @@ impl Process {
 
     /// True: the call says nothing of its message now.
     pub(super) fn passes_over(&mut self, call: &ClientCall, out: &mut Out<'_>) -> bool {
-        let polls = matches!(call.means, Means::Asks | Means::HandsOver);
+        let polls = matches!(call.means, Means::Asks | Means::AsksOnly | Means::HandsOver);
         match self.watch.window {
             Window::Open if polls => self.is_unclear(call, out),
             Window::Open => false,
@@ -153,9 +153,11 @@ impl Process {
 
     /// The task may stand within a call that began before the window.
     fn is_unclear(&mut self, call: &ClientCall, out: &mut Out<'_>) -> bool {
-        let asks = call.means == Means::Asks;
+        // Within such a request stands no other.
+        let only = call.means == Means::AsksOnly;
+        let asks = only || call.means == Means::Asks;
         let task = self.task(call.task, call.time, out);
-        if task.stranger && asks && task.got {
+        if task.stranger && asks && (task.got || only) {
             task.stranger = false;
         }
         task.got |= !asks && call.count > 0;
@@ -169,8 +171,11 @@ impl Process {
     /// Hand-overs of hooks that stay: what they say of messages is whole.
     fn counts(&mut self, call: &ClientCall, out: &mut Out<'_>) {
         let task = self.task(call.task, call.time, out);
-        if call.means == Means::Asks {
+        if call.means != Means::HandsOver {
             task.asks();
+            if call.means == Means::AsksOnly {
+                task.returns(false);
+            }
             self.watch.asks = true;
             return;
         }
