@@ -234,6 +234,11 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a run of messages handed over whose topic could not be read, nor found by what the process fetched",
     ),
     (
+        "call_not_followed",
+        Counts,
+        "a request of which messages reach the application by a callback (librdkafka), which is not followed: what becomes of them is not seen",
+    ),
+    (
         "processing_table_full",
         Counts,
         "a message in hand that was given up because too many were: it has no duration",
