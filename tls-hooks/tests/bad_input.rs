@@ -205,6 +205,59 @@ fn lying_build_information_is_absent() {
     assert_eq!((plan.hooks.len(), plan.client), (3, None));
 }
 
+/// Neither its table row nor its DWARF is taken for that of a neighbour.
+#[test]
+fn a_client_release_never_seen_is_refused() {
+    for name in ["franz", "franz-stripped"] {
+        let mut bytes = std::fs::read(fixture(name)).unwrap();
+        let (known, never) = (b"v1.22.2", b"v1.99.2");
+        let texts = bytes.windows(known.len()).enumerate();
+        let places = texts.filter(|(_, text)| text == known).map(|(at, _)| at);
+        let places: Vec<usize> = places.collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at..at + never.len()].copy_from_slice(never);
+        }
+        let plan = ask(&bytes).unwrap();
+        assert_eq!(
+            plan.client,
+            Some(("franz-go", "v1.99.2".to_owned())),
+            "{name}"
+        );
+        assert_eq!(plan.calls, [], "{name}");
+        let refused: Vec<&str> = plan.calls_refused.iter().map(|r| r.hook).collect();
+        assert_eq!(refused, ["github.com/twmb/franz-go"], "{name}");
+    }
+}
+
+/// An accessor that does something else shows no offset: topics stay unnamed, and an event is taken for nothing.
+#[test]
+fn accessors_that_lie_show_nothing() {
+    let path = fixture("system-librdkafka.so");
+    let binary = Binary::open(&path).unwrap();
+    let names = ["rd_kafka_topic_name", "rd_kafka_event_type"];
+    let mut bytes = std::fs::read(&path).unwrap();
+    for function in binary.functions(&names) {
+        let at = binary.file_offset(function.unwrap().address).unwrap() as usize;
+        // mov rax, [rdi + 8]; inc rax; ret
+        bytes[at..at + 8].copy_from_slice(&[0x48, 0x8b, 0x47, 0x08, 0x48, 0xff, 0xc0, 0xc3]);
+    }
+    let plan = ask(&bytes).unwrap();
+    let refused: Vec<&str> = plan.calls_refused.iter().map(|r| r.hook).collect();
+    assert_eq!(
+        refused,
+        ["rd_kafka_event_message_next", "rd_kafka_topic_name"]
+    );
+    assert!(!plan.calls.iter().any(|call| call.name.contains("event")));
+    let poll = plan
+        .calls
+        .iter()
+        .filter(|call| call.name == "rd_kafka_consumer_poll");
+    for call in poll {
+        assert_eq!(call.shape.topic_form, obi_abi::client::topic_form::NOTHING);
+    }
+}
+
 #[test]
 fn old_go_is_named() {
     let plan = ask(&go_program(good_table(), build_info("go1.16.5", MODULES)).build()).unwrap();

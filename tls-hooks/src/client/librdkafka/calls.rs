@@ -90,6 +90,13 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
             mend: String::new(),
         });
     }
+    if inside.topic.is_none() {
+        plan.calls_refused.push(Refusal {
+            hook: "rd_kafka_topic_name",
+            reason: "where a topic's handle holds its name is not known: the code of rd_kafka_topic_name is not as expected".into(),
+            mend: "none is needed for consumers: their topics are found by what they fetch".into(),
+        });
+    }
     let core = Core::find(binary, &found);
     for (name, side, shape, per_message) in &probes {
         let Some(function) = found.get(name) else {
