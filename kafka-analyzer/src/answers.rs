@@ -16,7 +16,7 @@ use crate::exchange::{Answer, Request, RequestBody};
 use crate::fact::Says;
 use crate::pending::Pending;
 use crate::reassembly::{Found, Frames, Hunt, OwnedPiece, Piece, Start, Step};
-use crate::trace::sampling::Sampler;
+use crate::records::Samplers;
 
 /// How long an answer waits for its request.
 const PATIENCE: Nanos = 1_000_000_000;
@@ -85,13 +85,13 @@ impl Answers {
     }
 
     /// The request whose answer did not end; gives back what waits.
-    pub fn in_progress(self, sampler: &mut Sampler, shared: &mut Shared) -> Option<Request> {
+    pub fn in_progress(self, samplers: &mut Samplers, shared: &mut Shared) -> Option<Request> {
         shared.parked = shared.parked.saturating_sub(self.parked_bytes);
         match self.frame {
             Frame::Tags { request, .. } => Some(*request),
             Frame::Body { answer, decoder } => {
                 shared.gather(decoder.held(), 0);
-                let (mut keeping, _) = keeping(sampler, answer.request.began, shared);
+                let (mut keeping, _) = keeping(samplers, answer.request.began, shared);
                 Some(answer.give_up(&mut keeping))
             }
             _ => None,
@@ -299,7 +299,7 @@ impl Connection {
                 segment,
             ) => {
                 let (mut keeping, names) =
-                    keeping(&mut self.read_sampler, answer.request.began, out.shared);
+                    keeping(&mut self.read_samplers, answer.request.began, out.shared);
                 let before = decoder.held();
                 decoder.feed(segment, &mut |event| {
                     answer.event(event, names, &mut keeping)
@@ -415,7 +415,7 @@ impl Connection {
                 mut decoder,
             } => {
                 let (mut keeping, names) =
-                    keeping(&mut self.read_sampler, answer.request.began, out.shared);
+                    keeping(&mut self.read_samplers, answer.request.began, out.shared);
                 let before = decoder.held();
                 decoder.finish(&mut |event| answer.event(event, names, &mut keeping));
                 out.shared.gather(before, 0);
@@ -425,7 +425,7 @@ impl Connection {
     }
 
     fn give_up_answer(&mut self, answer: Answer, shared: &mut Shared) -> Request {
-        let (mut keeping, _) = keeping(&mut self.read_sampler, answer.request.began, shared);
+        let (mut keeping, _) = keeping(&mut self.read_samplers, answer.request.began, shared);
         answer.give_up(&mut keeping)
     }
 
@@ -446,7 +446,7 @@ impl Connection {
                 self.emit(ended, offset, failed, out.facts);
             }
         }
-        let (mut keeping, _) = keeping(&mut self.read_sampler, answer.request.began, out.shared);
+        let (mut keeping, _) = keeping(&mut self.read_samplers, answer.request.began, out.shared);
         let all = answer.finish(ended, self.server, &mut keeping);
         for says in all {
             out.shared.kept = out.shared.kept.saturating_sub(says.held());

@@ -21,10 +21,9 @@ use crate::names::Names;
 use crate::observation::Origin;
 use crate::passing::Allowance;
 use crate::pending::Pending;
-use crate::records::Keeping;
+use crate::records::{Keeping, Samplers};
 use crate::requests::Requests;
 use crate::settings::Settings;
-use crate::trace::sampling::Sampler;
 
 /// An answer to these may take as long as a group needs to rebalance (`max.poll.interval.ms`, 5 min by default) and more.
 const PATIENT: [i16; 2] = [11, 14];
@@ -117,8 +116,8 @@ pub(crate) struct Connection {
     pub pending: Pending,
     pub session: FetchSession,
     /// One for each direction, so that their interleaving does not matter.
-    pub write_sampler: Sampler,
-    pub read_sampler: Sampler,
+    pub write_samplers: Samplers,
+    pub read_samplers: Samplers,
     pub last_event: Nanos,
 }
 
@@ -149,8 +148,8 @@ impl Connection {
             answers: Answers::new(),
             pending: Pending::default(),
             session: FetchSession::default(),
-            write_sampler: Sampler::new(settings.spans_per_second),
-            read_sampler: Sampler::new(settings.spans_per_second),
+            write_samplers: Samplers::new(settings),
+            read_samplers: Samplers::new(settings),
             last_event: 0,
         }
     }
@@ -173,12 +172,12 @@ impl Connection {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
         if let Some(request) = std::mem::replace(&mut self.requests, Requests::new())
-            .in_progress(&mut self.write_sampler, shared)
+            .in_progress(&mut self.write_samplers, shared)
         {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
         if let Some(request) = std::mem::replace(&mut self.answers, Answers::new())
-            .in_progress(&mut self.read_sampler, shared)
+            .in_progress(&mut self.read_samplers, shared)
         {
             shared.kept = shared.kept.saturating_sub(request.held());
         }
@@ -344,9 +343,9 @@ impl Connection {
     pub fn close(&mut self, ending: Ending, time: Nanos, out: &mut Out<'_>) {
         if self.role == Role::Client && self.proven {
             let answering = std::mem::replace(&mut self.answers, Answers::new())
-                .in_progress(&mut self.read_sampler, out.shared);
+                .in_progress(&mut self.read_samplers, out.shared);
             let requesting = std::mem::replace(&mut self.requests, Requests::new())
-                .in_progress(&mut self.write_sampler, out.shared);
+                .in_progress(&mut self.write_samplers, out.shared);
             let mut outstanding: Vec<Request> = answering.into_iter().collect();
             while let Some(request) = self.pending.pop(out.shared) {
                 outstanding.push(request);
@@ -414,13 +413,13 @@ impl Connection {
 
 /// What a decoder's events are read with; `began` is when the message began.
 pub(crate) fn keeping<'a>(
-    sampler: &'a mut Sampler,
+    samplers: &'a mut Samplers,
     began: Nanos,
     shared: &'a mut Shared,
 ) -> (Keeping<'a>, &'a mut Names) {
     let keeping = Keeping {
         spans: shared.settings.spans,
-        sampler,
+        samplers,
         time: began,
         kept: &mut shared.kept,
         keep: shared.settings.keep(),

@@ -16,6 +16,7 @@ use crate::fact::detail::Producer;
 use crate::fact::{Content, KeptRecord, Partition, Sample, Sequence};
 use crate::losses::Losses;
 use crate::passing::{Allowance, Passing};
+use crate::settings::Settings;
 use crate::trace::address::place;
 use crate::trace::sampling::{Sampler, keeps_batch, keeps_record};
 
@@ -29,10 +30,28 @@ const RECORD_LEAST: u64 = 7;
 /// Marks (offset, timestamp) kept of one partition of a message.
 const MARKS_MOST: usize = 32;
 
+/// Which batches of one direction are looked into.
+#[derive(Debug)]
+pub(crate) struct Samplers {
+    /// Compressed ones, which are opened for their sizes too.
+    opened: Sampler,
+    /// The others, whose sizes are known: for spans alone.
+    plain: Sampler,
+}
+
+impl Samplers {
+    pub fn new(settings: &Settings) -> Samplers {
+        Samplers {
+            opened: Sampler::new(settings.spans_per_second),
+            plain: Sampler::new(settings.told()),
+        }
+    }
+}
+
 /// What batches are collected with.
 pub(crate) struct Keeping<'a> {
     pub spans: bool,
-    pub sampler: &'a mut Sampler,
+    pub samplers: &'a mut Samplers,
     /// When the message began: event time of the sampler.
     pub time: Nanos,
     /// Bytes kept in the whole stage.
@@ -195,15 +214,16 @@ impl Reading {
         let header = &batch.header;
         let records = batch.claimed.unwrap_or(1);
         let base_offset = self.is_fetch.then_some(header.base_offset);
-        let chosen = keeping
-            .sampler
-            .level(keeping.time, records)
-            .is_some_and(|level| {
-                batch.level = level;
-                // Without a place the choice is made when the answer tells the offset.
-                place(header, base_offset, 0)
-                    .is_none_or(|place| keeps_batch(level, records, self.partition.index, place))
-            });
+        let sampler = match header.codec {
+            Codec::None => &mut keeping.samplers.plain,
+            _ => &mut keeping.samplers.opened,
+        };
+        let chosen = sampler.level(keeping.time, records).is_some_and(|level| {
+            batch.level = level;
+            // Without a place the choice is made when the answer tells the offset.
+            place(header, base_offset, 0)
+                .is_none_or(|place| keeps_batch(level, records, self.partition.index, place))
+        });
         if header.codec == Codec::None {
             batch.sample = (chosen && keeping.spans).then(|| Content::Records(Vec::new()));
         } else if chosen || batch.must_open() {

@@ -11,7 +11,7 @@ use crate::capture::{Nanos, Task};
 use crate::connection::{Connection, Out, Role, Shared, keeping};
 use crate::exchange::{Request, RequestBody};
 use crate::reassembly::{Found, Frames, Hunt, Piece, Start, Step};
-use crate::trace::sampling::Sampler;
+use crate::records::Samplers;
 
 /// Header bytes gathered of one frame: fixed fields, client id, tags.
 const HEAD_MOST: usize = 8192;
@@ -64,7 +64,7 @@ impl Requests {
     }
 
     /// The request whose end was not written, as far as it came.
-    pub fn in_progress(self, sampler: &mut Sampler, shared: &mut Shared) -> Option<Request> {
+    pub fn in_progress(self, samplers: &mut Samplers, shared: &mut Shared) -> Option<Request> {
         let Frame::Body {
             mut request,
             decoder,
@@ -73,7 +73,7 @@ impl Requests {
             return None;
         };
         shared.gather(decoder.held(), 0);
-        let (mut keeping, _) = keeping(sampler, request.began, shared);
+        let (mut keeping, _) = keeping(samplers, request.began, shared);
         if let RequestBody::Produce(produce) = &mut request.body {
             produce.end_partition(&mut keeping);
         }
@@ -161,7 +161,7 @@ impl Connection {
             }
         }
         if let Frame::Body { request, decoder } = &mut self.requests.frame {
-            let (mut keeping, names) = keeping(&mut self.write_sampler, request.began, out.shared);
+            let (mut keeping, names) = keeping(&mut self.write_samplers, request.began, out.shared);
             let session = &mut self.session;
             let before = decoder.held();
             decoder.feed(segment, &mut |event| {
@@ -169,9 +169,9 @@ impl Connection {
             });
             if out.shared.gather(before, decoder.held()) {
                 if let RequestBody::Produce(produce) = &mut request.body {
-                    let (sampler, shared) = (&mut self.write_sampler, &mut *out.shared);
+                    let (samplers, shared) = (&mut self.write_samplers, &mut *out.shared);
                     let (mut ending, _) =
-                        crate::connection::keeping(sampler, request.began, shared);
+                        crate::connection::keeping(samplers, request.began, shared);
                     produce.end_partition(&mut ending);
                 }
                 out.shared.gather(decoder.held(), 0);
@@ -296,7 +296,7 @@ impl Connection {
                 mut decoder,
             } => {
                 let (mut keeping, names) =
-                    keeping(&mut self.write_sampler, request.began, out.shared);
+                    keeping(&mut self.write_samplers, request.began, out.shared);
                 let session = &mut self.session;
                 let before = decoder.held();
                 decoder.finish(&mut |event| request.event(event, names, session, &mut keeping));

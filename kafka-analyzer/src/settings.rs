@@ -24,6 +24,8 @@ pub struct Settings {
     pub internal_topics: bool,
     /// Messages with a span in one second of event time, about; above it messages are chosen by address.
     pub spans_per_second: u32,
+    /// The same where fewer are wanted as spans than may be opened for their sizes; never more than `spans_per_second`.
+    pub told_per_second: u32,
     pub span_tree: SpanTree,
     /// False: no spans, and no key or header is ever kept.
     pub spans: bool,
@@ -35,6 +37,11 @@ impl Settings {
     /// Bytes of key and headers kept of one record.
     pub(crate) fn keep(&self) -> usize {
         if self.spans { self.max_message_size } else { 0 }
+    }
+
+    /// Messages with a span in one second, about.
+    pub(crate) fn told(&self) -> u32 {
+        self.told_per_second.min(self.spans_per_second)
     }
 
     /// Are other protocols than Kafka read?
@@ -52,6 +59,7 @@ impl Default for Settings {
             max_message_size: 10_240,
             internal_topics: false,
             spans_per_second: 1000,
+            told_per_second: 1000,
             span_tree: SpanTree::Both,
             spans: true,
             app: true,

@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod context;
+pub mod key;
 pub mod sampling;

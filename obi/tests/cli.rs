@@ -132,6 +132,10 @@ fn an_agent_answers_and_ends_on_sigterm() {
         ("clients", "no Kafka client to show\n"),
         ("transactions", "no transaction to show\n"),
         ("events", "no event to show\n"),
+        (
+            "traces",
+            "no trace to show\nnothing is watched: instrumentation.kafka.enabled is false\n",
+        ),
     ] {
         agent.schema_of(question, question);
         let human = agent.ask(&["kafka", question]);

@@ -59,7 +59,7 @@ impl Requests {
             tasks: HashMap::new(),
             ended: VecDeque::new(),
             sweep: 0,
-            sampler: Sampler::new(settings.spans_per_second),
+            sampler: Sampler::new(settings.told()),
         }
     }
 

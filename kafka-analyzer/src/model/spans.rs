@@ -8,11 +8,9 @@ mod commit;
 mod contexts;
 mod work;
 
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use kafka_wire::record_batch::Headers;
-use siphasher::sip::SipHasher24;
 
 use commit::CommitSpans;
 use contexts::{Contexts, Sampled};
@@ -27,14 +25,11 @@ use crate::observation::{Link, Observation, Span, SpanKind};
 use crate::settings::{Settings, SpanTree};
 use crate::trace::address::{Address, SpanId, TraceId, own_ids, place};
 use crate::trace::context::{Found, find};
+use crate::trace::key::hashed;
 use crate::trace::sampling::{Sampler, keeps_batch, keeps_record};
 
 /// The OpenTelemetry SDKs' default.
 const LINKS_MOST: usize = 128;
-const KEY_HASH: (u64, u64) = (
-    u64::from_be_bytes(*b"obikafka"),
-    u64::from_be_bytes(*b"keyhash1"),
-);
 const SECRETS: [&str; 8] = [
     "authorization",
     "cookie",
@@ -94,9 +89,9 @@ impl Spans {
     pub fn new(settings: &Settings) -> Spans {
         Spans {
             settings: settings.clone(),
-            sampler: Sampler::new(settings.spans_per_second),
+            sampler: Sampler::new(settings.told()),
             commits: CommitSpans::new(settings),
-            contexts: Contexts::default(),
+            contexts: Contexts::new(settings.told()),
             unread: 0,
         }
     }
@@ -227,7 +222,7 @@ impl Spans {
 
     /// Records that wait for calls, and at most.
     pub fn table(&self) -> (&'static str, usize, usize) {
-        ("span_contexts", self.contexts.len(), Contexts::most())
+        ("span_contexts", self.contexts.len(), self.contexts.most())
     }
 
     /// `commit T` of an answered commit, linked to the polls that it covers, under the message that it is for.
@@ -410,9 +405,7 @@ impl Spans {
             .as_deref()
             .filter(|_| self.settings.capture_key)?;
         if self.settings.hash_keys {
-            let mut hasher = SipHasher24::new_with_keys(KEY_HASH.0, KEY_HASH.1);
-            hasher.write(key);
-            return Some(format!("hash:{:016x}", hasher.finish()));
+            return Some(hashed(key));
         }
         std::str::from_utf8(key).ok().map(str::to_owned)
     }

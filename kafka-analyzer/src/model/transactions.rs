@@ -84,9 +84,7 @@ impl Transactions {
             producers: HashMap::new(),
             inputs: Inputs::default(),
             parts: 0,
-            sampler: settings
-                .spans
-                .then(|| Sampler::new(settings.spans_per_second)),
+            sampler: settings.spans.then(|| Sampler::new(settings.told())),
         }
     }
 

@@ -145,7 +145,10 @@ fn counted(log: &[Logged], from: i64, aborted: Option<&[(i64, i64)]>) -> (u64, b
     let (mut kept, mut allowance) = (0, Allowance::default());
     let mut keeping = Keeping {
         spans: false,
-        sampler: &mut Sampler::new(0),
+        samplers: &mut Samplers::new(&Settings {
+            spans_per_second: 0,
+            ..Settings::default()
+        }),
         time: 0,
         kept: &mut kept,
         keep: 0,

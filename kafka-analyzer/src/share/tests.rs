@@ -7,7 +7,8 @@ use kafka_wire::record_batch::{Codec, Record};
 use super::*;
 use crate::losses::Losses;
 use crate::passing::Allowance;
-use crate::trace::sampling::Sampler;
+use crate::records::Samplers;
+use crate::settings::Settings;
 
 /// First offset, the offsets that have a record, how many offsets the batch took, control.
 type Wrote<'a> = (i64, &'a [i64], i32, bool);
@@ -19,10 +20,10 @@ fn answer(
 ) -> (Vec<Partition>, Losses) {
     let (mut losses, mut names) = (Losses::default(), Names::default());
     let (mut kept, mut allowance) = (0, Allowance::default());
-    let mut sampler = Sampler::new(1000);
+    let mut samplers = Samplers::new(&Settings::default());
     let mut keeping = Keeping {
         spans: true,
-        sampler: &mut sampler,
+        samplers: &mut samplers,
         time: 0,
         kept: &mut kept,
         keep: 100,
@@ -166,10 +167,10 @@ fn compressed_batches_wait_only_when_they_were_given_whole() {
 fn refused_acknowledgements_are_left_out() {
     let (mut losses, mut names) = (Losses::default(), Names::default());
     let (mut kept, mut allowance) = (0, Allowance::default());
-    let mut sampler = Sampler::new(1000);
+    let mut samplers = Samplers::new(&Settings::default());
     let mut keeping = Keeping {
         spans: true,
-        sampler: &mut sampler,
+        samplers: &mut samplers,
         time: 0,
         kept: &mut kept,
         keep: 100,

@@ -11,6 +11,7 @@ use crate::store::events::Events;
 use crate::store::groups::report::Groups;
 use crate::store::stats;
 use crate::store::topics::report::Topics;
+use crate::store::traces::report::Traces;
 use crate::store::transactions::Transactions;
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,8 @@ pub enum File {
     TransactionsSchema,
     /// config/schema/obi.events.1.json
     EventsSchema,
+    /// config/schema/obi.traces.1.json
+    TracesSchema,
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -57,6 +60,7 @@ fn text(file: File) -> anyhow::Result<String> {
         File::ClientsSchema => pretty(schemars::schema_for!(Clients))?,
         File::TransactionsSchema => pretty(schemars::schema_for!(Transactions))?,
         File::EventsSchema => pretty(schemars::schema_for!(Events))?,
+        File::TracesSchema => pretty(schemars::schema_for!(Traces))?,
     })
 }
 
@@ -147,6 +151,7 @@ mod tests {
                 "config/schema/obi.transactions.1.json",
             ),
             (File::EventsSchema, "config/schema/obi.events.1.json"),
+            (File::TracesSchema, "config/schema/obi.traces.1.json"),
         ] {
             let full = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(&full).unwrap_or_default();

@@ -55,6 +55,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     config.discovery.pid.extend(&args.pid);
     // A recording leaves nothing else behind.
     config.state_dir = PathBuf::new();
+    // Nobody is shown spans.
+    config.instrumentation.kafka.spans_per_second = 0;
 
     let telemetry = Arc::new(Telemetry::default());
     let sinks = Sinks::new(&config, Arc::clone(&telemetry))

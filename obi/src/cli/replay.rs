@@ -62,6 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let mut settings = config.settings();
     // Spans are shown whether or not anything is sent; without payloads they have neither keys nor headers.
     settings.spans = recording.has_payload();
+    settings.told_per_second = settings.spans_per_second;
     let shards = usize::from(args.shards);
     let (ended, text) = match args.output {
         Form::Json => {

@@ -148,6 +148,7 @@ fn answers(
         ("kafka_clients", asked(&questions, Sinks::clients)),
         ("kafka_transactions", asked(&questions, Sinks::transactions)),
         ("kafka_events", asked(&questions, Sinks::events)),
+        ("kafka_traces", asked(&questions, Sinks::traces)),
         ("kafka_stats", Box::new(stats)),
         ("watched", Box::new(watched)),
         ("costs", Box::new(costs)),

@@ -36,7 +36,8 @@ pub struct Kafka {
     pub consumer_groups: Vec<String>,
     /// Show topics whose names begin with `__`.
     pub internal_topics: bool,
-    /// Per-message spans a second for the whole agent; above it, a choice by record address that every agent makes alike.
+    /// Per-message spans a second for the whole agent; above it, a choice by record address that every agent makes alike. 100 at most
+    /// while spans are not sent by OTLP but only kept for `obi kafka traces`; 0: no span is made.
     pub spans_per_second: u32,
     /// How `poll T` hangs under `send T`.
     pub span_tree: SpanTree,

@@ -22,6 +22,9 @@ pub use discovery::{Discovery, Exclude};
 pub use export::{Export, Otlp, OtlpSignal, Prometheus, Protocol};
 pub use kafka::{HeaderFormat, Instrumentation, Kafka, Propagation, SchemaRegistry, SpanTree};
 
+/// Messages a second that get spans while these are only kept for `obi kafka traces`: each costs some microseconds.
+const TOLD_LOCALLY: u32 = 100;
+
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -65,7 +68,16 @@ impl Config {
         (!self.state_dir.as_os_str().is_empty()).then_some(self.state_dir.as_path())
     }
 
-    /// What the analyzer needs. Spans are made only where they can go: to OTLP.
+    /// Messages that get spans in a second: as configured where they are sent by OTLP, else enough for `obi kafka traces`.
+    pub fn told_per_second(&self) -> u32 {
+        let wanted = self.instrumentation.kafka.spans_per_second;
+        match self.export.otlp.sends(&self.export.otlp.traces) {
+            true => wanted,
+            false => wanted.min(TOLD_LOCALLY),
+        }
+    }
+
+    /// What the analyzer needs.
     pub fn settings(&self) -> kafka_analyzer::Settings {
         let kafka = &self.instrumentation.kafka;
         kafka_analyzer::Settings {
@@ -80,7 +92,8 @@ impl Config {
                 SpanTree::Links => kafka_analyzer::SpanTree::Links,
                 SpanTree::Both => kafka_analyzer::SpanTree::Both,
             },
-            spans: self.export.otlp.sends(&self.export.otlp.traces),
+            told_per_second: self.told_per_second(),
+            spans: kafka.spans_per_second > 0,
             app: self.instrumentation.app.enabled,
         }
     }

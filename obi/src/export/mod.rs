@@ -1,5 +1,5 @@
 //! The way out. In: observations from the model thread; out: metrics (Prometheus, OTLP), spans (OTLP) and the recent state behind
-//! `obi kafka stats`.
+//! `obi kafka ...`.
 //!
 //! [`Sinks`] never blocks its caller on I/O: tables are bounded and held in memory, queues are bounded and count what they drop.
 //! No Kafka byte is in here.
@@ -40,6 +40,7 @@ use crate::store::events::Events;
 use crate::store::groups::report::Groups;
 use crate::store::stats::{Agent, Stats};
 use crate::store::topics::report::Topics;
+use crate::store::traces::report::{Makes, Traces};
 use crate::store::transactions::Transactions;
 
 /// Where the model thread puts everything it finds. Clones are one.
@@ -59,6 +60,7 @@ struct Inner {
     waiting: Mutex<otlp::Queues>,
     logged: event_log::Log,
     value_size: bool,
+    makes: Makes,
     /// Wall clock minus monotonic clock, ns.
     wall_offset: AtomicI64,
     /// Newest event time seen: gauges expire by it.
@@ -102,6 +104,7 @@ impl Sinks {
             waiting: Mutex::new(waiting),
             logged: event_log::Log::default(),
             value_size: config.instrumentation.kafka.capture_value_size,
+            makes: Makes::new(config),
             wall_offset: AtomicI64::new(0),
             newest: AtomicU64::new(0),
         })))
@@ -177,9 +180,13 @@ impl Sinks {
                 self.span(span);
             }
             Observation::Request(request) => {
+                let service = &processes.get(request.pid).service;
+                store.traces.request(request, service);
                 self.push(request.pid, || otlp::Item::Request(request.clone()));
             }
             Observation::Query(query) => {
+                let service = &processes.get(query.pid).service;
+                store.traces.query(query, service);
                 self.push(query.pid, || otlp::Item::Query(query.clone()));
             }
             Observation::Client(client) => {
@@ -199,6 +206,8 @@ impl Sinks {
             return;
         }
         self.0.measure.span(span, &self.0.processes);
+        let service = &self.0.processes.get(span.pid).service;
+        self.0.store.traces.message(span, service);
         self.push(span.pid, || {
             let mut span = span.clone();
             if !self.0.value_size {
@@ -330,6 +339,12 @@ impl Sinks {
     /// The answer to `obi kafka events`.
     pub fn events(&self) -> Events {
         self.0.store.events.report()
+    }
+
+    /// The answer to `obi kafka traces`.
+    pub fn traces(&self) -> Traces {
+        let now = self.clocks(true);
+        self.0.store.traces.report(now, &self.0.makes)
     }
 
     /// The answer to `obi kafka stats`.

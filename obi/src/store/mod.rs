@@ -10,6 +10,7 @@ pub mod groups;
 pub mod latency;
 pub mod stats;
 pub mod topics;
+pub mod traces;
 pub mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -103,6 +104,7 @@ pub struct Store {
     pub users: topics::Users,
     pub transactions: transactions::Table,
     pub events: events::Recent,
+    pub traces: traces::Table,
 }
 
 impl Default for State {

@@ -32,7 +32,7 @@ pub(super) struct CommitSpans {
 impl CommitSpans {
     pub fn new(settings: &Settings) -> CommitSpans {
         CommitSpans {
-            sampler: Sampler::new(settings.spans_per_second),
+            sampler: Sampler::new(settings.told()),
             polls: HashMap::new(),
         }
     }

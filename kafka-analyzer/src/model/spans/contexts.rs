@@ -11,10 +11,13 @@ use crate::capture::Pid;
 use crate::observation::{Link, Span};
 
 const MOST: usize = 65_536;
+/// Of fewer spans a second fewer wait: so many seconds of them.
+const SECONDS: usize = 120;
 /// Keys, headers and addresses in them.
 const BYTES_MOST: usize = 16 << 20;
 /// Those of processes of which no call was seen.
 const EARLY_MOST: usize = 2048;
+const EARLY_SECONDS: usize = 5;
 const EARLY_BYTES_MOST: usize = 1 << 20;
 
 type Key = (Pid, Arc<str>, i32);
@@ -31,8 +34,10 @@ pub(in crate::model) struct Sampled {
     pub polled: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Contexts {
+    most: usize,
+    early_most: usize,
     records: HashMap<Key, BTreeMap<i64, Box<Sampled>>>,
     /// In the order in which they came.
     order: VecDeque<(Key, i64)>,
@@ -46,7 +51,7 @@ impl Contexts {
     pub fn keep_early(&mut self, pid: Pid, offset: i64, sampled: Sampled) {
         self.early_bytes += weight(&sampled);
         self.early.push_back((pid, offset, sampled));
-        while self.early.len() > EARLY_MOST || self.early_bytes > EARLY_BYTES_MOST {
+        while self.early.len() > self.early_most || self.early_bytes > EARLY_BYTES_MOST {
             let Some((_, _, gone)) = self.early.pop_front() else {
                 break;
             };
@@ -68,6 +73,19 @@ impl Contexts {
         gone
     }
 
+    /// `a_second`: how many get spans, about.
+    pub fn new(a_second: u32) -> Contexts {
+        Contexts {
+            most: MOST.min(a_second as usize * SECONDS),
+            early_most: EARLY_MOST.min(a_second as usize * EARLY_SECONDS),
+            records: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            early: VecDeque::new(),
+            early_bytes: 0,
+        }
+    }
+
     /// Returns how many had to go.
     pub fn keep(&mut self, pid: Pid, offset: i64, sampled: Sampled) -> u64 {
         let topic = Arc::clone(&sampled.span.topic);
@@ -81,7 +99,7 @@ impl Contexts {
         }
         self.bytes += weight;
         let mut gone = 0;
-        while self.order.len() > MOST || self.bytes > BYTES_MOST {
+        while self.order.len() > self.most || self.bytes > BYTES_MOST {
             let Some((key, offset)) = self.order.pop_front() else {
                 break;
             };
@@ -110,8 +128,8 @@ impl Contexts {
         self.order.len() + self.early.len()
     }
 
-    pub const fn most() -> usize {
-        MOST + EARLY_MOST
+    pub const fn most(&self) -> usize {
+        self.most + self.early_most
     }
 
     fn forget(&mut self, key: &Key, offset: i64) -> bool {

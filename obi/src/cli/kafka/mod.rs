@@ -8,6 +8,7 @@ mod screen;
 pub mod stats;
 mod tables;
 mod topics;
+mod traces;
 mod transactions;
 mod view;
 mod words;
@@ -36,6 +37,8 @@ enum Command {
     Transactions(transactions::Args),
     /// What happened: rebalances, commit failures, fencing, ...
     Events(events::Args),
+    /// Recent traces as waterfalls: what became of a message, in which request, how long each part took
+    Traces(traces::Args),
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -46,5 +49,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Clients(args) => clients::run(args),
         Command::Transactions(args) => transactions::run(args),
         Command::Events(args) => events::run(args),
+        Command::Traces(args) => traces::run(args),
     }
 }

@@ -35,14 +35,32 @@ const GRPC: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-pub fn request(request: Request, wall_offset: i64) -> otlp::Span {
-    let method = METHODS.iter().find(|known| **known == request.method);
-    let name = match method {
+/// None: conventions do not name it.
+fn method(request: &Request) -> Option<&'static str> {
+    let known = METHODS.iter().find(|known| **known == request.method);
+    known.copied()
+}
+
+pub fn request_name(request: &Request) -> String {
+    match method(request) {
         _ if request.grpc => request.path.trim_start_matches('/').to_owned(),
         // The route is not on the wire, and a path has too many values for a name.
-        Some(method) => (*method).to_owned(),
+        Some(method) => method.to_owned(),
         None => "HTTP".to_owned(),
-    };
+    }
+}
+
+pub fn query_name(query: &Query) -> String {
+    let about = query.collection.as_deref().or(query.database.as_deref());
+    match (query.operation.as_deref(), about) {
+        (Some(operation), Some(about)) => format!("{operation} {about}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "postgresql".to_owned(),
+    }
+}
+
+pub fn request(request: Request, wall_offset: i64) -> otlp::Span {
+    let (method, name) = (method(&request), request_name(&request));
     let mut out = Vec::new();
     if request.grpc {
         out.push(text("rpc.system.name", "grpc"));
@@ -53,10 +71,7 @@ pub fn request(request: Request, wall_offset: i64) -> otlp::Span {
             text("rpc.response.status_code", word)
         }));
     } else {
-        out.push(text(
-            "http.request.method",
-            method.map_or("_OTHER", |it| *it),
-        ));
+        out.push(text("http.request.method", method.unwrap_or("_OTHER")));
         if method.is_none() {
             out.push(text("http.request.method_original", request.method));
         }
@@ -98,12 +113,7 @@ pub fn request(request: Request, wall_offset: i64) -> otlp::Span {
 }
 
 pub fn query(query: Query, wall_offset: i64) -> otlp::Span {
-    let about = query.collection.as_deref().or(query.database.as_deref());
-    let name = match (query.operation.as_deref(), about) {
-        (Some(operation), Some(about)) => format!("{operation} {about}"),
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "postgresql".to_owned(),
-    };
+    let name = query_name(&query);
     let mut out = vec![text("db.system.name", "postgresql")];
     let error = query.error.as_deref();
     for (key, value) in [

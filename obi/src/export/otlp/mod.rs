@@ -4,14 +4,14 @@
 //! One thread a signal, so that a slow endpoint of one does not hold the other. What does not fit or cannot be sent is dropped and
 //! counted in `obi_events_lost_total{reason}`.
 
-mod app;
+pub(crate) mod app;
 mod attributes;
 mod batch;
 mod deliver;
 mod logs;
 mod metrics;
 mod resource;
-mod spans;
+pub(crate) mod spans;
 pub mod target;
 mod transport;
 

@@ -45,9 +45,9 @@ pub fn encode(item: Item, wall_offset: i64) -> otlp::Span {
     }
 }
 
-fn message(span: Span, wall_offset: i64) -> otlp::Span {
-    let wall = |time: Nanos| time.wrapping_add_signed(wall_offset);
-    let (operation, kind) = match span.span {
+/// `messaging.operation.name`, and the kind of the span.
+pub fn operation(kind: SpanKind) -> (&'static str, otlp::span::SpanKind) {
+    match kind {
         SpanKind::Send => ("send", otlp::span::SpanKind::Producer),
         SpanKind::SendBatch => ("send", otlp::span::SpanKind::Client),
         SpanKind::Create => ("create", otlp::span::SpanKind::Producer),
@@ -55,7 +55,12 @@ fn message(span: Span, wall_offset: i64) -> otlp::Span {
         SpanKind::Commit => ("commit", otlp::span::SpanKind::Client),
         SpanKind::Transaction => ("transaction", otlp::span::SpanKind::Internal),
         SpanKind::Process => ("process", otlp::span::SpanKind::Consumer),
-    };
+    }
+}
+
+fn message(span: Span, wall_offset: i64) -> otlp::Span {
+    let wall = |time: Nanos| time.wrapping_add_signed(wall_offset);
+    let (operation, kind) = operation(span.span);
     let status = span.error.map(|error| otlp::Status {
         message: error.to_owned(),
         code: otlp::status::StatusCode::Error as i32,
@@ -79,7 +84,7 @@ fn message(span: Span, wall_offset: i64) -> otlp::Span {
 }
 
 /// What the operation is about: a topic, a transactional id, or several topics, which are not named.
-fn name(span: &Span, operation: &str) -> String {
+pub fn name(span: &Span, operation: &str) -> String {
     let about = match span.span {
         SpanKind::Transaction => &span.transactional_id,
         _ => &span.topic,
