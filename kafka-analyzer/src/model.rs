@@ -40,7 +40,7 @@ use clusters::Clusters;
 use commits::Commits;
 use consumers::Consumers;
 use groups::Groups;
-use hear::{assigns, consumes, shares};
+use hear::{aborts, assigns, consumes, shares};
 use joins::Joins;
 use lag::Lags;
 use processing::{Hand, Processing};
@@ -209,6 +209,9 @@ impl Model {
             Says::Exchange(exchange) => {
                 if self.meet(pid, exchange, fact.known) {
                     self.retry(out);
+                }
+                if aborts(exchange) {
+                    self.processing.aborted(pid, exchange, &mut self.losses);
                 }
                 if assigns(exchange) {
                     self.processing.reassigned(pid);

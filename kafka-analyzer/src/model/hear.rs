@@ -221,6 +221,18 @@ pub(super) fn shares(exchange: &fact::Exchange) -> bool {
     exchange.api_key == api::SHARE_FETCH && exchange.response_bytes.is_some()
 }
 
+/// The coordinator took the abort of a transaction.
+pub(super) fn aborts(exchange: &fact::Exchange) -> bool {
+    let aborted = matches!(
+        exchange.detail.as_deref(),
+        Some(Detail::TransactionEnd {
+            committed: false,
+            ..
+        })
+    );
+    aborted && exchange.response_bytes.is_some() && exchange.error.is_none()
+}
+
 /// The member learnt which partitions it has.
 pub(super) fn assigns(exchange: &fact::Exchange) -> bool {
     match exchange.detail.as_deref() {

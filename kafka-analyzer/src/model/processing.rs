@@ -137,6 +137,15 @@ impl Processing {
         }
     }
 
+    /// The process aborted a transaction.
+    pub fn aborted(&mut self, pid: Pid, exchange: &fact::Exchange, losses: &mut Losses) {
+        let told = &mut self.told;
+        if let Some(process) = self.processes.get_mut(&pid) {
+            let mut out = Out { told, losses };
+            process.aborted(exchange.began, exchange.ended, &mut out);
+        }
+    }
+
     /// A Fetch answer just arrived; its labels may have to wait.
     pub fn fetched(
         &mut self,

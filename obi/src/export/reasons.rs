@@ -334,6 +334,41 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a PostgreSQL statement that was prepared before the agent looked: its span has no text",
     ),
     (
+        "cause_ambiguous",
+        Spans,
+        "a statement that fits several messages that ended together: its span has no parent",
+    ),
+    (
+        "cause_table_full",
+        Spans,
+        "a span beyond the 16384 that wait for the end of the work that tells their parent: it has none",
+    ),
+    (
+        "produce_unmatched",
+        Spans,
+        "a record of which it is not sure which call produced it: its span has no parent",
+    ),
+    (
+        "produce_call_expired",
+        Spans,
+        "a call that handed a message over to be sent, and no record came within 30 s",
+    ),
+    (
+        "produce_table_full",
+        Spans,
+        "a call beyond the 65536 that wait for their records: spans of what the process sends have no parents for a while",
+    ),
+    (
+        "span_hold_full",
+        Spans,
+        "a span beyond the 16384 that wait for the trace of their message: it stays in the trace of the message's address",
+    ),
+    (
+        "abort_ambiguous",
+        Counts,
+        "a transaction that was aborted while several tasks of its process ended one: its messages are not counted as errors",
+    ),
+    (
         "request_table_full",
         Spans,
         "an HTTP request beyond the 16384 that are remembered",

@@ -24,6 +24,8 @@ const TASKS_MOST: usize = 16_384;
 const PARTITIONS_MOST: usize = 16_384;
 const TOPICS_MOST: usize = 4096;
 const CONSUMERS_MOST: usize = 1024;
+/// Messages settled within one transaction that are remembered.
+const PART_MOST: usize = 1024;
 /// A task that holds nothing is forgotten when nothing was heard of it for so long.
 const TASK_IDLE: Nanos = 60_000_000_000;
 /// How long a message whose task asked again waits for a pool to name it.
@@ -382,8 +384,21 @@ impl Process {
                 },
             });
         }
+        if !matches!(part, Part::All) {
+            // What went wrong was this message.
+            run.error = None;
+        }
+        let place = (Arc::clone(&run.topic), run.partition);
         if run.left == 0 {
             self.remove(id);
+        }
+        // With a transaction that is aborted later its messages were.
+        if let Some((task, _)) = end.by
+            && let Some(tasked) = self.tasks.get_mut(&task)
+            && let Some(parts) = &mut tasked.part
+            && parts.len() < PART_MOST
+        {
+            parts.push((place.0, place.1, taken.first, taken.count));
         }
     }
 
@@ -410,6 +425,12 @@ impl Process {
     }
 
     fn error(&mut self, id: RunId, signal: Signal, time: Nanos, out: &mut Out<'_>) {
+        if let Some(offset) = self.runs.get(&id).map(Run::next) {
+            self.error_at(id, offset, signal, time, out);
+        }
+    }
+
+    fn error_at(&mut self, id: RunId, offset: i64, signal: Signal, time: Nanos, out: &mut Out<'_>) {
         if let Some(run) = self.runs.get_mut(&id) {
             run.error = run.error.or(Some(signal));
             out.tell(Told {
@@ -418,7 +439,7 @@ impl Process {
                 topic: Arc::clone(&run.topic),
                 partition: run.partition,
                 what: What::Wrong {
-                    offset: run.next(),
+                    offset,
                     count: 1,
                     signal,
                 },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::capture::{ClientCall, Nanos};
 use crate::model::processing::run::RunId;
+use crate::observation::Signal;
 
 /// Runs of one call that are put together before its last one is told.
 const GATHERED_MOST: usize = 64;
@@ -39,6 +40,12 @@ pub(super) struct Tasked {
     pub ended_in: Option<(Arc<str>, i32)>,
     /// It gave a message back last.
     pub freed: Nanos,
+    /// It sent a record on to a dead-letter or retry topic, since it named a message.
+    pub sent_on: Option<(Signal, Nanos)>,
+    /// Topic, partition, offset and number of the messages that it settled within its transaction.
+    pub part: Option<Vec<(Arc<str>, i32, i64, u32)>>,
+    /// It ends its transaction.
+    pub ending: Option<Nanos>,
     gathered: Vec<ClientCall>,
     /// It may stand within a call that began before hooks came, and what it gets may be read by that one.
     pub stranger: bool,
@@ -68,6 +75,7 @@ impl Tasked {
     /// True: within another request.
     pub fn asks(&mut self) -> bool {
         self.asker = true;
+        self.ending = None;
         if self.inner {
             // The outer call never returned.
             (self.asks, self.inner) = (0, false);

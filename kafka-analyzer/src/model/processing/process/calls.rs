@@ -47,17 +47,77 @@ impl Process {
             Means::ClaimEnds => self.claim_ends(call, out),
             Means::Panics => self.panics(call, out),
             Means::TaskEnds => self.task_ends(call, out),
-            Means::Produces => {
-                if let Some(signal) = dead_letters::signal(&call.topic)
-                    && let Some(id) = self.held(call.task).first()
-                {
-                    self.error(*id, signal, call.time, out);
-                }
+            Means::Produces => self.produces(call, out),
+            Means::BeginsTransaction => {
+                let tasked = self.task(call.task, call.time, out);
+                (tasked.part, tasked.ending) = (Some(Vec::new()), None);
             }
-            Means::Produced
-            | Means::Acknowledged
-            | Means::BeginsTransaction
-            | Means::EndsTransaction => {}
+            Means::EndsTransaction => {
+                self.task(call.task, call.time, out).ending = Some(call.time);
+            }
+            Means::Produced | Means::Acknowledged => {}
+        }
+    }
+
+    /// A record for a dead-letter or retry topic: the message in hand went wrong, or the one that its task will name next.
+    fn produces(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let Some(signal) = dead_letters::signal(&call.topic) else {
+            return;
+        };
+        let starter = call.parent.map(Task::Goroutine);
+        for task in [call.task].into_iter().chain(starter) {
+            let held = self.held(task).into_iter();
+            let mut held = held.filter(|id| self.is_asker_of(*id));
+            if let Some(first) = held.next() {
+                // Of several the one who only started this task does not tell which.
+                if task == call.task || held.next().is_none() {
+                    self.error(first, signal, call.time, out);
+                }
+                return;
+            }
+        }
+        let tasked = self.task(call.task, call.time, out);
+        tasked.sent_on = Some((signal, call.time));
+    }
+
+    /// The messages that the transaction was made of are read again.
+    pub(in crate::model::processing) fn aborted(
+        &mut self,
+        began: Nanos,
+        time: Nanos,
+        out: &mut Out<'_>,
+    ) {
+        let mut ending = self
+            .tasks
+            .iter()
+            .filter(|(_, tasked)| tasked.ending.is_some_and(|ending| ending <= began));
+        let Some((task, _)) = ending.next() else {
+            return;
+        };
+        if ending.next().is_some() {
+            out.losses.add("abort_ambiguous", 1);
+            return;
+        }
+        let task = *task;
+        for id in self.held(task) {
+            self.error(id, Signal::Abort, time, out);
+        }
+        let part = self.tasks.get_mut(&task).and_then(|tasked| {
+            tasked.ending = None;
+            tasked.part.take()
+        });
+        for (topic, partition, offset, count) in part.into_iter().flatten() {
+            out.tell(Told {
+                time,
+                pid: self.pid,
+                topic,
+                partition,
+                what: What::Wrong {
+                    offset,
+                    count,
+                    signal: Signal::Abort,
+                },
+            });
         }
     }
 
@@ -122,7 +182,15 @@ impl Process {
                 },
             });
         }
-        let busy = self.task(call.task, call.time, out).busy(call.time);
+        let tasked = self.task(call.task, call.time, out);
+        let busy = tasked.busy(call.time);
+        let sent_on = tasked.sent_on.filter(|(_, sent)| *sent > busy);
+        tasked.sent_on = None;
+        if let (Some((signal, sent)), [id]) = (sent_on, &found[..])
+            && self.runs.get(id).is_some_and(|run| run.began <= sent)
+        {
+            self.error_at(*id, call.first, signal, sent, out);
+        }
         if found.is_empty() {
             self.settled_too_late(call);
         }
