@@ -17,7 +17,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 
 use crate::attach::{self, Kernel, privileges};
-use crate::budget;
+use crate::budget::{self, bucket::Budget};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::discovery::control::{Control, Notice};
@@ -29,7 +29,7 @@ use crate::telemetry::Telemetry;
 pub use findings::Finding;
 use findings::Findings;
 use live::StreamThread;
-pub use live::{Tee, monotonic};
+pub use live::{Tee, monotonic, wall};
 use names::Keeper;
 use opening::Openers;
 use shard::Message;
@@ -109,8 +109,16 @@ pub fn run_with(
     prioritise(URGENT);
     let app = config.settings().reads_app();
     let ledger = budget::open(&mut kernel).map_err(failure)?;
-    let control = Control::new(kernel, filter, ledger, app, announce, Arc::clone(telemetry))
-        .context("cannot start a thread")?;
+    let budget = Budget::percent(config.overhead.budget);
+    let control = Control::new(
+        kernel,
+        filter,
+        (ledger, budget),
+        app,
+        announce,
+        Arc::clone(telemetry),
+    )
+    .context("cannot start a thread")?;
     privileges::drop_unused_or_warn();
     let scanning = watch.is_none();
     std::thread::scope(|threads| {
@@ -164,7 +172,7 @@ fn control_line(
     let second = tick(Duration::from_secs(1));
     let mut waiting = false;
     while !stop.requested() {
-        let pause = Duration::from_millis(if waiting { 5 } else { 100 });
+        let pause = control.pause(Duration::from_millis(if waiting { 5 } else { 100 }));
         select! {
             recv(happened) -> event => if let Ok(event) = event { control.event(&event) },
             recv(answers) -> looked => if let Ok(looked) = looked { control.looked(looked) },
@@ -172,6 +180,7 @@ fn control_line(
             recv(second) -> _ => if scanning { control.scan() } else { control.tick() },
             default(pause) => {}
         }
+        control.keep_budget();
         if happened.is_empty() {
             waiting = control.deferred();
         }

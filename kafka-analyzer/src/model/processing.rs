@@ -107,6 +107,10 @@ impl Processing {
 
     /// Hooks that run for each message come or go.
     pub fn window(&mut self, pid: Pid, window: Window, losses: &mut Losses) {
+        if window == Window::Open && !self.processes.contains_key(&pid) {
+            // That is what everyone begins with.
+            return;
+        }
         if self.processes.len() >= PROCESSES_MOST && !self.processes.contains_key(&pid) {
             losses.add("processing_table_full", 1);
             return;

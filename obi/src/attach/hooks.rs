@@ -54,7 +54,7 @@ impl HookState {
 /// Dropping it detaches.
 pub struct Attached {
     /// Dropped from the first: entries go before returns.
-    _links: Vec<Link>,
+    links: Vec<Link>,
     pub hooks: Vec<HookState>,
 }
 
@@ -77,10 +77,28 @@ impl Programs<'_> {
 impl Attached {
     pub fn nothing() -> Attached {
         Attached {
-            _links: Vec::new(),
+            links: Vec::new(),
             hooks: Vec::new(),
         }
     }
+
+    /// Gives up the links, to be dropped where that may take its time; what became of the hooks stays known.
+    pub fn let_go(&mut self) -> Detaching {
+        Detaching {
+            links: std::mem::take(&mut self.links),
+        }
+    }
+
+    /// Something is attached.
+    pub fn is_there(&self) -> bool {
+        !self.links.is_empty()
+    }
+}
+
+/// Hooks on their way out: dropping it takes a tenth of a second for each probe on kernels without uprobe.multi.
+pub struct Detaching {
+    /// As [`Attached`]: entries go before returns.
+    pub links: Vec<Link>,
 }
 
 /// Probe sites of one kind with their cookies.
@@ -247,7 +265,7 @@ pub fn attach(
         }
     }
     Attached {
-        _links: links,
+        links,
         hooks: states,
     }
 }

@@ -75,6 +75,14 @@ impl Hooked {
         self.batches.hooks.iter().chain(&self.each_message.hooks)
     }
 
+    /// Of a hook that fires for each message: it may be away for a while.
+    pub fn state(&self, hook: &HookState) -> &'static str {
+        match hook.refused {
+            None if !self.each_message.is_there() => "paused",
+            _ => hook.state(),
+        }
+    }
+
     pub fn all(&self) -> impl Iterator<Item = &HookState> {
         self.tls.hooks.iter().chain(self.calls())
     }
@@ -279,6 +287,7 @@ impl Kernel {
         pid: Option<Pid>,
         plan: &HookPlan,
         safety: ReturnProbe,
+        each_message: bool,
     ) -> Hooked {
         let mut wanted: Vec<Wanted> = Vec::new();
         for hook in &plan.hooks {
@@ -296,6 +305,7 @@ impl Kernel {
         // Groups of their own: those that fire for each message can go while the others stay.
         let (each, batches): (Vec<_>, Vec<_>) =
             plan.calls.iter().partition(|call| call.per_message);
+        let each = if each_message { each } else { Vec::new() };
         let mut hooked = Hooked {
             tls,
             batches: self.attach_calls(path, pid, &batches, safety, Group::Batches, cells),
@@ -309,6 +319,21 @@ impl Kernel {
             hooked.batches.hooks.extend(refused);
         }
         hooked
+    }
+
+    /// Of these the hooks that fire for each message, again.
+    pub fn attach_each_message(
+        &mut self,
+        path: &Path,
+        pid: Option<Pid>,
+        plan: &HookPlan,
+        safety: ReturnProbe,
+    ) -> Attached {
+        log::capture();
+        let each: Vec<_> = plan.calls.iter().filter(|call| call.per_message).collect();
+        // A site that stands with another's is taken for one by itself: it costs no more than that.
+        let cells = &mut Cells::of(path);
+        self.attach_calls(path, pid, &each, safety, Group::EachMessage, cells)
     }
 
     fn attach_calls(

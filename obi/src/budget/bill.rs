@@ -9,6 +9,7 @@ use kafka_analyzer::capture::{Nanos, Pid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bucket::Budget;
 use super::prices::{self, Prices};
 use super::{Group, Spent};
 
@@ -156,6 +157,23 @@ impl Bill {
     }
 }
 
+impl Bill {
+    /// Adds what the processes of each service may cost, and how much of the time hooks on each message are there.
+    pub fn limit(&self, costs: &mut Costs, budget: Budget, shares: &BTreeMap<Pid, f64>) {
+        for cost in &mut costs.services {
+            let of = |(_, (name, _)): &(&Pid, &(Arc<str>, Spent))| **name == *cost.service;
+            let pids: Vec<Pid> = self.processes.iter().filter(of).map(|(pid, _)| *pid).collect();
+            if !budget.is_unlimited() && !pids.is_empty() {
+                cost.budget = Some(budget.as_percent() / 100.0 * pids.len() as f64);
+            }
+            let shares: Vec<f64> = pids.iter().filter_map(|pid| shares.get(pid).copied()).collect();
+            if !shares.is_empty() {
+                cost.sampled_share = Some(shares.iter().sum::<f64>() / shares.len() as f64);
+            }
+        }
+    }
+}
+
 pub fn list(prices: &Prices) -> Vec<Price> {
     let price = |(class, site): &(u8, &str)| Price {
         site: (*site).to_owned(),
@@ -199,6 +217,26 @@ mod tests {
         assert_eq!(orders.share, None, "one look tells no rate");
         assert_eq!(costs.processes.keys().copied().collect::<Vec<_>>(), [1, 2]);
         assert!(!costs.measured && costs.prices.len() == 8);
+    }
+
+    #[test]
+    fn budgets_are_of_processes_and_shares_the_mean_of_them() {
+        let mut bill = Bill::default();
+        bill.charge(1, spent([1, 0, 0]), || Arc::from("orders"));
+        bill.charge(2, spent([1, 0, 0]), || Arc::from("orders"));
+        bill.charge(3, spent([1, 0, 0]), || Arc::from("mail"));
+        let mut costs = bill.costs(SECOND, &Prices::ASSUMED);
+        let shares = BTreeMap::from([(1, 1.0), (2, 0.5), (9, 0.0)]);
+        bill.limit(&mut costs, Budget::percent(0.5), &shares);
+        let told: Vec<_> = costs
+            .services
+            .iter()
+            .map(|cost| (cost.budget, cost.sampled_share))
+            .collect();
+        assert_eq!(told, [(Some(0.005), None), (Some(0.01), Some(0.75))]);
+        let mut costs = bill.costs(SECOND, &Prices::ASSUMED);
+        bill.limit(&mut costs, Budget::percent(100.0), &shares);
+        assert!(costs.services.iter().all(|cost| cost.budget.is_none()));
     }
 
     #[test]

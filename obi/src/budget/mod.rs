@@ -1,15 +1,19 @@
 //! What hooks cost the processes they are in. In: hits and running time by process, as the kernel side counts them, and what a hit costs on this
 //! machine; out: nanoseconds by process and group of hooks.
 //!
+//! [`bucket`] is the budget of one process, [`windows`] says by all of them when hooks that run for each message are attached.
+//!
 //! cost = Σ hits × price of the site + time within the programs. Both are exact; the price is measured at the start (see [`prices`]).
 
 pub mod bill;
+pub mod bucket;
 #[cfg(target_arch = "x86_64")]
 pub mod calibrate;
 mod ledger;
 pub mod prices;
 #[cfg(target_arch = "x86_64")]
 mod samples;
+pub mod windows;
 
 pub use bill::Bill;
 pub use ledger::{Ledger, Spent};

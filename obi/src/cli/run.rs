@@ -42,6 +42,9 @@ pub struct Args {
     /// Only this process; may be repeated
     #[arg(long, value_name = "PID")]
     pid: Vec<u32>,
+    /// Percent of one core that hooks may cost each watched process [default: 0.5]
+    #[arg(long, value_name = "PERCENT")]
+    overhead_budget: Option<f64>,
     /// error, warn, info, debug, trace, or a filter such as info,obi::attach=debug
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -67,6 +70,9 @@ impl Args {
         }
         if let Some(endpoint) = self.otlp_endpoint {
             config.export.otlp.endpoint = endpoint;
+        }
+        if let Some(budget) = self.overhead_budget {
+            config.overhead.budget = budget;
         }
         if let Some(level) = self.log_level {
             config.log_level = level;

@@ -35,6 +35,14 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
             "it bounds the kept key and headers of one message, not the messages that are counted",
         ));
     }
+    let budget = config.overhead.budget;
+    if !(0.0..=100.0).contains(&budget) {
+        return Err(mistake(
+            "overhead.budget",
+            format!("{budget} is not a percentage from 0 to 100"),
+            "0.5 is the default: of one core, for each watched process",
+        ));
+    }
     if !config.ring_bytes.is_power_of_two() || !(256 << 10..=1 << 30).contains(&config.ring_bytes) {
         let why = format!(
             "{} is not a power of two from 262144 to 1073741824",

@@ -127,6 +127,7 @@ pub const ENV_VARS: &[(&str, &str)] = &[
         "/instrumentation/kafka/schema_registry/cache_size",
     ),
     ("OBI_APP_ENABLED", "/instrumentation/app/enabled"),
+    ("OBI_OVERHEAD_BUDGET", "/overhead/budget"),
     ("OBI_DISCOVERY_EXE", "/discovery/exe"),
     ("OBI_DISCOVERY_PID", "/discovery/pid"),
     ("OBI_DISCOVERY_PORT", "/discovery/port"),

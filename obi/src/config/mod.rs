@@ -10,6 +10,7 @@ pub mod env_vars;
 pub mod export;
 pub mod file;
 pub mod kafka;
+pub mod overhead;
 pub mod unbuilt;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use app::App;
 pub use discovery::{Discovery, Exclude};
 pub use export::{Export, Otlp, OtlpSignal, Prometheus, Protocol};
 pub use kafka::{HeaderFormat, Instrumentation, Kafka, Propagation, SchemaRegistry, SpanTree};
+pub use overhead::Overhead;
 
 /// Messages a second that get spans while these are only kept for `obi kafka traces`: each costs some microseconds.
 const TOLD_LOCALLY: u32 = 100;
@@ -33,6 +35,8 @@ pub struct Config {
     pub instrumentation: Instrumentation,
     /// Which processes and connections are looked at. Empty: every Kafka client on the node.
     pub discovery: Discovery,
+    /// What watching may cost.
+    pub overhead: Overhead,
     /// Where the findings go.
     pub export: Export,
     /// Address of `/metrics`, `/healthz` and `/readyz`.
@@ -52,6 +56,7 @@ impl Default for Config {
         Config {
             instrumentation: Instrumentation::default(),
             discovery: Discovery::default(),
+            overhead: Overhead::default(),
             export: Export::default(),
             listen: "127.0.0.1:9464".to_owned(),
             socket: PathBuf::from("/run/obi/obi.sock"),

@@ -11,12 +11,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
-use kafka_analyzer::capture::{ConnectionId, Pid, ProcessInfo, Protocol, Source};
+use kafka_analyzer::capture::{ConnectionId, Nanos, Pid, ProcessInfo, Protocol, Source, Window};
 use std::net::SocketAddr;
 
 use tls_hooks::HookPlan;
 
 use super::connections::{Connections, Held};
+use super::detacher::Detacher;
 use super::events::ProcessEvent;
 use super::files::{Files, KnownFile, Look, Looked, Urgency};
 use super::filter::Filter;
@@ -26,6 +27,8 @@ use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
 use crate::attach::kernel::Hooked;
+use crate::budget::bucket::Budget;
+use crate::budget::windows::{Place, Windows};
 use crate::budget::{Bill, Ledger};
 use crate::doctor::{WATCHED_SCHEMA, Watched, WatchedFile};
 use crate::enrich;
@@ -63,6 +66,12 @@ pub enum Announcement {
     /// It runs another program: what was said of it does not hold.
     Executed(Pid),
     Exited(Pid),
+    /// Before the first of its hooks goes or comes, and after the last one did.
+    Window {
+        pid: Pid,
+        time: Nanos,
+        window: Window,
+    },
 }
 
 /// For so long after its start a program is looked at each second.
@@ -70,9 +79,6 @@ const YOUNG_MS: u64 = 60_000;
 const YOUNG_MOST: usize = 512;
 /// Each so many seconds all processes are looked at.
 const ALL_TICKS: u32 = 15;
-
-/// Whom a set of hooks belongs to: a file as a whole, or one process of it.
-type Place = (FileId, Option<Pid>);
 
 pub struct Control {
     kernel: Kernel,
@@ -82,6 +88,10 @@ pub struct Control {
     files: Files,
     targets: Targets,
     connections: Connections,
+    windows: Windows,
+    detacher: Detacher,
+    /// Places whose hooks come back, one after the other.
+    opening: VecDeque<Place>,
     attached: BTreeMap<Place, (Arc<KnownFile>, Hooked)>,
     /// Hooks for processes without a client library, and when they are due.
     deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
@@ -106,7 +116,7 @@ impl Control {
     pub fn new(
         kernel: Kernel,
         filter: Filter,
-        ledger: Ledger,
+        (ledger, budget): (Ledger, Budget),
         app: bool,
         announce: Sender<Announcement>,
         telemetry: Arc<Telemetry>,
@@ -121,6 +131,9 @@ impl Control {
             bill: Bill::default(),
             files,
             connections: Connections::new(&proc_root),
+            windows: Windows::new(budget),
+            detacher: Detacher::start()?,
+            opening: VecDeque::new(),
             attached: BTreeMap::new(),
             deferred: VecDeque::new(),
             chosen: HashMap::new(),
@@ -210,6 +223,7 @@ impl Control {
                     let _ = self.announce.try_send(Announcement::Forked(info));
                 }
                 self.carry_out(actions);
+                self.tell_newcomers();
             }
             // The first thread may end before the others: the process is still there then.
             ProcessEvent::Exited { pid } if process::exe(&self.proc_root, *pid).is_none() => {
@@ -304,7 +318,10 @@ impl Control {
                 self.bill.close(pid);
             }
         }
-        let costs = self.bill.costs(monotonic(), &self.ledger.prices);
+        let now = monotonic();
+        let mut costs = self.bill.costs(now, &self.ledger.prices);
+        let shares = self.windows.shares(now).collect();
+        self.bill.limit(&mut costs, self.windows.budget(), &shares);
         self.telemetry.set_costs(costs);
     }
 
@@ -380,6 +397,7 @@ impl Control {
         let mut actions = Vec::new();
         self.targets.mapped(pid, file, self.now(), &mut actions);
         self.carry_out(actions);
+        self.tell_newcomers();
     }
 
     fn look_at_connections(&mut self, pids: &[Pid]) {
@@ -411,6 +429,7 @@ impl Control {
 
     fn gone(&mut self, pid: Pid) {
         self.forget(pid);
+        self.windows.forget(pid);
         let spent = self.ledger.close(pid);
         self.bill.charge(pid, spent, || Arc::from("unknown"));
         self.bill.close(pid);
@@ -464,14 +483,12 @@ impl Control {
 
     fn attach(&mut self, file: &Arc<KnownFile>, pid: Option<Pid>, user: Option<Pid>) {
         let began = Instant::now();
-        // A file hooked as a whole is entered by processes that are not known yet; the strictest known one decides.
         let users = user.map_or_else(|| self.users(file.id), |pid| vec![pid]);
-        let safety = users
-            .into_iter()
-            .map(|pid| process::return_probe(&self.proc_root, pid))
-            .find(|safety| *safety != process::ReturnProbe::Safe)
-            .unwrap_or(process::ReturnProbe::Safe);
-        let attached = self.kernel.attach(&file.door(), pid, &file.plan, safety);
+        let safety = self.safety(users);
+        let each = self.windows.begins((file.id, pid));
+        let attached = self
+            .kernel
+            .attach(&file.door(), pid, &file.plan, safety, each);
         // A process that ended meanwhile needs no hooks and is no finding.
         if let Some(pid) = pid
             && process::exe(&self.proc_root, pid).is_none()
@@ -496,6 +513,15 @@ impl Control {
             .store(monotonic(), Ordering::Relaxed);
         self.attached
             .insert((file.id, pid), (Arc::clone(file), attached));
+    }
+
+    /// A file hooked as a whole is entered by processes that are not known yet; the strictest known one decides.
+    fn safety(&self, users: Vec<Pid>) -> process::ReturnProbe {
+        users
+            .into_iter()
+            .map(|pid| process::return_probe(&self.proc_root, pid))
+            .find(|safety| *safety != process::ReturnProbe::Safe)
+            .unwrap_or(process::ReturnProbe::Safe)
     }
 
     fn users(&self, id: FileId) -> Vec<Pid> {
@@ -535,8 +561,11 @@ impl Control {
             for hook in &attached.tls.hooks {
                 count(tls, hook.hook, hook.state());
             }
-            for hook in attached.calls() {
+            for hook in &attached.batches.hooks {
                 count(client, hook.hook, hook.state());
+            }
+            for hook in &attached.each_message.hooks {
+                count(client, hook.hook, attached.state(hook));
             }
             for refusal in refused {
                 count(tls, refusal.hook, "refused");
@@ -551,6 +580,8 @@ impl Control {
         self.telemetry.set_processes(processes);
     }
 }
+
+mod windows;
 
 impl Control {
     /// For `obi doctor`.

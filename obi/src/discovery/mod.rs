@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod control;
+mod detacher;
 pub mod events;
 pub mod files;
 pub mod filter;

@@ -202,6 +202,9 @@ impl StreamThread {
                     state.forked.remove(&pid);
                     state.announced.remove(&pid);
                 }
+                Announcement::Window { pid, time, window } => {
+                    state.pass(&CaptureEvent::Window { pid, time, window });
+                }
                 // What it moved last may still be in the ring.
                 Announcement::Exited(pid) => state.exited.push(pid),
             }

@@ -1,0 +1,18 @@
+//! `overhead:` what watching may cost the watched.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overhead {
+    /// Percent of one core that hooks may cost each watched process, 0 to 100. When hooks that run for each message would cost more, they are
+    /// attached for a part of the time only. 0: never; 100: no limit. Hooks on TLS and on batches are never detached: counts need them.
+    pub budget: f64,
+}
+
+impl Default for Overhead {
+    fn default() -> Overhead {
+        Overhead { budget: 0.5 }
+    }
+}

@@ -1,0 +1,139 @@
+//! The overhead budget is kept. In: what hooks have cost each process; out: hooks that run for each message go and come back, and whoever reads their
+//! calls is told before and after.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kafka_analyzer::capture::{Nanos, Pid, Window};
+
+use super::{Announcement, Control};
+use crate::budget::windows::{Change, Place, Users};
+use crate::discovery::files::KnownFile;
+use crate::pipeline::{monotonic, wall};
+
+impl Control {
+    /// How long the control line may sleep, so that no window is shut late.
+    pub fn pause(&self, longest: Duration) -> Duration {
+        if self.opening.is_empty() {
+            self.windows.pause(wall(), longest)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Looks at accounts when it is time. Attaches at most one file, which takes 10 ms: a new process must not wait for more.
+    pub fn keep_budget(&mut self) {
+        while let Ok(place) = self.detacher.done.try_recv() {
+            let users = self.window_users();
+            self.look(&users);
+            self.windows.shut(place, &users);
+            self.tell_windows(&users);
+        }
+        let calls = self.telemetry.calls.load(Ordering::Relaxed);
+        if self.windows.is_due(monotonic(), wall(), calls) {
+            let users = self.window_users();
+            for change in self.look(&users) {
+                match change {
+                    Change::Shut(place) => self.shut(place, &users),
+                    Change::Open(place) => self.opening.push_back(place),
+                }
+            }
+            self.tell_windows(&users);
+        }
+        if let Some(place) = self.opening.pop_front() {
+            self.open(place);
+        }
+    }
+
+    fn look(&mut self, users: &Users) -> Vec<Change> {
+        let calls = self.telemetry.calls.load(Ordering::Relaxed);
+        let times = (monotonic(), wall(), calls);
+        let ledger = &mut self.ledger;
+        self.windows
+            .look(times, users, |pid| ledger.spent(pid).total())
+    }
+
+    /// Who runs into hooks that run for each message, by the place where these are or were.
+    fn window_users(&self) -> Users {
+        let each = |file: &KnownFile| file.plan.calls.iter().any(|call| call.per_message);
+        let places = self.attached.iter();
+        let places = places.filter(|(_, (file, _))| each(file));
+        places
+            .map(|(place, _)| (*place, self.place_users(*place)))
+            .collect()
+    }
+
+    fn place_users(&self, (file, owner): Place) -> Vec<Pid> {
+        owner.map_or_else(|| self.users(file), |pid| vec![pid])
+    }
+
+    /// A process that comes where hooks are away knows it before its first call.
+    pub(super) fn tell_newcomers(&mut self) {
+        if self.windows.any_shut() {
+            let users = self.window_users();
+            self.look(&users);
+            self.tell_windows(&users);
+        }
+    }
+
+    fn shut(&mut self, place: Place, users: &Users) {
+        self.windows.moves(place, users);
+        // What is not told of is not begun: the reader would take what it misses for what the program does.
+        if !self.tell_windows(users) {
+            self.windows.open(&place);
+            return;
+        }
+        if let Some((file, hooked)) = self.attached.get_mut(&place) {
+            tracing::debug!(path = %file.path.display(), pid = place.1, "hooks paused: the overhead budget is used up");
+            let links = hooked.each_message.let_go();
+            self.detacher.detach(place, links);
+        }
+    }
+
+    fn open(&mut self, place: Place) {
+        let Some((file, _)) = self.attached.get(&place) else {
+            return;
+        };
+        let (file, users) = (Arc::clone(file), self.window_users());
+        let began = Instant::now();
+        self.windows.moves(place, &users);
+        if !self.tell_windows(&users) {
+            self.windows.shut(place, &users);
+            return;
+        }
+        let safety = self.safety(self.place_users(place));
+        let each = self
+            .kernel
+            .attach_each_message(&file.door(), place.1, &file.plan, safety);
+        if let Some((_, hooked)) = self.attached.get_mut(&place) {
+            hooked.each_message = each;
+        }
+        self.telemetry
+            .attached
+            .store(monotonic(), Ordering::Relaxed);
+        self.windows.open(&place);
+        self.tell_windows(&users);
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(path = %file.path.display(), pid = place.1, micros, "hooks are back");
+    }
+
+    /// Tells the reader of calls how things stand. False: some do not know it yet.
+    fn tell_windows(&mut self, users: &Users) -> bool {
+        for (pid, window) in self.windows.news(users) {
+            if !self.tell_window(pid, window, monotonic()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn tell_window(&mut self, pid: Pid, window: Window, time: Nanos) -> bool {
+        let said = Announcement::Window { pid, time, window };
+        let told = self.announce.try_send(said).is_ok();
+        if told {
+            self.windows.told(pid, window, time);
+        }
+        told
+    }
+}
