@@ -162,11 +162,19 @@ impl Bill {
     pub fn limit(&self, costs: &mut Costs, budget: Budget, shares: &BTreeMap<Pid, f64>) {
         for cost in &mut costs.services {
             let of = |(_, (name, _)): &(&Pid, &(Arc<str>, Spent))| **name == *cost.service;
-            let pids: Vec<Pid> = self.processes.iter().filter(of).map(|(pid, _)| *pid).collect();
+            let pids: Vec<Pid> = self
+                .processes
+                .iter()
+                .filter(of)
+                .map(|(pid, _)| *pid)
+                .collect();
             if !budget.is_unlimited() && !pids.is_empty() {
                 cost.budget = Some(budget.as_percent() / 100.0 * pids.len() as f64);
             }
-            let shares: Vec<f64> = pids.iter().filter_map(|pid| shares.get(pid).copied()).collect();
+            let shares: Vec<f64> = pids
+                .iter()
+                .filter_map(|pid| shares.get(pid).copied())
+                .collect();
             if !shares.is_empty() {
                 cost.sampled_share = Some(shares.iter().sum::<f64>() / shares.len() as f64);
             }

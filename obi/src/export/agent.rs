@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::catalogue::Id;
 use super::labels::Label;
 use super::registry::{Registry, Snapshot, Value};
+use crate::budget::Group;
 use crate::telemetry::Telemetry;
 
 fn rows(id: Id, series: impl IntoIterator<Item = (Vec<Label>, Value)>) -> Snapshot {
@@ -93,6 +94,14 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
             telemetry.costs().services.iter().map(|cost| {
                 let seconds = Value::CounterF64(cost.seconds.total());
                 (vec![text(&cost.service)], seconds)
+            }),
+        ),
+        rows(
+            Id::SampledShare,
+            telemetry.costs().services.iter().filter_map(|cost| {
+                let hook = Label::Word(Group::EachMessage.name());
+                let share = Value::Gauge(cost.sampled_share?);
+                Some((vec![text(&cost.service), hook], share))
             }),
         ),
         rows(

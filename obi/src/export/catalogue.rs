@@ -59,6 +59,7 @@ pub enum Id {
     UnresolvedTopics,
     Hooks,
     TargetCost,
+    SampledShare,
     Processes,
     RingBytes,
     ProcessCpu,

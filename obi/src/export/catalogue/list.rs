@@ -55,7 +55,7 @@ const fn agent(
 }
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 53] = [
+pub static CATALOGUE: [Metric; 54] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -543,6 +543,15 @@ pub static CATALOGUE: [Metric; 53] = [
         &["service"],
         "What hooks cost the watched processes: hits, each at the price of its site on this machine, and time within the programs",
         "a second of the service's CPU time",
+    ),
+    agent(
+        Id::SampledShare,
+        "obi_sampled_share",
+        Gauge,
+        Unit::One,
+        &["service", "hook"],
+        "Part of the last minute during which hooks were attached, mean of the service's processes: durations and errors of messages are of that part",
+        "hook each_message: those that run for each message, which the overhead budget sends away; 1: never",
     ),
     agent(
         Id::Processes,
