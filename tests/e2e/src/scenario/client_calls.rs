@@ -22,7 +22,7 @@ pub fn run(world: &World) -> Result<String> {
     let config = folder.join("obi.yaml");
     std::fs::write(
         &config,
-        "instrumentation:\n  kafka:\n    client_hooks: true\n",
+        "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 100\n",
     )?;
     let flags = ["--config", &config.display().to_string()];
     let recorder = Recorder::start(&settings.program, &folder.join("recording"), &flags)?;

@@ -50,7 +50,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     world.cluster.admin.create(&letters, 1, 1)?;
     std::fs::write(
         at("yaml"),
-        "instrumentation:\n  kafka:\n    client_hooks: true\n",
+        "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 100\n",
     )?;
     let config = at("yaml").display().to_string();
     let flags = ["--payload", "--config", &config];
