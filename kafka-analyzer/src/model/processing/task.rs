@@ -42,8 +42,8 @@ pub(super) struct Tasked {
     pub freed: Nanos,
     /// It sent a record on to a dead-letter or retry topic, since it named a message.
     pub sent_on: Option<(Signal, Nanos)>,
-    /// Topic, partition, offset and number of the messages that it settled within its transaction.
-    pub part: Option<Vec<(Arc<str>, i32, i64, u32)>>,
+    /// The messages that it settled within its transaction.
+    pub part: Option<Vec<Settled>>,
     /// It ends its transaction.
     pub ending: Option<Nanos>,
     gathered: Vec<ClientCall>,
@@ -53,6 +53,9 @@ pub(super) struct Tasked {
     pub got: bool,
     pub seen: Nanos,
 }
+
+/// Topic, partition, offset of the first, and how many.
+pub type Settled = (Arc<str>, i32, i64, u32);
 
 impl Tasked {
     pub fn new(stranger: bool) -> Tasked {
