@@ -250,6 +250,34 @@ fn a_record_without_a_call_undoes_what_was_matched_before_it() {
 }
 
 #[test]
+fn records_that_are_not_looked_at_take_their_calls() {
+    let mut shop = Shop::new();
+    for number in 0..40 {
+        let goroutine = 9 + number as u64;
+        let web = shop.asked(goroutine);
+        shop.calls(goroutine, &order("k"), 0);
+        shop.produces(0, &[order("k")], number);
+        shop.answers(web);
+    }
+    let settings = Settings {
+        spans_per_second: 8,
+        ..Settings::default()
+    };
+    let said = run_with(&settings, &shop.events(), 1).0;
+    let requests = requests(&said);
+    let mut children = 0;
+    for send in sends(&said) {
+        let own = Some(Task::Goroutine(9 + send.offset.unwrap() as u64));
+        match requests.iter().find(|request| request.task == own) {
+            Some(request) => assert!(is_child(send, request)),
+            None => assert_eq!(send.parent, None),
+        }
+        children += usize::from(send.parent.is_some());
+    }
+    assert!(children > 0);
+}
+
+#[test]
 fn the_applications_own_context_wins() {
     let mut shop = Shop::new();
     let web = shop.asked(9);
@@ -382,6 +410,7 @@ proptest! {
     fn losses_give_no_wrong_parent(
         steps in prop::collection::vec((0..4_u8, any::<bool>(), any::<bool>(), any::<bool>()), 1..24),
         acknowledges in any::<bool>(),
+        spans_per_second in prop_oneof![Just(4_u32), Just(1000)],
     ) {
         let mut shop = Shop::new();
         for (number, (size, call, wire, told)) in steps.iter().enumerate() {
@@ -400,10 +429,14 @@ proptest! {
             }
             shop.answers(web);
         }
-        let (said, _) = told(&shop.events());
+        let settings = Settings { spans_per_second, ..Settings::default() };
+        let said = run_with(&settings, &shop.events(), 1).0;
         for send in sends(&said) {
-            let own = of(&said, 100 + send.offset.unwrap() as u64);
-            prop_assert!(send.parent.is_none() || is_child(send, own), "{:?}", send.offset);
+            let own = Some(Task::Goroutine(100 + send.offset.unwrap() as u64));
+            let mut requests = requests(&said).into_iter();
+            let own = requests.find(|request| request.task == own);
+            let right = own.is_some_and(|own| is_child(send, own));
+            prop_assert!(send.parent.is_none() || right, "{:?}", send.offset);
         }
     }
 }

@@ -10,7 +10,10 @@ use crate::fact::{self, Content, Partition};
 use crate::model::Labels;
 use crate::observation::Observation;
 
-/// Key and value of a record; None: cut.
+/// Records of a partition of a request that are compared with calls.
+const RECORDS_MOST: usize = 1024;
+
+/// Key and value of a record; None: cut, or not looked at.
 type Sizes = (Option<u32>, Option<u32>);
 
 impl Model {
@@ -90,18 +93,21 @@ impl Model {
     }
 }
 
-/// None: not all records of the partition were looked at.
+/// Of each record of the partition, in order; what was not looked at may be anything. None: more than can be compared.
 fn sizes(partition: &Partition) -> Option<Vec<Sizes>> {
-    let mut sizes = Vec::new();
+    let count = usize::try_from(partition.records).ok();
+    let mut sizes = vec![(None, None); count.filter(|count| *count <= RECORDS_MOST)?];
     for sample in &partition.samples {
         let Content::Records(records) = &sample.content else {
-            return None;
+            continue;
         };
-        sizes.extend(records.iter().map(|record| {
+        for record in records {
+            let delta = u64::try_from(record.offset_delta).ok()?;
+            let at = usize::try_from(sample.records_before.checked_add(delta)?).ok()?;
             let key = record.key.as_ref().map_or(0, |key| key.len());
             let key = u32::try_from(key).ok().filter(|_| !record.truncated);
-            (key, Some(record.value_len.unwrap_or(0)))
-        }));
+            *sizes.get_mut(at)? = (key, Some(record.value_len.unwrap_or(0)));
+        }
     }
-    (sizes.len() as u64 == partition.records).then_some(sizes)
+    Some(sizes)
 }

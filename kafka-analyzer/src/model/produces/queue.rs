@@ -30,7 +30,7 @@ pub(in crate::model) struct Wire<'a> {
     pub only: bool,
     pub began: Nanos,
     pub time: Nanos,
-    /// Sizes of key and value of all records; None: not of all.
+    /// Sizes of key and value of all records, where they are known; None: too many.
     pub sizes: Option<Vec<(Option<u32>, Option<u32>)>>,
     /// The broker took them: refused ones may come again.
     pub accepted: bool,
