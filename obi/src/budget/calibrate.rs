@@ -126,7 +126,7 @@ fn site(sample: &Sample) -> Result<OwnSite, String> {
 }
 
 /// Where an address of this process stands in its file.
-fn file_offset(address: u64) -> Option<u64> {
+pub(super) fn file_offset(address: u64) -> Option<u64> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
         let mut words = line.split_whitespace();

@@ -71,3 +71,6 @@ pub struct OwnSite {
     /// What each hook on it is charged as: `obi_abi::cost::CELL_SHIFT`.
     pub cells: Vec<u8>,
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
