@@ -107,6 +107,8 @@ pub struct Model {
     requests: Requests,
     causes: Causes,
     produces: Produces,
+    /// Processes that serve requests or work on messages.
+    causing: HashSet<Pid>,
     joins: Joins,
     losses: Losses,
 }
@@ -146,6 +148,7 @@ impl Model {
             requests: Requests::new(settings),
             causes: Causes::default(),
             produces: Produces::default(),
+            causing: HashSet::new(),
             joins: Joins::default(),
             losses: Losses::default(),
         }
@@ -254,10 +257,14 @@ impl Model {
                 self.processing.exited(pid, fact.known, &mut self.losses);
                 self.requests.exited(pid);
                 self.causes.exited(pid);
+                self.causing.remove(&pid);
                 let left = self.produces.forget(pid);
                 self.send_all(left, out);
             }
-            Says::Begun(begun) => self.requests.begun(origin, pid, begun, &mut self.losses),
+            Says::Begun(begun) => {
+                self.may_cause(pid);
+                self.requests.begun(origin, pid, begun, &mut self.losses);
+            }
             Says::Served(served) => {
                 let served = Served::clone(served);
                 let losses = &mut self.losses;

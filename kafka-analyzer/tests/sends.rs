@@ -5,6 +5,7 @@ mod conversation;
 
 use conversation::calls::*;
 use conversation::messages::{Answered, Named, fetch_request, fetch_response};
+use conversation::messages::{metadata_request, metadata_response};
 use conversation::messages::{produce_request, produce_response};
 use conversation::*;
 use kafka_analyzer::Settings;
@@ -247,6 +248,71 @@ fn a_record_without_a_call_undoes_what_was_matched_before_it() {
     let (said, losses) = told(&shop.events());
     assert!(sends(&said).iter().all(|span| span.parent.is_none()));
     assert_eq!(losses, [("produce_unmatched", 1)]);
+}
+
+#[test]
+fn an_acknowledgement_of_neighbours_names_the_first_only() {
+    let mut shop = Shop::new();
+    // It is known to acknowledge.
+    let web = shop.asked(8);
+    shop.calls(8, &order("k"), 0xff);
+    shop.produces(1, &[order("k")], 0);
+    shop.acknowledged(0xff, 0);
+    shop.answers(web);
+    let webs = [9, 10, 11].map(|goroutine| shop.asked(goroutine));
+    for (goroutine, address) in [(9, 0xa0), (10, 0xb0), (11, 0xc0)] {
+        shop.calls(goroutine, &order("k"), address);
+    }
+    shop.produces(0, &[order("k"), record(1, "k", "value")], 5);
+    let mut calls = Calls {
+        clock: shop.clock,
+        topic: "audit",
+        ..Calls::default()
+    };
+    calls.of(Means::Acknowledged, 5, 6);
+    if let Some(Captured::Call(call)) = calls.events.last_mut() {
+        call.message = 0xa0;
+    }
+    shop.events.extend(calls.events);
+    shop.clock = calls.clock;
+    // A call that was not seen has the address of one of which nobody knows what became.
+    shop.produces(0, &[order("k")], 7);
+    shop.acknowledged(0xb0, 7);
+    for web in webs {
+        shop.answers(web);
+    }
+    let (said, _) = told(&shop.events());
+    let sent = sends(&said);
+    assert_eq!(sent.len(), 4);
+    assert!(is_child(sent[1], of(&said, 9)));
+    assert_eq!((sent[2].parent, sent[3].parent), (None, None));
+}
+
+#[test]
+fn tasks_that_call_at_once_may_overtake_each_other() {
+    // A topic of one partition, whose records come in order.
+    for (between, known) in [(1000, false), (50 * MILLISECOND, true)] {
+        let mut shop = Shop::new();
+        shop.broker.clock = shop.clock;
+        let answer = metadata_response(&[("audit", 7)]);
+        shop.broker.exchange(3, 12, 9, &metadata_request(), &answer);
+        shop.clock = shop.broker.clock;
+        let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+        shop.calls(9, &order("a"), 0);
+        shop.clock += between;
+        shop.calls(10, &order("b"), 0);
+        shop.produces(0, &[order("a"), record(1, "b", "value")], 5);
+        for web in webs {
+            shop.answers(web);
+        }
+        let (said, _) = told(&shop.events());
+        let [first, second] = sends(&said)[..] else {
+            panic!("two");
+        };
+        let right = is_child(first, of(&said, 9)) && is_child(second, of(&said, 10));
+        assert_eq!(right, known);
+        assert_eq!(first.parent.is_some(), known);
+    }
 }
 
 #[test]

@@ -58,19 +58,25 @@ struct OfProcess {
 }
 
 impl Produces {
-    /// The application hands a message to its library.
-    pub fn called(&mut self, call: &ClientCall, doer: Doer, cause: Cause, losses: &mut Losses) {
+    /// The application hands a message to its library. Returns spans whose calls are not known any more.
+    pub fn called(
+        &mut self,
+        call: &ClientCall,
+        doer: Doer,
+        cause: Cause,
+        losses: &mut Losses,
+    ) -> Vec<Sent> {
         let pid = call.pid;
         let new = !self.processes.contains_key(&pid);
         if self.calls >= CALLS_MOST || new && self.processes.len() >= PROCESSES_MOST {
             losses.add("produce_table_full", 1);
-            self.forget(pid);
-            return;
+            return self.forget(pid);
         }
         let of = self.processes.entry(pid).or_default();
         let before = of.queue.len();
         of.queue.push(call, doer, cause, of.acknowledges);
-        self.calls = self.calls + of.queue.len() - before;
+        self.calls = (self.calls + of.queue.len()).saturating_sub(before);
+        Vec::new()
     }
 
     pub fn knows(&self, pid: Pid) -> bool {
@@ -83,6 +89,10 @@ impl Produces {
         of.acknowledges = true;
         let before = of.queue.len();
         let called = of.queue.take(call);
+        if call.count > 1 {
+            // Neighbours are told of in one word, which names the first.
+            of.queue.lose(&call.topic, call.time);
+        }
         self.calls = (self.calls + of.queue.len()).saturating_sub(before);
         let called = called?;
         if call.first < 0 || call.partition < 0 || call.topic.is_empty() {
@@ -98,6 +108,9 @@ impl Produces {
             // A call after its record is of another one, at the same address.
             let fits = called.doer.time <= span.began;
             return Some(called.sent(span, fits));
+        }
+        if !called.has_cause() {
+            return None;
         }
         if self.early.len() >= EARLY_MOST
             && let Some((_, oldest)) = self.early_order.pop_front()

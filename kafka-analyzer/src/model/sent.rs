@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::Model;
 use super::causes::{Cause, Doer, under};
 use super::produces::{Sent, Wire};
-use crate::capture::{ClientCall, Means};
+use crate::capture::{ClientCall, Means, Pid};
 use crate::fact::{self, Content, Partition};
 use crate::model::Labels;
 use crate::observation::Observation;
 
 /// Records of a partition of a request that are compared with calls.
 const RECORDS_MOST: usize = 1024;
+/// Processes that are known to do something for something.
+const PROCESSES_MOST: usize = 65_536;
 
 /// Key and value of a record; None: cut, or not looked at.
 type Sizes = (Option<u32>, Option<u32>);
@@ -20,7 +22,9 @@ impl Model {
     /// A message is handed to a library, or was acknowledged.
     pub(super) fn produce_call(&mut self, call: &ClientCall, out: &mut Vec<Observation>) {
         match call.means {
-            Means::Produces => {
+            Means::HandsOver if call.count > 0 => self.may_cause(call.pid),
+            // What nothing can cause need not be matched.
+            Means::Produces if self.causing.contains(&call.pid) => {
                 let doer = Doer {
                     pid: call.pid,
                     task: Some(call.task),
@@ -31,7 +35,8 @@ impl Model {
                 if matches!(cause, Cause::Span(..) | Cause::Later(_)) {
                     self.joins.begin();
                 }
-                self.produces.called(call, doer, cause, &mut self.losses);
+                let lost = self.produces.called(call, doer, cause, &mut self.losses);
+                self.send_all(lost, out);
             }
             Means::Acknowledged => {
                 if let Some(sent) = self.produces.acknowledged(call) {
@@ -39,6 +44,13 @@ impl Model {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The process serves requests or works on messages.
+    pub(super) fn may_cause(&mut self, pid: Pid) {
+        if self.causing.len() < PROCESSES_MOST {
+            self.causing.insert(pid);
         }
     }
 

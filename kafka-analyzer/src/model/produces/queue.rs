@@ -20,6 +20,8 @@ const CONFIRMED: Nanos = 500_000_000;
 /// A match that is not confirmed by then counts for nothing.
 const UNCONFIRMED: Nanos = 5_000_000_000;
 const MATCHED_MOST: usize = 4096;
+/// Two tasks that call within this time may overtake each other on the way to their library's queue.
+const RACE: Nanos = 20_000_000;
 
 /// Records of one partition of a request.
 pub(in crate::model) struct Wire<'a> {
@@ -83,7 +85,7 @@ impl Called {
         }
     }
 
-    fn has_cause(&self) -> bool {
+    pub fn has_cause(&self) -> bool {
         !matches!(self.cause, Cause::Unknown | Cause::Unsampled)
     }
 
@@ -111,12 +113,14 @@ impl Queue {
 
     /// `told`: what becomes of each is told by its address.
     pub fn push(&mut self, call: &ClientCall, doer: Doer, cause: Cause, told: bool) {
-        if call.fault || call.truncated || call.count > 1 || self.calls.len() >= CALLS_MOST {
-            // Which messages it hands over is not known.
-            self.unsure = true;
+        let full = self.calls.len() >= CALLS_MOST;
+        if full && let Some((oldest, _)) = self.calls.first_key_value() {
+            let oldest = *oldest;
+            self.remove(oldest);
         }
-        if self.calls.len() >= CALLS_MOST {
-            return;
+        if call.fault || call.truncated || call.count > 1 || full {
+            // Which messages it hands over is not known, or another's.
+            self.unsure = true;
         }
         self.number += 1;
         if call.message != 0
@@ -176,7 +180,7 @@ impl Queue {
                     found.push(self.find(wire, *size));
                 }
             }
-            None => self.lose(wire),
+            None => self.lose(wire.topic, wire.began),
         }
         let unmatched = found.iter().filter(|found| found.is_none()).count();
         if unmatched > 0 || wire.sizes.is_none() {
@@ -205,7 +209,11 @@ impl Queue {
         let calls = self.calls.iter().take(SEEN_MOST);
         let mut fits = calls.filter(|(_, called)| called.may_be(wire, size));
         let (number, first) = fits.next()?;
-        let in_order = |other: &Called| wire.only || other.partition >= 0 && first.partition >= 0;
+        let placed = |other: &Called| wire.only || other.partition >= 0 && first.partition >= 0;
+        let in_order = |other: &Called| {
+            let apart = first.doer.time.saturating_add(RACE) <= other.doer.time;
+            placed(other) && (apart || other.doer.task == first.doer.task)
+        };
         let same = |other: &Called| match first.cause {
             Cause::Later(_) => false,
             _ => other.cause == first.cause,
@@ -217,10 +225,11 @@ impl Queue {
         self.remove(number)
     }
 
-    /// Records that were not looked at: of their calls nothing is known.
-    fn lose(&mut self, wire: &Wire<'_>) {
-        let lost = self.calls.iter();
-        let lost = lost.filter(|(_, called)| called.doer.time <= wire.began);
+    /// Of calls about a topic up to `time` it is not known which became of which.
+    pub fn lose(&mut self, topic: &Arc<str>, time: Nanos) {
+        let lost = self.calls.iter().filter(|(_, called)| {
+            called.doer.time <= time && (called.topic.is_empty() || called.topic == *topic)
+        });
         for number in lost.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.remove(number);
         }
