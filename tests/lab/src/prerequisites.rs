@@ -56,7 +56,7 @@ const TOOLCHAINS: &[Toolchain] = &[
 /// Debian packages by purpose: to build the agent, to run the demo, to run the tests.
 const BUILD: &[&str] = &["build-essential", "pkg-config", "libelf-dev", "zlib1g-dev"];
 const DEMO: &[&str] = &["maven", "openssl", "util-linux"];
-const TEST: &[&str] = &["kcat", "qemu-system-x86", "binutils"];
+const TEST: &[&str] = &["kcat", "librdkafka-dev", "qemu-system-x86", "binutils"];
 
 pub fn check(purpose: Purpose) -> Result<()> {
     let lacks: Vec<String> = TOOLCHAINS.iter().filter_map(lack).collect();

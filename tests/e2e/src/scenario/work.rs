@@ -4,19 +4,19 @@
 
 mod cells;
 mod compare;
+mod programs;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use obi_lab::golang;
 use obi_lab::process::{Launch, Process};
 
 use crate::recording::Recorder;
 use crate::report::Report;
 use crate::world::World;
 use cells::Cell;
+use programs::Program;
 
 const RECORDS: usize = 120;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,15 +35,14 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     let settings = world.settings.as_ref().context("there is no agent")?;
     let folder = world.layout.run().join("work");
     std::fs::create_dir_all(&folder)?;
-    let feed = build(world, &folder, &cells::FEED)?;
-    let program = build(world, &folder, cell)?;
+    let feed = Program::of(world, &folder, &cells::FEED)?;
+    let program = Program::of(world, &folder, cell)?;
 
     let id = world.fresh(&format!("work-{}", cell.id()));
     let at = |suffix: &str| folder.join(format!("{id}.{suffix}"));
-    let results = if cell.pattern == "transaction" {
-        "results"
-    } else {
-        "dlq"
+    let results = match cell.pattern {
+        "transaction" | "events" => "results",
+        _ => "dlq",
     };
     let letters = format!("{id}-{results}");
     world.cluster.admin.create(&id, 3, 1)?;
@@ -56,7 +55,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     let flags = ["--payload", "--config", &config];
     let mut recorder = Recorder::start_at_once(&settings.program, &at("recording"), &flags)?;
 
-    let start = |name: &str, program: &Path| {
+    let start = |name: &str, program: &Program| {
         let bootstrap = world.cluster.bootstrap(true);
         let plan = serde_json::json!({
             "brokers": bootstrap.split(',').collect::<Vec<_>>(), "user": world.cluster.user.name, "password": world.cluster.user.password,
@@ -65,15 +64,16 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
         });
         let file = at(&format!("{name}.json"));
         std::fs::write(&file, plan.to_string())?;
-        Launch::new(name, program, at(&format!("{name}.log")))
+        Launch::new(name, &program.file, at(&format!("{name}.log")))
+            .args(&program.words)
             .arg(file)
             .piped()
             .start()
     };
     let mut feeding = start("feed", &feed)?;
     let mut working = start("work", &program)?;
-    recorder.met(&feed)?;
-    recorder.met(&program)?;
+    recorder.met(&feed.hooked)?;
+    recorder.met(&program.hooked)?;
     finish(&mut feeding, true)?;
     let pid = working.pid();
     finish(&mut working, cell.pattern != "crash")?;
@@ -90,22 +90,4 @@ fn finish(process: &mut Process, well: bool) -> Result<()> {
         bail!("ended with {status:?}\n{}", process.log_tail(20));
     }
     Ok(())
-}
-
-/// Once a run: another cell of the same program has an agent that never saw it, too.
-fn build(world: &World, folder: &Path, cell: &Cell) -> Result<PathBuf> {
-    let out = folder.join(cell.program());
-    if out.exists() {
-        return Ok(out);
-    }
-    let module = world.layout.root().join("tests/e2e/clients/go/processing");
-    let package = format!("./{}", cell.library);
-    golang::build_by(
-        cell.build.older(),
-        &module,
-        &package,
-        &out,
-        cell.build.symbols(),
-        true,
-    )
 }

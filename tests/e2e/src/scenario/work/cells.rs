@@ -118,6 +118,12 @@ const CELLS: &[Cell] = &[
         cell("confluent", Build::Newest, "goexit", Basis::Message),
     cell("confluent", Build::Newest, "crash", Basis::Message),
     cell("confluent", Build::Newest, "leave", Basis::Message),
+    cell("python", Build::Newest, "simple", Basis::Message).short(),
+    cell("python", Build::Newest, "polled", Basis::Batch),
+    cell("c", Build::Newest, "simple", Basis::Message),
+    cell("c", Build::Newest, "polled", Basis::Batch),
+    cell("c", Build::Newest, "events", Basis::Message).short(),
+    cell("c", Build::Newest, "transaction", Basis::Message),
 ];
 
 pub fn chosen(full: bool) -> Vec<Cell> {

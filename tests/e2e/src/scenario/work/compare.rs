@@ -20,7 +20,8 @@ struct Told {
     partition: i32,
     offset: i64,
     context: String,
-    goroutine: u64,
+    goroutine: Option<u64>,
+    thread: Option<u64>,
     asked: u64,
     began: u64,
     worked: u64,
@@ -208,7 +209,8 @@ fn figures(cell: &Cell, own: &Told, one: &Processing) -> Vec<&'static str> {
             one.basis == if one.count == 1 { "message" } else { "batch" } || one.basis == "batch"
         }
     };
-    let goroutine = one.task.get("goroutine") == Some(&own.goroutine);
+    let goroutine = one.task.get("goroutine") == own.goroutine.as_ref()
+        && one.task.get("thread") == own.thread.as_ref();
     let mut differences = Vec::new();
     let mut check = |right: bool, what| {
         if !right {
@@ -217,7 +219,7 @@ fn figures(cell: &Cell, own: &Told, one: &Processing) -> Vec<&'static str> {
     };
     check(basis, "basis");
     // What offers is none of the program's own.
-    check(goroutine != estimated, "goroutine");
+    check(goroutine != estimated, "goroutine or thread");
     // When the channel gave a message is not seen, only that its worker was not busy any more.
     let latest = if estimated { own.worked } else { own.began };
     check(one.began <= latest, "began after the program");
