@@ -145,7 +145,10 @@ impl Joins {
                         self.resolve(&mut link.trace_id);
                     }
                 }
-                self.stays(own, span.trace_id);
+                // Nobody is told later of a caller of a root.
+                if span.span != SpanKind::Send || span.parent.is_some() {
+                    self.stays(own, span.trace_id);
+                }
             }
             Observation::Query(query) => {
                 let ids = &mut query.ids;

@@ -112,7 +112,8 @@ impl Produces {
         if !called.has_cause() {
             return None;
         }
-        if self.early.len() >= EARLY_MOST
+        // In both until it is due, or in its order only.
+        if self.early_order.len() >= EARLY_MOST
             && let Some((_, oldest)) = self.early_order.pop_front()
         {
             self.early.remove(&oldest);
@@ -153,9 +154,7 @@ impl Produces {
                     let fits = called.doer.time <= span.began;
                     out.push(called.sent(span, fits));
                 }
-                (None, Some(place))
-                    if caused && !has_context && self.waiting.len() < WAITING_MOST =>
-                {
+                (None, Some(place)) if caused && !has_context && self.due.len() < WAITING_MOST => {
                     let due = span.origin.time.saturating_add(ACKNOWLEDGED);
                     self.due.push_back((due, place.clone()));
                     self.waiting.insert(place, span);
