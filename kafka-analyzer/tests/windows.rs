@@ -162,3 +162,22 @@ fn a_settlement_of_what_was_handed_over_before_makes_no_pool() {
         "still a simple consumer"
     );
 }
+
+#[test]
+fn a_commit_shows_what_was_handed_over_while_hooks_were_away() {
+    let mut calls = Calls::default();
+    calls.polls(0, 0);
+    calls.shuts();
+    let at = calls.clock + SECOND;
+    calls.works(2 * SECOND);
+    calls.opens();
+    calls.polls(50, 50);
+    calls.polls(51, 51);
+    let mut events = with(calls);
+    events.extend(commits(40, at));
+    events.sort_by_key(time_of);
+    let (said, losses) = told(&events);
+    assert_eq!(counts(&said), [(1, 1), (39, 40), (12, 52)]);
+    assert_eq!(losses, [("processing_window", 1)]);
+    assert_eq!(wrong(&said), []);
+}

@@ -138,7 +138,9 @@ impl Model {
     /// Whose messages client libraries of the process hand over, and what it committed.
     pub(super) fn read_by(&mut self, labels: &Labels, exchange: &fact::Exchange, group: &Arc<str>) {
         if let Some(Detail::Commit(commit)) = exchange.detail.as_deref() {
-            self.processing.committed(labels.pid, commit, &self.topics);
+            let time = labels.origin.time;
+            self.processing
+                .committed(labels.pid, time, commit, &self.topics);
         }
         if !consumes(exchange) && !shares(exchange) {
             return;

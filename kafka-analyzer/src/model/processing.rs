@@ -18,7 +18,7 @@ mod told;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::capture::{ClientCall, Means, Nanos, Pid, Window};
+use crate::capture::{ClientCall, Means, Nanos, Pid, Task, Window};
 use crate::fact;
 use crate::fact::detail::Commit;
 use crate::losses::Losses;
@@ -29,7 +29,7 @@ use crate::model::{Labels, PATIENCE};
 pub(super) use hand::{Hand, InHand};
 use process::Process;
 use readers::{Reader, Readers};
-use told::{Out, Told};
+use told::{Out, Told, What};
 
 /// Open runs of all processes.
 const OPEN_MOST: usize = 65_536;
@@ -212,19 +212,50 @@ impl Processing {
     }
 
     /// Offsets were committed by this process.
-    pub fn committed(&mut self, pid: Pid, commit: &Commit, topics: &Topics) {
+    pub fn committed(&mut self, pid: Pid, time: Nanos, commit: &Commit, topics: &Topics) {
         if !self.readers.watches(pid) {
             return;
         }
+        let away = self.processes.get(&pid).is_some_and(Process::is_away);
         for offset in commit
             .offsets
             .iter()
             .filter(|offset| offset.error.is_none())
         {
-            let key = (pid, topics.label(&offset.topic), offset.partition);
+            let topic = topics.label(&offset.topic);
+            if away {
+                self.reached(pid, time, (&topic, offset.partition), offset.offset);
+            }
+            let key = (pid, topic, offset.partition);
             if self.committed.len() < COMMITTED_MOST || self.committed.contains_key(&key) {
                 self.committed.insert(key, offset.offset);
             }
+        }
+    }
+
+    /// The application had all messages before this offset, though no hook was there to see it.
+    fn reached(&mut self, pid: Pid, time: Nanos, (topic, partition): (&Name, i32), offset: i64) {
+        let (first, last) = (offset, offset.saturating_sub(1));
+        let place = (topic, partition);
+        let unseen = self
+            .readers
+            .handed(pid, place, (first, last), 0, Some(None));
+        if unseen.count > 0 {
+            self.told.push(Told {
+                time,
+                pid,
+                topic: Arc::clone(topic),
+                partition,
+                what: What::Delivered {
+                    first,
+                    last,
+                    count: 0,
+                    asked: None,
+                    task: Task::Thread(0),
+                    after: None,
+                    unseen: u32::try_from(unseen.count).unwrap_or(u32::MAX),
+                },
+            });
         }
     }
 

@@ -51,6 +51,9 @@ impl Model {
         else {
             return;
         };
+        if *count == 0 {
+            return;
+        }
         let place = (&told.topic, told.partition);
         let readers = &mut self.processing.readers;
         let found = readers.handed(told.pid, place, (*first, *last), *count, *after);

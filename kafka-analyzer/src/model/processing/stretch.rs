@@ -14,6 +14,8 @@ pub(super) struct Stretch {
     chunks: VecDeque<Chunk>,
     /// Where the wire goes on.
     end: Option<i64>,
+    /// All before this offset was counted.
+    reached: Option<i64>,
 }
 
 /// Records of neighbouring offsets, of which some may be handed over already.
@@ -50,6 +52,7 @@ impl Stretch {
         if self.end != Some(first) {
             // The client went elsewhere: what it had not handed over it threw away.
             self.chunks.clear();
+            self.reached = None;
         }
         self.end = Some(next);
         let chunk = Chunk {
@@ -73,7 +76,7 @@ impl Stretch {
     /// Partitions were given out anew: nobody knows what the client throws away.
     pub fn forget(&mut self) {
         self.chunks.clear();
-        self.end = None;
+        (self.end, self.reached) = (None, None);
     }
 
     /// `count` messages from `first` to `last` were handed over. `after`: since the hand-over before, which ended in front of this offset, hooks were
@@ -88,6 +91,9 @@ impl Stretch {
         let begins = self.chunks.front().map(|chunk| chunk.first);
         let away = after.is_some();
         if let Some(Some(before)) = after {
+            // A commit may have told since. What comes a second time it does not tell.
+            let reached = self.reached.filter(|reached| *reached <= first);
+            let before = before.max(reached.unwrap_or(before));
             let known = begins.is_some_and(|begins| begins <= before) || before >= first;
             unseen.more = !known;
         }
@@ -112,6 +118,7 @@ impl Stretch {
             break;
         }
         unseen.count += self.take(last, count);
+        self.reached = self.reached.max(Some(last.saturating_add(1)));
         unseen
     }
 

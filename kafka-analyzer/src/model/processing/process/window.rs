@@ -107,6 +107,11 @@ impl Process {
         self.watch.window != Window::Changing
     }
 
+    /// Hooks that run for each message are not there.
+    pub fn is_away(&self) -> bool {
+        self.watch.window != Window::Open
+    }
+
     pub fn window(&mut self, window: Window, losses: &mut Losses) {
         let before = std::mem::replace(&mut self.watch.window, window);
         if before == window {
