@@ -31,6 +31,16 @@ pub fn classify(read: &[u8], written: &[u8]) -> Kind {
         None => return Kind::NeedMore,
         Some(false) => {}
     }
+    // A server of HTTP/2 need not wait for the preface to say what it wants.
+    if (read.is_empty() || read.starts_with(PREFACE) || PREFACE.starts_with(read))
+        && let Some(begins) = begins_settings(written)
+    {
+        return if begins {
+            Kind::Http2Server
+        } else {
+            Kind::NeedMore
+        };
+    }
     // Joined between a request and its answer.
     if read.is_empty() && written.starts_with(b"HTTP/1.") {
         return Kind::Http1Server;
@@ -53,6 +63,29 @@ pub fn classify(read: &[u8], written: &[u8]) -> Kind {
     match client {
         Some(_) => Kind::Unknown,
         None => Kind::NeedMore,
+    }
+}
+
+/// Does the stream begin with a SETTINGS frame (RFC 9113, section 6.5)? `Some(false)`: too short to tell. Kafka's first request could begin alike
+/// only as a Produce of version 0, which no client begins with.
+fn begins_settings(written: &[u8]) -> Option<bool> {
+    const TYPE: u8 = 4;
+    const SETTING: usize = 6;
+    let (head, settings) = written.split_first_chunk::<9>()?;
+    let [0, 0, length, TYPE, 0, 0, 0, 0, 0] = *head else {
+        return None;
+    };
+    if usize::from(length) % SETTING != 0 {
+        return None;
+    }
+    if length == 0 {
+        return Some(true);
+    }
+    match settings.split_first_chunk::<2>() {
+        // Up to NO_RFC7540_PRIORITIES (RFC 9218), and those of the registry behind it.
+        Some(([0, 1..=16], _)) => Some(true),
+        Some(_) => None,
+        None => Some(false),
     }
 }
 
@@ -115,6 +148,19 @@ mod tests {
             (b"CONNECT a:1 HTTP/1.1\r\n", b"", Kind::Http1Server),
             (b"M-SEARCH /x HTTP/1.1\r\n", b"", Kind::Http1Server),
             (b"", b"HTTP/1.1 200 OK\r\n", Kind::Http1Server),
+            (
+                b"",
+                b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0",
+                Kind::Http2Server,
+            ),
+            (
+                b"PRI * HT",
+                b"\0\0\x06\x04\0\0\0\0\0\0\x05",
+                Kind::Http2Server,
+            ),
+            (b"", b"\0\0\0\x04\0\0\0\0\0", Kind::Http2Server),
+            (b"", b"\0\0\x06\x04\0\0\0\0\0", Kind::NeedMore),
+            (b"\0\0\0\x09", b"\0\0\0\x04\0\0\0\0\0", Kind::Unknown),
             (b"G", b"", Kind::NeedMore),
             (b"GET /a", b"", Kind::NeedMore),
             (b"GET /a HTTP/2", b"no", Kind::Unknown),

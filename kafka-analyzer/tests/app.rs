@@ -296,3 +296,32 @@ fn a_hole_in_a_body_is_nothing_and_one_in_a_head_is_counted() {
     let statuses: Vec<_> = requests(&observations).iter().map(|r| r.status).collect();
     assert_eq!(statuses, [Some(200), Some(204)]);
 }
+
+/// A server of HTTP/2 says what it wants before it has read the client's preface.
+#[test]
+fn a_server_that_speaks_first() {
+    let mut talk = Talk::new(1);
+    let frame = |kind: u8, flags: u8, stream: u8, body: &[u8]| {
+        [
+            &[0, 0, body.len() as u8, kind, flags, 0, 0, 0, stream],
+            body,
+        ]
+        .concat()
+    };
+    let settings = [0, 5, 0, 0, 0x40, 0];
+    talk.write(frame(4, 0, 0, &settings));
+    talk.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
+    talk.read(frame(4, 0, 0, &[]));
+    // :method POST, :scheme http, :path /, :authority absent; :status 200.
+    talk.read(frame(1, 5, 1, &[0x83, 0x86, 0x84]));
+    talk.write(frame(1, 5, 1, &[0x88]));
+    let (observations, _) = run_with(&Settings::default(), &together(vec![talk]), 1);
+    let requests = requests(&observations);
+    let [request] = requests[..] else {
+        panic!("{requests:?}");
+    };
+    assert_eq!(
+        (request.method.as_str(), request.version, request.status),
+        ("POST", "2", Some(200))
+    );
+}
