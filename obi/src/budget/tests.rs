@@ -81,7 +81,7 @@ fn so_many_calls_are_so_many_hits_and_cost_their_price() {
     };
     let own = std::process::id();
     let exe = Path::new("/proc/self/exe");
-    let attached = kernel.attach(exe, Some(own), &plan, ReturnProbe::Safe);
+    let attached = kernel.attach(exe, Some(own), &plan, ReturnProbe::Safe, true);
     assert!(attached.all().all(|hook| hook.refused.is_none()));
     assert_eq!(ledger.spent(own).total(), 0);
 
