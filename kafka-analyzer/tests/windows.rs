@@ -181,3 +181,29 @@ fn a_commit_shows_what_was_handed_over_while_hooks_were_away() {
     assert_eq!(losses, [("processing_window", 1)]);
     assert_eq!(wrong(&said), []);
 }
+
+#[test]
+fn a_window_too_short_for_doubts_ends_them_when_nobody_names_a_message() {
+    for (others, expected) in [(false, 69), (true, 0)] {
+        let mut calls = Calls::default();
+        calls.shuts();
+        calls.opens();
+        calls.polls(9, 9);
+        for offset in 10..80 {
+            calls.by(7).polls(offset, offset);
+            calls.works(MILLISECOND);
+            if others && offset == 40 {
+                // Of before the window.
+                calls.by(8).of(Means::Settles, 3, 3);
+            }
+        }
+        calls.by(7).shuts();
+        let (said, losses) = run_windows(calls);
+        let worked = worked(&said);
+        assert_eq!(worked.len(), expected, "others {others}");
+        for (.., done, began, ended) in worked {
+            assert_eq!((done, ended - began), (NextPoll, MILLISECOND + 1000));
+        }
+        assert_eq!(losses, [("processing_window", 70 - expected as u64)]);
+    }
+}

@@ -122,7 +122,8 @@ impl Processing {
         let process = self.processes.entry(pid);
         let process = process.or_insert_with(|| Process::new(pid));
         let before = process.open();
-        process.window(window, losses);
+        let told = &mut self.told;
+        process.window(window, &mut Out { told, losses });
         self.open = (self.open + process.open()).saturating_sub(before);
     }
 

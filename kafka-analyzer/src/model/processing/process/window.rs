@@ -10,9 +10,11 @@ use std::sync::Arc;
 use super::hand_over::is_place;
 use super::{Name, PARTITIONS_MOST, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task, Window};
-use crate::losses::Losses;
 use crate::model::processing::told::{Out, Told, What};
 use crate::observation::Signal;
+
+/// So many messages of which nobody named one show that no pool works on them.
+const UNNAMED: usize = 64;
 
 /// The next offset to hand over, as of the last time that hooks came or went.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Watch {
     /// A task that never asked handed messages over; one asked.
     offers: bool,
     asks: bool,
+    /// Somebody named a message in this window as a pool may do it.
+    named: bool,
 }
 
 impl Default for Watch {
@@ -71,6 +75,7 @@ impl Default for Watch {
             handed: HashMap::new(),
             offers: false,
             asks: false,
+            named: false,
         }
     }
 }
@@ -112,14 +117,18 @@ impl Process {
         self.watch.window != Window::Open
     }
 
-    pub fn window(&mut self, window: Window, losses: &mut Losses) {
+    pub fn window(&mut self, window: Window, out: &mut Out<'_>) {
         let before = std::mem::replace(&mut self.watch.window, window);
         if before == window {
             return;
         }
         if before == Window::Open {
+            if !self.watch.named && self.undecided.len() >= UNNAMED {
+                // A pool names as many as it is given, also those of before the window: here nobody does.
+                self.decide_all(out);
+            }
             let left = self.runs.values().map(|run| u64::from(run.left)).sum();
-            losses.add("processing_window", left);
+            out.losses.add("processing_window", left);
             self.runs.clear();
             self.places.clear();
             self.addresses.clear();
@@ -129,6 +138,7 @@ impl Process {
         // Also what comes in the middle of an attach is not known whole.
         self.watch.epoch = self.watch.epoch.saturating_add(1);
         self.watch.handed.clear();
+        self.watch.named = false;
         let strangers = self.watch.may_nest();
         for task in self.tasks.values_mut() {
             task.interrupted(strangers && window == Window::Open);
@@ -143,6 +153,11 @@ impl Process {
     /// True: the call says nothing of its message now.
     pub(super) fn passes_over(&mut self, call: &ClientCall, out: &mut Out<'_>) -> bool {
         let polls = matches!(call.means, Means::Asks | Means::AsksOnly | Means::HandsOver);
+        self.watch.named |= match call.means {
+            Means::Settles | Means::Releases | Means::Rejects => true,
+            Means::Frees => !self.is_asker(call.task),
+            _ => false,
+        };
         match self.watch.window {
             Window::Open if polls => self.is_unclear(call, out),
             Window::Open => false,
