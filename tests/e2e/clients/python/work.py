@@ -55,10 +55,10 @@ class Program:
         self.producer = Producer(config | {"linger.ms": 1})
         self.consumer.subscribe([plan["topic"]])
 
-    def fetch(self, most):
+    def fetch(self, most, seconds=1):
         """Asks once: messages, each with what is told of it."""
         asked = time.monotonic_ns()
-        found = self.consumer.consume(most, 1) if most > 1 else [self.consumer.poll(1)]
+        found = self.consumer.consume(most, seconds) if most > 1 else [self.consumer.poll(seconds)]
         began = time.monotonic_ns()
         return [(message, told(message, asked, began)) for message in found if message is not None]
 
@@ -137,8 +137,10 @@ class Program:
         for thread in workers:
             thread.start()
         while not over.is_set():
-            for given in self.fetch(1):
+            for given in self.fetch(1, 0.02):
                 waiting.put(given)
+            # confluent-kafka 2.16 keeps other threads from running while it waits.
+            time.sleep(0.0005)
         for _ in workers:
             waiting.put(None)
         for thread in workers:
