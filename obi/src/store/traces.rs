@@ -20,14 +20,20 @@ use kept::{Kept, TraceId};
 
 const RECENT: Bound = Bound {
     traces: NonZeroUsize::new(2_000).unwrap(),
-    bytes: 1_280 << 10,
+    bytes: 1_408 << 10,
     age: 600 * 1_000_000_000,
 };
 /// Traces with errors; and the slowest.
 const CHOSEN: Bound = Bound {
     traces: NonZeroUsize::new(200).unwrap(),
-    bytes: 384 << 10,
+    bytes: 256 << 10,
     age: 3_600 * 1_000_000_000,
+};
+/// Commits by themselves: a consumer may commit after each message, and they say little without what they link to.
+const COMMITS: Bound = Bound {
+    traces: NonZeroUsize::new(200).unwrap(),
+    bytes: 128 << 10,
+    age: RECENT.age,
 };
 /// Spans kept of one trace: a test that sends everything under one id must not fill the table.
 const SPANS_OF_TRACE: usize = 128;
@@ -58,6 +64,10 @@ impl Trace {
         let ended = self.spans.iter().map(|span| span.ended).max();
         let began = began.unwrap_or(0);
         (began, ended.unwrap_or(0).max(began))
+    }
+
+    fn is_commit(&self) -> bool {
+        !self.failed && self.spans.iter().all(|span| span.operation == "commit")
     }
 
     fn duration(&self) -> Nanos {
@@ -126,6 +136,7 @@ impl Shelf {
 #[derive(Debug, Default)]
 struct State {
     recent: Shelf,
+    commits: Shelf,
     failed: Shelf,
     slowest: Shelf,
     /// Traces that had to make room, or were too old.
@@ -136,17 +147,27 @@ struct State {
 impl State {
     fn add(&mut self, id: TraceId, span: Kept, now: Nanos) {
         // A trace that goes on is recent again.
-        let held = [&mut self.recent, &mut self.failed, &mut self.slowest]
-            .into_iter()
-            .find_map(|shelf| shelf.take(&id));
+        let held = [
+            &mut self.recent,
+            &mut self.commits,
+            &mut self.failed,
+            &mut self.slowest,
+        ];
+        let held = held.into_iter().find_map(|shelf| shelf.take(&id));
         let mut trace = held.unwrap_or_default();
         let fits = Arc::make_mut(&mut trace).add(span, now);
         self.left_out += u64::from(!fits);
-        self.recent.put(id, trace);
+        match trace.is_commit() {
+            true => self.commits.put(id, trace),
+            false => self.recent.put(id, trace),
+        }
         self.make_room(now);
     }
 
     fn make_room(&mut self, now: Nanos) {
+        while self.commits.take_oldest(&COMMITS, now).is_some() {
+            self.forgotten += 1;
+        }
         while let Some((id, trace)) = self.recent.take_oldest(&RECENT, now) {
             match trace.failed {
                 true => self.failed.put(id, trace),
@@ -210,6 +231,7 @@ impl Table {
         state.make_room(now);
         let shelves = [
             ("recent", &state.recent),
+            ("recent", &state.commits),
             ("errors", &state.failed),
             ("slowest", &state.slowest),
         ];

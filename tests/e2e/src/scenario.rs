@@ -12,6 +12,7 @@ mod reconnects;
 mod replay;
 mod restart;
 mod rules;
+mod traces;
 mod two_brokers;
 mod work;
 
@@ -38,6 +39,7 @@ const SHARED: &[(&str, Body)] = &[
     ("agent killed and restarted", restart::killed),
     ("prometheus", prometheus::run),
     ("prometheus rules", rules::run),
+    ("recent traces", traces::run),
     ("misuse", misuse::run),
 ];
 

@@ -74,6 +74,25 @@ fn the_slowest_and_those_with_errors_outlive_the_others() {
 }
 
 #[test]
+fn commits_by_themselves_have_their_own_room() {
+    let table = Table::default();
+    add(&table, &made(1, SpanKind::Send, 0, 9));
+    for id in 0..1_000 {
+        add(&table, &made(100 + id, SpanKind::Commit, 10, 5));
+    }
+    let all = kept(&table, SECOND);
+    assert_eq!(all[0], ("0001".into(), "recent".into()));
+    assert_eq!((all.len(), report(&table, 0).forgotten), (201, 800));
+    // One that belongs to more is as the rest of its trace.
+    add(&table, &made(1, SpanKind::Commit, 20, 5));
+    let state = table.state();
+    assert_eq!(
+        (state.recent.traces.len(), state.commits.traces.len()),
+        (1, 200)
+    );
+}
+
+#[test]
 fn nothing_stays_for_ever() {
     let table = Table::default();
     let mut failed = made(1, SpanKind::Send, 0, 1);
