@@ -6,19 +6,25 @@ use obi_lab::golang::{Older, Symbols};
 pub enum Build {
     Newest,
     Stripped,
+    /// With client libraries that it can build; stripped, as layouts by DWARF are tried above.
+    Go122,
+    Go118,
 }
 
 impl Build {
     pub fn symbols(self) -> Symbols {
         match self {
-            Build::Stripped => Symbols::Stripped,
             Build::Newest => Symbols::Kept,
+            Build::Stripped | Build::Go122 | Build::Go118 => Symbols::Stripped,
         }
     }
 
     pub fn older(self) -> Option<Older> {
+        let older = |toolchain, modfile| Some(Older { toolchain, modfile });
         match self {
             Build::Newest | Build::Stripped => None,
+            Build::Go122 => older("go1.22.12", "go122.mod"),
+            Build::Go118 => older("go1.18.10", "go118.mod"),
         }
     }
 }
@@ -86,8 +92,8 @@ const CELLS: &[Cell] = &[
     cell("segmentio", Build::Newest, "auto", Basis::Message),
     cell("segmentio", Build::Stripped, "retry", Basis::Message),
     cell("segmentio", Build::Newest, "goroutines", Basis::Message),
-        cell("segmentio", Build::Newest, "panic", Basis::Message),
-        cell("segmentio", Build::Newest, "goexit", Basis::Message),
+    cell("segmentio", Build::Newest, "panic", Basis::Message),
+    cell("segmentio", Build::Newest, "goexit", Basis::Message),
     cell("segmentio", Build::Newest, "crash", Basis::Message),
     cell("segmentio", Build::Newest, "leave", Basis::Message),
     cell("franz", Build::Stripped, "simple", Basis::Message),
@@ -97,15 +103,15 @@ const CELLS: &[Cell] = &[
     cell("franz", Build::Newest, "async", Basis::Message),
     cell("franz", Build::Stripped, "auto", Basis::Message),
     cell("franz", Build::Newest, "retry", Basis::Message).short(),
-        cell("franz", Build::Newest, "goroutines", Basis::Message),
-        cell("franz", Build::Newest, "panic", Basis::Message),
-        cell("franz", Build::Newest, "goexit", Basis::Message),
+    cell("franz", Build::Newest, "goroutines", Basis::Message),
+    cell("franz", Build::Newest, "panic", Basis::Message),
+    cell("franz", Build::Newest, "goexit", Basis::Message),
     cell("franz", Build::Newest, "crash", Basis::Message),
     cell("franz", Build::Newest, "leave", Basis::Message),
-        cell("sarama", Build::Newest, "simple", Basis::Estimated).short(),
-        cell("sarama", Build::Stripped, "retry", Basis::Estimated),
-        cell("sarama", Build::Stripped, "async", Basis::Estimated),
-        cell("sarama", Build::Newest, "pool", Basis::Estimated),
+    cell("sarama", Build::Newest, "simple", Basis::Estimated).short(),
+    cell("sarama", Build::Stripped, "retry", Basis::Estimated),
+    cell("sarama", Build::Stripped, "async", Basis::Estimated),
+    cell("sarama", Build::Newest, "pool", Basis::Estimated),
     cell("confluent", Build::Stripped, "simple", Basis::Message),
     cell("confluent", Build::Newest, "batch", Basis::Message),
     cell("confluent", Build::Newest, "pool", Basis::Message),
@@ -114,8 +120,8 @@ const CELLS: &[Cell] = &[
     cell("confluent", Build::Stripped, "retry", Basis::Message),
     cell("confluent", Build::Newest, "transaction", Basis::Message),
     cell("confluent", Build::Newest, "goroutines", Basis::Message),
-        cell("confluent", Build::Newest, "panic", Basis::Message),
-        cell("confluent", Build::Newest, "goexit", Basis::Message),
+    cell("confluent", Build::Newest, "panic", Basis::Message),
+    cell("confluent", Build::Newest, "goexit", Basis::Message),
     cell("confluent", Build::Newest, "crash", Basis::Message),
     cell("confluent", Build::Newest, "leave", Basis::Message),
     cell("python", Build::Newest, "simple", Basis::Message).short(),
@@ -124,6 +130,12 @@ const CELLS: &[Cell] = &[
     cell("c", Build::Newest, "polled", Basis::Batch),
     cell("c", Build::Newest, "events", Basis::Message).short(),
     cell("c", Build::Newest, "transaction", Basis::Message),
+    cell("segmentio", Build::Go122, "retry", Basis::Message),
+    cell("segmentio", Build::Go118, "retry", Basis::Message),
+    cell("franz", Build::Go122, "retry", Basis::Message),
+    cell("franz", Build::Go118, "retry", Basis::Message),
+    cell("sarama", Build::Go122, "retry", Basis::Estimated),
+    cell("sarama", Build::Go118, "retry", Basis::Estimated),
 ];
 
 pub fn chosen(full: bool) -> Vec<Cell> {
