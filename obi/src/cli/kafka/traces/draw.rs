@@ -238,7 +238,7 @@ fn line<'a>(row: &Row<'a>, trace: &Trace, look: &Look) -> Drawn<'a> {
     let glyphs = look.glyphs;
     let mut tree = String::new();
     // What goes on below it, beside its notes.
-    let mut below = "    ".to_owned();
+    let mut below = "  ".to_owned();
     let last = row.follows.len().saturating_sub(1);
     for (level, follows) in row.follows.iter().enumerate() {
         let pipe = if *follows { glyphs.pipe } else { "   " };
@@ -249,6 +249,7 @@ fn line<'a>(row: &Row<'a>, trace: &Trace, look: &Look) -> Drawn<'a> {
             (false, _) => pipe,
         });
     }
+    below.push_str("  ");
     let span = match &row.node {
         Node::Span(span) => *span,
         Node::Unseen(id) => {
