@@ -30,10 +30,10 @@ func run(plan *work.Plan, truth *work.Truth) error {
 		}
 		return &all
 	}
-	stores := plan.Pattern == "async" || plan.Pattern == "pool"
+	stores := stores(plan)
 	own, err := kafka.NewConsumer(config(kafka.ConfigMap{
 		"group.id": plan.Group, "auto.offset.reset": "earliest", "enable.auto.commit": plan.Pattern == "auto" || plan.Pattern == "polling" || stores,
-		"enable.auto.offset.store": !stores,
+		"enable.auto.offset.store": !stores, "go.events.channel.enable": plan.Pattern == "channel",
 	}))
 	if err != nil {
 		return err
@@ -73,8 +73,19 @@ func given(asked int64, m *kafka.Message) work.Given {
 	return work.Given{Told: work.Hand(asked, *place.Topic, place.Partition, int64(place.Offset), context), Record: m}
 }
 
+func stores(plan *work.Plan) bool {
+	return plan.Pattern == "async" || plan.Pattern == "pool" || plan.Pattern == "channel"
+}
+
 func (c *consumer) Fetch(int) ([]work.Given, error) {
 	asked := work.Now()
+	if c.plan.Pattern == "channel" {
+		m, ok := (<-c.consumer.Events()).(*kafka.Message)
+		if !ok {
+			return nil, nil
+		}
+		return []work.Given{given(asked, m)}, m.TopicPartition.Error
+	}
 	m, err := c.consumer.ReadMessage(time.Minute)
 	if err != nil {
 		return nil, err
@@ -84,7 +95,7 @@ func (c *consumer) Fetch(int) ([]work.Given, error) {
 
 func (c *consumer) Settle(all []work.Given) error {
 	message := all[0].Record.(*kafka.Message)
-	if c.plan.Pattern == "async" || c.plan.Pattern == "pool" {
+	if stores(c.plan) {
 		_, err := c.consumer.StoreMessage(message)
 		return err
 	}

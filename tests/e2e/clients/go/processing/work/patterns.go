@@ -34,11 +34,12 @@ type Consumer interface {
 type pattern func(*Plan, *Truth, Consumer) error
 
 var patterns = map[string]pattern{
-	"simple": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
-	"retry":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
-	"async":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
-	"polled": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 50) },
-	"batch":  batch, "auto": auto, "pool": pool,
+	"simple":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"retry":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"async":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"channel": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"polled":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 50) },
+	"batch":   batch, "auto": auto, "pool": pool,
 	"goroutines": goroutines, "panic": panics, "goexit": panics, "crash": crash, "leave": leave,
 }
 
