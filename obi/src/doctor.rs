@@ -89,7 +89,7 @@ pub struct Library {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HookReport {
     pub hook: String,
-    /// planned, attached or refused.
+    /// planned, attached, paused (by the overhead budget, for a while) or refused.
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

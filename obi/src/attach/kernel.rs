@@ -29,6 +29,7 @@ use super::{kernel_offsets, log};
 use crate::budget::{Group, OwnSite};
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
+use crate::doctor::HookReport;
 
 /// Entry, return instruction, uretprobe.
 const CLIENT_PROGRAMS: [&str; 3] = ["client_entry", "client_return", "client_uretprobe"];
@@ -81,6 +82,16 @@ impl Hooked {
             None if !self.each_message.is_there() => "paused",
             _ => hook.state(),
         }
+    }
+
+    /// As they stand now.
+    pub fn reports(&self) -> Vec<HookReport> {
+        let each = self.each_message.hooks.iter().map(|hook| HookReport {
+            state: self.state(hook).to_owned(),
+            ..hook.report()
+        });
+        let others = self.tls.hooks.iter().chain(&self.batches.hooks);
+        others.map(HookState::report).chain(each).collect()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &HookState> {

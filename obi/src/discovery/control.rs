@@ -593,7 +593,7 @@ impl Control {
                 dev: id.dev,
                 ino: id.ino,
                 pid: *pid,
-                hooks: attached.all().map(HookState::report).collect(),
+                hooks: attached.reports(),
             });
         Watched {
             schema: WATCHED_SCHEMA.to_owned(),

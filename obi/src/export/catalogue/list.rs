@@ -533,7 +533,7 @@ pub static CATALOGUE: [Metric; 54] = [
         Unit::One,
         &["library", "hook", "state"],
         "Hooks planned, by what became of them",
-        "the number now",
+        "the number now; state paused: sent away by the overhead budget for a while",
     ),
     agent(
         Id::TargetCost,
