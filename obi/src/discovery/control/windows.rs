@@ -33,12 +33,7 @@ impl Control {
         let calls = self.telemetry.calls.load(Ordering::Relaxed);
         if self.windows.is_due(monotonic(), wall(), calls) {
             let users = self.window_users();
-            for change in self.look(&users) {
-                match change {
-                    Change::Shut(place) => self.shut(place, &users),
-                    Change::Open(place) => self.opening.push_back(place),
-                }
-            }
+            self.look(&users);
             self.tell_windows(&users);
         }
         if let Some(place) = self.opening.pop_front() {
@@ -46,12 +41,20 @@ impl Control {
         }
     }
 
-    fn look(&mut self, users: &Users) -> Vec<Change> {
+    /// Reads accounts, whoever asks for it, and acts: a period begins once.
+    fn look(&mut self, users: &Users) {
         let calls = self.telemetry.calls.load(Ordering::Relaxed);
         let times = (monotonic(), wall(), calls);
         let ledger = &mut self.ledger;
-        self.windows
-            .look(times, users, |pid| ledger.spent(pid).total())
+        let changes = self
+            .windows
+            .look(times, users, |pid| ledger.spent(pid).total());
+        for change in changes {
+            match change {
+                Change::Shut(place) => self.shut(place, users),
+                Change::Open(place) => self.opening.push_back(place),
+            }
+        }
     }
 
     /// Who runs into hooks that run for each message, by the place where these are or were.
