@@ -186,7 +186,7 @@ mod tests {
         assert!(calls.call(b"").is_none());
         let whole = bytes(0, handed(), b"orders");
         assert!(calls.call(&whole[..100]).is_none());
-        for means in [0, 18, 255] {
+        for means in [0, Means::ALL.len() as u8 + 1, 255] {
             let odd = obi_abi::ClientCall { means, ..handed() };
             assert!(calls.call(&bytes(0, odd, b"t")).is_none());
         }
