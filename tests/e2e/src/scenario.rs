@@ -13,6 +13,7 @@ mod replay;
 mod restart;
 mod rules;
 mod traces;
+mod tree;
 mod two_brokers;
 mod work;
 
@@ -35,6 +36,7 @@ const SHARED: &[(&str, Body)] = &[
     ("pipelined produce", pipelining::run),
     ("recording, replay, secrets", replay::run),
     ("calls of client libraries", client_calls::run),
+    (TREE, tree::run),
     ("agent started late", restart::late),
     ("agent killed and restarted", restart::killed),
     ("prometheus", prometheus::run),
@@ -61,9 +63,13 @@ pub fn names(full: bool) -> Vec<String> {
     names
 }
 
+/// The one that has services of its own.
+const TREE: &str = "the whole trace of an order";
+
 /// The golden clients that the tests asked for need: the group tests have members of their own, and one golden producer.
 fn golden_clients(full: bool, report: &Report) -> &'static [Library] {
-    if names(full).iter().any(|name| report.wants(name)) {
+    let names = names(full);
+    if names.iter().any(|name| name != TREE && report.wants(name)) {
         &Library::ALL
     } else {
         &[Library::Franz]

@@ -25,6 +25,7 @@ pub struct Span {
     pub ended: u64,
     pub trace_id: Vec<u8>,
     pub span_id: Vec<u8>,
+    pub parent: Option<Vec<u8>>,
     pub links: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -119,6 +120,7 @@ impl Sink {
                         ended: span.end_time_unix_nano,
                         trace_id: span.trace_id,
                         span_id: span.span_id,
+                        parent: Some(span.parent_span_id).filter(|id| !id.is_empty()),
                         links: span
                             .links
                             .into_iter()
