@@ -164,21 +164,20 @@ impl Windows {
             return Vec::new();
         }
         let accounts = &self.accounts;
-        let of = |pids: &[Pid], is: fn(&Bucket, Budget) -> bool, all: bool| {
-            let mut accounts = pids.iter().filter_map(|pid| accounts.get(pid));
-            let is = |account: &Account| is(&account.bucket, budget);
-            if all {
-                accounts.all(is)
-            } else {
-                accounts.any(is)
-            }
+        let of = |pids: &[Pid]| -> Vec<&Account> {
+            pids.iter().filter_map(|pid| accounts.get(pid)).collect()
         };
-        let spent = |bucket: &Bucket, _| bucket.is_spent();
+        let is_spent = |account: &&Account| account.bucket.is_spent();
+        // A newcomer cannot have saved that much yet: short-lived processes would keep hooks from those that stay.
+        let is_ready = |account: &&Account| {
+            let new = now.saturating_sub(account.began) < SAVED / 2;
+            account.bucket.is_half_full(budget) || new && !is_spent(account)
+        };
         let mut changes = Vec::new();
         for (place, pids) in users {
             match self.gates.get(place) {
-                None if of(pids, spent, false) => changes.push(Change::Shut(*place)),
-                Some(Gate::Shut) if opens && of(pids, Bucket::is_half_full, true) => {
+                None if of(pids).iter().any(is_spent) => changes.push(Change::Shut(*place)),
+                Some(Gate::Shut) if opens && of(pids).iter().all(is_ready) => {
                     changes.push(Change::Open(*place));
                 }
                 _ => {}

@@ -190,3 +190,21 @@ fn the_share_is_that_of_the_last_minute() {
     );
     assert_eq!(account(&[(90 * SECOND, true)], 80 * SECOND).share(now), 0.5);
 }
+
+#[test]
+fn a_newcomer_keeps_no_hooks_from_those_that_stay() {
+    let mut windows = Windows::new(Budget::percent(0.5));
+    let shared = place(1, None);
+    let users = Users::from([(shared, vec![7])]);
+    windows.look((0, 0, 0), &users, |_| 0);
+    let changes = windows.look((SECOND, SECOND, 0), &users, |_| 20 * MS);
+    carry_out(&mut windows, &users, &changes, SECOND);
+    assert!(windows.is_shut(&shared));
+    // 8 came half a second before the next period, and has cost nothing yet.
+    let users = Users::from([(shared, vec![7, 8])]);
+    let spent = |pid| if pid == 7 { 20 * MS } else { 0 };
+    let before = 2 * PERIOD - SECOND / 2;
+    windows.look((before, PERIOD + SECOND, 0), &users, spent);
+    let changes = windows.look((before + SECOND, 2 * PERIOD, 0), &users, spent);
+    assert_eq!(changes, [Change::Open(shared)]);
+}
