@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they run. In: arguments. Out: entries of the report. Each scenario is one file; what several
 //! need to be alive is the [`World`], started once, its agent before any client.
 
+mod app;
 mod client_calls;
 mod fork;
 mod golden;
@@ -37,6 +38,7 @@ const SHARED: &[(&str, Body)] = &[
     ("recording, replay, secrets", replay::run),
     ("calls of client libraries", client_calls::run),
     (TREE, tree::run),
+    ("requests and statements", app::run),
     ("agent started late", restart::late),
     ("agent killed and restarted", restart::killed),
     ("prometheus", prometheus::run),

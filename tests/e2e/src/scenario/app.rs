@@ -1,0 +1,291 @@
+//! Requests that a Kafka client serves and statements that it runs, against its own truth (`tests/e2e/clients/go/app`). In: a Go program that serves
+//! HTTP/1.1, HTTP/2 and gRPC, in the clear and over TLS, and asks PostgreSQL through lib/pq and pgx, by the simple and the extended protocol. Out: one
+//! span for each, with its method, path, status, rows and goroutine, on the program's own time; a statement belongs to the request that it was made for.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use obi_lab::agent::Agent;
+use obi_lab::golang::{self, Symbols};
+use obi_lab::postgres::Postgres;
+use obi_lab::process::Launch;
+use obi_lab::{ports, step};
+use serde::Deserialize;
+
+use crate::sink::{Sink, Span};
+use crate::world::World;
+
+const ROUNDS: usize = 10;
+const SERVER: i32 = 2;
+/// A span may begin before the program knows of it, and end after: the read of the head, the write of the answer.
+const SLACK: u64 = 200_000_000;
+
+/// What the program says that it did.
+#[derive(Clone, Debug, Deserialize)]
+struct Line {
+    what: String,
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    path: String,
+    status: u32,
+    #[serde(default)]
+    version: String,
+    tls: bool,
+    #[serde(default)]
+    driver: String,
+    rows: u32,
+    goroutine: u64,
+    began: u64,
+    ended: u64,
+}
+
+pub fn run(world: &World) -> Result<String> {
+    let folder = world.layout.run().join("app");
+    std::fs::create_dir_all(&folder)?;
+    let program = golang::build(
+        &world.layout.root().join("tests/e2e/clients/go/app"),
+        ".",
+        &folder.join("app"),
+        Symbols::Stripped,
+        true,
+    )?;
+    let postgres = Postgres::start(&world.layout, &world.cluster.certificates)?;
+    let sink = Sink::start()?;
+    let config = folder.join("obi.yaml");
+    let text = "instrumentation:\n  app:\n    enabled: true\n";
+    std::fs::write(&config, text)?;
+    let mut settings = world
+        .settings("app-agent")?
+        .flag("--config", &config.display().to_string())
+        .flag(
+            "--otlp-endpoint",
+            &format!("http://127.0.0.1:{}", sink.port),
+        );
+    settings
+        .environment
+        .push(("OTEL_EXPORTER_OTLP_PROTOCOL".into(), "http/protobuf".into()));
+    let agent = settings.start()?;
+
+    let truth = folder.join("truth.jsonl");
+    let plan = serde_json::json!({
+        "brokers": [world.cluster.bootstrap(false)], "http": ports::free()?, "https": ports::free()?, "grpc": ports::free()?,
+        "chain": world.cluster.certificates.broker, "databases": [postgres.url(false), postgres.url(true)],
+        "truth": truth, "requests": ROUNDS,
+    });
+    let file = folder.join("plan.json");
+    std::fs::write(&file, plan.to_string())?;
+    let mut serving = Launch::new("app", &program, folder.join("app.log"))
+        .arg("serve")
+        .arg(&file)
+        .env("OTEL_SERVICE_NAME", "app")
+        .piped()
+        .start()?;
+    // It serves until its input ends.
+    let (mut input, output) = serving.pipes().context("a program has no pipes")?;
+    let mut output = BufReader::new(output);
+    expect(&mut output, "here")?;
+    met(&agent, &program)?;
+    writeln!(input, "go")?;
+    expect(&mut output, "ready")?;
+    let mut asking = Launch::new("ask", &program, folder.join("ask.log"))
+        .arg("ask")
+        .arg(&file)
+        .env("OTEL_SERVICE_NAME", "ask")
+        .start()?;
+    let status = asking.wait(Duration::from_secs(60))?;
+    ensure!(
+        status.is_some_and(|status| status.success()),
+        "asking ended with {status:?}\n{}",
+        asking.log_tail(20)
+    );
+    let lines = read(&truth)?;
+    let pid = serving.pid();
+    let expected = lines.len();
+    let waited = step::wait(
+        "a span for each request and statement",
+        Duration::from_secs(20),
+        Duration::from_millis(200),
+        || Ok((of(&sink, "app").len() >= expected).then_some(())),
+    );
+    agent.stop()?;
+    serving.signal(obi_lab::process::Signal::KILL)?;
+    let spans = of(&sink, "app");
+    let said = compare(&lines, &spans).with_context(|| format!("pid {pid}"))?;
+    waited?;
+    let strange: Vec<_> = of(&sink, "ask")
+        .into_iter()
+        .filter(|span| !is_kafka(span))
+        .collect();
+    ensure!(strange.is_empty(), "who asks has spans: {strange:?}");
+    for secret in ["4111-secret", "secret-"] {
+        ensure!(!sink.holds(secret.as_bytes()), "{secret} was sent");
+    }
+    postgres.stop()?;
+    Ok(said)
+}
+
+fn expect(output: &mut impl BufRead, word: &str) -> Result<()> {
+    let mut said = String::new();
+    output.read_line(&mut said)?;
+    ensure!(said.trim_end() == word, "the program says {said:?}");
+    Ok(())
+}
+
+/// Waits until the agent has hooked the program.
+fn met(agent: &Agent, program: &Path) -> Result<()> {
+    let path = program.display().to_string();
+    let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
+    let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(50));
+    step::wait("hooks in the program", limit, pause, || {
+        let log = std::fs::read_to_string(agent.log())?;
+        Ok(log.lines().any(said).then_some(()))
+    })
+}
+
+fn read(truth: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(truth)?;
+    let line = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
+    text.lines().map(line).collect()
+}
+
+fn is_kafka(span: &Span) -> bool {
+    span.attribute("messaging.system").is_some()
+}
+
+/// Spans of a service, without what its drivers ask by themselves.
+fn of(sink: &Sink, service: &str) -> Vec<Span> {
+    let own = |span: &Span| {
+        let text = span.attribute("db.query.text");
+        span.service == service
+            && !is_kafka(span)
+            && text.is_none_or(|text| text.contains("generate_series"))
+    };
+    sink.spans().into_iter().filter(own).collect()
+}
+
+/// What must be equal of both.
+fn key(span: &Span) -> String {
+    let word = |key: &str| span.attribute(key).unwrap_or("-").to_owned();
+    let task = word("goroutine.id");
+    if span.kind != SERVER {
+        return format!(
+            "query {} rows {} on {task}",
+            word("db.operation.name"),
+            word("db.response.returned_rows")
+        );
+    }
+    match span.attribute("rpc.method") {
+        Some(method) => format!("rpc {method} {}", word("rpc.response.status_code")),
+        None => {
+            let on = if word("network.protocol.version") == "2" {
+                String::new()
+            } else {
+                format!(" on {task}")
+            };
+            format!(
+                "request {} {} {} over {} {}{on}",
+                word("http.request.method"),
+                word("url.path"),
+                word("http.response.status_code"),
+                word("url.scheme"),
+                word("network.protocol.version"),
+            )
+        }
+    }
+}
+
+fn told(line: &Line) -> Result<String> {
+    let Line {
+        method,
+        path,
+        status,
+        version,
+        goroutine,
+        rows,
+        ..
+    } = line;
+    Ok(match line.what.as_str() {
+        "query" => format!("query SELECT rows {rows} on {goroutine}"),
+        "rpc" => format!(
+            "rpc {} {}",
+            path.trim_start_matches('/'),
+            if *status == 0 { "OK" } else { "NOT_FOUND" }
+        ),
+        "request" => {
+            let scheme = if line.tls { "https" } else { "http" };
+            // The frames of HTTP/2 are read by a goroutine of its own.
+            let on = if version == "2" {
+                String::new()
+            } else {
+                format!(" on {goroutine}")
+            };
+            format!("request {method} {path} {status} over {scheme} {version}{on}")
+        }
+        other => bail!("{other} is not known"),
+    })
+}
+
+fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
+    let mut missing: BTreeMap<String, Vec<&Line>> = BTreeMap::new();
+    for line in lines {
+        missing.entry(told(line)?).or_default().push(line);
+    }
+    let (mut strange, mut late, mut apart) = (Vec::new(), Vec::new(), 0);
+    for span in spans {
+        let of_kind = missing.get_mut(&key(span));
+        let fits = |line: &&&Line| {
+            span.began < span.ended && span.began <= line.ended && span.ended + SLACK >= line.began
+        };
+        let at = of_kind.as_ref().and_then(|lines| {
+            let within = lines.iter().enumerate().filter(|(_, line)| fits(&line));
+            within
+                .min_by_key(|(_, line)| line.began.abs_diff(span.began))
+                .map(|(at, _)| at)
+        });
+        match (of_kind, at) {
+            (Some(lines), Some(at)) => {
+                let line = lines.remove(at);
+                if span.began.abs_diff(line.began) > SLACK
+                    || span.ended.abs_diff(line.ended) > SLACK
+                {
+                    late.push((key(span), span.began, line.began, span.ended, line.ended));
+                }
+                let parent = span.kind == SERVER
+                    || spans
+                        .iter()
+                        .any(|it| it.kind == SERVER && it.trace_id == span.trace_id);
+                apart += usize::from(!parent);
+            }
+            _ => strange.push(key(span)),
+        }
+    }
+    missing.retain(|_, lines| !lines.is_empty());
+    let count: usize = missing.values().map(Vec::len).sum();
+    if count > 0 || !strange.is_empty() || !late.is_empty() || apart > 0 {
+        let drivers: Vec<_> = missing
+            .values()
+            .flatten()
+            .map(|line| line.driver.as_str())
+            .filter(|it| !it.is_empty())
+            .collect();
+        let missing: Vec<_> = missing.keys().take(12).collect();
+        strange.sort();
+        bail!(
+            "of {} done, {count} have no span: {missing:#?} {drivers:?}; {} spans are of nothing: {:#?}; at other times: {late:?}; {apart} statements belong to no request",
+            lines.len(),
+            strange.len(),
+            &strange[..strange.len().min(12)]
+        );
+    }
+    let of_kind = |what: &str| lines.iter().filter(|line| line.what == what).count();
+    Ok(format!(
+        "{} requests, {} calls of gRPC, {} statements, each once; statements and HTTP/1 on their goroutine",
+        of_kind("request"),
+        of_kind("rpc"),
+        of_kind("query")
+    ))
+}
