@@ -241,7 +241,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
             span.began < span.ended && span.began <= line.ended && span.ended + SLACK >= line.began
         };
         let at = of_kind.as_ref().and_then(|lines| {
-            let within = lines.iter().enumerate().filter(|(_, line)| fits(&line));
+            let within = lines.iter().enumerate().filter(|(_, line)| fits(line));
             within
                 .min_by_key(|(_, line)| line.began.abs_diff(span.began))
                 .map(|(at, _)| at)
