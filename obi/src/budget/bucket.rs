@@ -1,7 +1,9 @@
 //! One process's account. In: time that passes, what hooks have cost; out: whether there is credit.
 //!
 //! Credit grows by the budget's share of the time, up to what [`SAVED`] earns. All that our hooks cost the process is taken from it, also what
-//! is never detached. What was overdrawn is paid back before anything is attached again, so that the mean holds whatever one window cost.
+//! is never detached, but of that no more than leaves [`KEPT`] of the budget: where hooks that stay are above the budget by themselves, windows
+//! are short, but there are some. What was overdrawn is paid back before anything is attached again, so that the mean holds whatever one window
+//! cost.
 
 use kafka_analyzer::capture::Nanos;
 
@@ -11,6 +13,16 @@ pub const SAVED: Nanos = 10_000_000_000;
 const OWED: Nanos = 600_000_000_000;
 /// A process that was never seen begins with this part of a full account: nothing is known of what it will cost.
 const FIRST: i64 = 10;
+/// This part of the budget is for hooks on each message, whatever others cost.
+const KEPT: i64 = 5;
+
+/// Nanoseconds from any moment on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Of hooks that are never detached.
+    pub stays: u64,
+    pub each_message: u64,
+}
 
 /// Parts per million of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +61,10 @@ impl Budget {
 pub struct Bucket {
     /// Nanoseconds; below 0: owed.
     credit: i64,
+    /// What hooks that stay may take of it at most.
+    for_stays: i64,
     /// As last read: what was spent since the agent's start, and when.
-    spent: u64,
+    spent: Cost,
     seen: Nanos,
     /// What was spent between the last two readings.
     lately: i64,
@@ -60,9 +74,10 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub fn new(budget: Budget, now: Nanos, spent: u64) -> Bucket {
+    pub fn new(budget: Budget, now: Nanos, spent: Cost) -> Bucket {
         Bucket {
             credit: budget.full() / FIRST,
+            for_stays: budget.full() / FIRST,
             spent,
             seen: now,
             lately: 0,
@@ -72,10 +87,16 @@ impl Bucket {
     }
 
     /// Takes a reading. A total that went back was forgotten by the kernel side and began anew.
-    pub fn read(&mut self, budget: Budget, now: Nanos, spent: u64) {
-        let new = spent.checked_sub(self.spent).unwrap_or(spent);
-        self.lately = i64::try_from(new).unwrap_or(i64::MAX);
+    pub fn read(&mut self, budget: Budget, now: Nanos, spent: Cost) {
+        let grown = |now: u64, before: u64| {
+            i64::try_from(now.checked_sub(before).unwrap_or(now)).unwrap_or(i64::MAX)
+        };
         let earned = budget.earned(now.saturating_sub(self.seen));
+        let for_stays = self.for_stays.saturating_add(earned - earned / KEPT);
+        let stays = grown(spent.stays, self.spent.stays).min(for_stays);
+        self.for_stays = (for_stays - stays).min(budget.full());
+        let each_message = grown(spent.each_message, self.spent.each_message);
+        self.lately = stays.saturating_add(each_message);
         let credit = self.credit.saturating_add(earned).min(budget.full());
         self.credit = credit.saturating_sub(self.lately).max(-budget.earned(OWED));
         self.closing = self.closing.saturating_add(self.lately);
@@ -115,6 +136,13 @@ mod tests {
     const MS: u64 = 1_000_000;
     const SECOND: u64 = 1000 * MS;
 
+    fn each(each_message: u64) -> Cost {
+        Cost {
+            each_message,
+            stays: 0,
+        }
+    }
+
     #[test]
     fn percent_is_of_one_core() {
         assert_eq!(Budget::percent(0.5).earned(SECOND), 5 * MS as i64);
@@ -129,19 +157,19 @@ mod tests {
     #[test]
     fn credit_grows_to_what_ten_seconds_earn_and_all_cost_is_taken() {
         let half = Budget::percent(0.5);
-        let mut bucket = Bucket::new(half, 0, 700);
+        let mut bucket = Bucket::new(half, 0, each(700));
         assert_eq!(bucket.credit(), 5 * MS as i64, "a stranger has a tenth");
         assert!(!bucket.is_spent() && !bucket.is_half_full(half));
-        bucket.read(half, SECOND, 700 + 2 * MS);
+        bucket.read(half, SECOND, each(700 + 2 * MS));
         assert_eq!(bucket.credit(), (5 + 5 - 2) * MS as i64);
-        bucket.read(half, 60 * SECOND, 700 + 2 * MS);
+        bucket.read(half, 60 * SECOND, each(700 + 2 * MS));
         assert_eq!(bucket.credit(), 50 * MS as i64);
         assert!(bucket.is_half_full(half));
-        bucket.read(half, 60 * SECOND, 700 + 62 * MS);
+        bucket.read(half, 60 * SECOND, each(700 + 62 * MS));
         assert_eq!(bucket.credit(), -10 * MS as i64);
         assert!(bucket.is_spent());
         // What was overdrawn is paid back first.
-        bucket.read(half, 66 * SECOND, 700 + 62 * MS);
+        bucket.read(half, 66 * SECOND, each(700 + 62 * MS));
         assert_eq!(bucket.credit(), 20 * MS as i64);
         assert!(!bucket.is_half_full(half));
     }
@@ -149,32 +177,66 @@ mod tests {
     #[test]
     fn a_total_that_went_back_began_anew() {
         let half = Budget::percent(0.5);
-        let mut bucket = Bucket::new(half, 0, 900 * MS);
-        bucket.read(half, SECOND, MS);
+        let mut bucket = Bucket::new(half, 0, each(900 * MS));
+        bucket.read(half, SECOND, each(MS));
         assert_eq!(bucket.credit(), 9 * MS as i64);
     }
 
     #[test]
     fn debts_have_an_end() {
         let half = Budget::percent(0.5);
-        let mut bucket = Bucket::new(half, 0, 0);
-        bucket.read(half, SECOND, 1_000_000 * SECOND);
+        let mut bucket = Bucket::new(half, 0, each(0));
+        bucket.read(half, SECOND, each(1_000_000 * SECOND));
         assert_eq!(bucket.credit(), -3 * SECOND as i64);
     }
 
     #[test]
     fn the_end_of_a_window_is_paid_for_in_advance() {
         let half = Budget::percent(0.5);
-        let mut bucket = Bucket::new(half, 0, 0);
-        bucket.read(half, 10 * SECOND, 0);
+        let mut bucket = Bucket::new(half, 0, each(0));
+        bucket.read(half, 10 * SECOND, each(0));
         bucket.closes();
-        bucket.read(half, 10 * SECOND, 8 * MS);
+        bucket.read(half, 10 * SECOND, each(8 * MS));
         bucket.closed(half);
-        bucket.read(half, 20 * SECOND, 8 * MS);
+        bucket.read(half, 20 * SECOND, each(8 * MS));
         assert!(!bucket.is_spent());
-        bucket.read(half, 20 * SECOND, 28 * MS);
+        bucket.read(half, 20 * SECOND, each(28 * MS));
         assert!(!bucket.is_spent(), "30 ms left, 20 lately, 8 at the end");
-        bucket.read(half, 20 * SECOND, 40 * MS);
+        bucket.read(half, 20 * SECOND, each(40 * MS));
         assert!(bucket.is_spent(), "18 ms left, 12 lately, 8 at the end");
+    }
+
+    #[test]
+    fn hooks_that_stay_leave_a_fifth() {
+        let half = Budget::percent(0.5);
+        let mut bucket = Bucket::new(half, 0, Cost::default());
+        let mut stays = 0;
+        // Within the budget they are charged as they are: 5 - 3 ms a second.
+        for second in 1..=10 {
+            stays += 3 * MS;
+            let cost = Cost {
+                stays,
+                each_message: 0,
+            };
+            bucket.read(half, second * SECOND, cost);
+        }
+        assert_eq!(bucket.credit(), (5 + 20) * MS as i64);
+        // Four per cent of a core: they take what they may, 15 ms that were left and 4 ms a second.
+        for second in 11..=60 {
+            stays += 40 * MS;
+            let cost = Cost {
+                stays,
+                each_message: 0,
+            };
+            bucket.read(half, second * SECOND, cost);
+        }
+        assert_eq!(bucket.credit(), (50 - 4) * MS as i64);
+        stays += 40 * MS;
+        let cost = Cost {
+            stays,
+            each_message: 60 * MS,
+        };
+        bucket.read(half, 61 * SECOND, cost);
+        assert_eq!(bucket.credit(), -14 * MS as i64, "50 - 60 - 4");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kafka_analyzer::capture::{Nanos, Pid, Window};
 
-use super::bucket::{Bucket, Budget, SAVED};
+use super::bucket::{Bucket, Budget, Cost, SAVED};
 use crate::discovery::process::FileId;
 
 /// Windows begin this far apart, or at a multiple of it: what is saved up meanwhile is spent in one.
@@ -134,12 +134,12 @@ impl Windows {
         self.accounts.values().any(low)
     }
 
-    /// Reads all accounts and decides. `spent` is what hooks have cost a process in all, in nanoseconds, from any moment on.
+    /// Reads all accounts and decides. `spent` is what hooks have cost a process.
     pub fn look(
         &mut self,
         (now, wall, calls): (Nanos, u64, u64),
         users: &Users,
-        mut spent: impl FnMut(Pid) -> u64,
+        mut spent: impl FnMut(Pid) -> Cost,
     ) -> Vec<Change> {
         self.looked = (now, calls);
         self.gates.retain(|place, _| users.contains_key(place));

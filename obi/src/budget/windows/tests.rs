@@ -36,6 +36,19 @@ fn tell(windows: &mut Windows, users: &Users, now: Nanos) {
     }
 }
 
+/// All of it by hooks on each message.
+fn look(
+    windows: &mut Windows,
+    times: (Nanos, u64, u64),
+    users: &Users,
+    mut spent: impl FnMut(Pid) -> u64,
+) -> Vec<Change> {
+    windows.look(times, users, |pid| Cost {
+        stays: 0,
+        each_message: spent(pid),
+    })
+}
+
 #[test]
 fn a_busy_process_gets_windows_at_full_periods_and_stays_within_its_budget() {
     let mut windows = Windows::new(Budget::percent(0.5));
@@ -51,7 +64,7 @@ fn a_busy_process_gets_windows_at_full_periods_and_stays_within_its_budget() {
             // Half a core goes into hooks while they are there.
             spent += 5 * MS;
         }
-        let changes = windows.look((now, wall(now), 0), &users, |_| spent);
+        let changes = look(&mut windows, (now, wall(now), 0), &users, |_| spent);
         carry_out(&mut windows, &users, &changes, now);
         if changes.contains(&Change::Open(one)) {
             opened.push(now);
@@ -76,7 +89,7 @@ fn a_quiet_process_is_never_sampled() {
     let users = Users::from([(place(1, None), vec![7])]);
     for n in 0..1000 {
         let now = n * 100 * MS;
-        let changes = windows.look((now, now, 0), &users, |_| n * 400_000);
+        let changes = look(&mut windows, (now, now, 0), &users, |_| n * 400_000);
         assert_eq!(changes, [], "0.4 % is within 0.5 %");
     }
     assert_eq!(windows.shares(100 * SECOND).next(), Some((7, 1.0)));
@@ -88,9 +101,9 @@ fn the_tightest_user_of_a_file_decides() {
     let mut windows = Windows::new(Budget::percent(0.5));
     let (shared, own) = (place(1, None), place(2, Some(9)));
     let users = Users::from([(shared, vec![7, 8]), (own, vec![9])]);
-    windows.look((0, 0, 0), &users, |_| 0);
+    look(&mut windows, (0, 0, 0), &users, |_| 0);
     let spent = |pid| if pid == 8 { 100 * MS } else { 0 };
-    let changes = windows.look((SECOND, SECOND, 0), &users, spent);
+    let changes = look(&mut windows, (SECOND, SECOND, 0), &users, spent);
     assert_eq!(changes, [Change::Shut(shared)]);
     windows.moves(shared, &users);
     assert_eq!(
@@ -98,7 +111,7 @@ fn the_tightest_user_of_a_file_decides() {
         [(7, Window::Changing), (8, Window::Changing)]
     );
     tell(&mut windows, &users, SECOND);
-    let again = windows.look((SECOND, SECOND, 0), &users, spent);
+    let again = look(&mut windows, (SECOND, SECOND, 0), &users, spent);
     assert_eq!(again, [], "it is on its way");
     windows.shut(shared, &users);
     assert_eq!(windows.news(&users), [(7, Window::Shut), (8, Window::Shut)]);
@@ -106,21 +119,21 @@ fn the_tightest_user_of_a_file_decides() {
     // 95 - 5 ms overdrawn, and 25 ms to go: 23 s.
     for second in 2..24 {
         let now = second * SECOND;
-        assert_eq!(windows.look((now, now, 0), &users, spent), []);
+        assert_eq!(look(&mut windows, (now, now, 0), &users, spent), []);
     }
     let at = 30 * SECOND;
-    let changes = windows.look((at, at, 0), &users, spent);
+    let changes = look(&mut windows, (at, at, 0), &users, spent);
     assert_eq!(changes, [Change::Open(shared)]);
     // The busy one is gone: its file is as good as new.
     let users = Users::from([(shared, vec![7])]);
-    windows.look((at, at, 0), &users, spent);
+    look(&mut windows, (at, at, 0), &users, spent);
     assert_eq!(
         windows.news(&users),
         [(8, Window::Open)],
         "it uses the file no more"
     );
     tell(&mut windows, &users, at);
-    windows.look((at, at, 0), &users, spent);
+    look(&mut windows, (at, at, 0), &users, spent);
     assert!(windows.accounts.len() == 1 && windows.is_shut(&shared));
 }
 
@@ -130,18 +143,18 @@ fn a_newcomer_to_a_shut_place_is_told_at_once() {
     let one = place(1, None);
     assert!(!windows.begins(one), "a budget of nothing attaches nothing");
     let users = Users::from([(one, vec![7])]);
-    windows.look((0, 0, 0), &users, |_| 0);
+    look(&mut windows, (0, 0, 0), &users, |_| 0);
     assert_eq!(windows.news(&users), [(7, Window::Shut)]);
     tell(&mut windows, &users, 0);
     assert_eq!(windows.news(&users), []);
     assert_eq!(
-        windows.look((20 * SECOND, 20 * SECOND, 0), &users, |_| 0),
+        look(&mut windows, (20 * SECOND, 20 * SECOND, 0), &users, |_| 0),
         []
     );
     assert_eq!(windows.shares(20 * SECOND).next(), Some((7, 0.0)));
     let mut unlimited = Windows::new(Budget::percent(100.0));
     assert!(unlimited.begins(one));
-    let changes = unlimited.look((SECOND, SECOND, 0), &users, |_| u64::MAX);
+    let changes = look(&mut unlimited, (SECOND, SECOND, 0), &users, |_| u64::MAX);
     assert_eq!(changes, []);
 }
 
@@ -150,16 +163,18 @@ fn looks_are_rare_until_they_matter() {
     let mut windows = Windows::new(Budget::percent(0.5));
     let users = Users::from([(place(1, None), vec![7])]);
     let longest = Duration::from_millis(100);
-    windows.look((0, 0, 0), &users, |_| 0);
+    look(&mut windows, (0, 0, 0), &users, |_| 0);
     assert!(windows.is_due(LOW, LOW, 0), "a stranger is watched closely");
     assert_eq!(windows.pause(0, longest), Duration::from_nanos(LOW));
-    windows.look((5 * SECOND, 5 * SECOND, 0), &users, |_| 0);
+    look(&mut windows, (5 * SECOND, 5 * SECOND, 0), &users, |_| 0);
     let soon = 5 * SECOND + BUSY;
     assert!(!windows.is_due(soon, soon, MANY - 1));
     assert!(windows.is_due(soon, soon, MANY));
     assert!(windows.is_due(6 * SECOND, 6 * SECOND, 0));
     assert_eq!(windows.pause(0, longest), Duration::from_nanos(BUSY));
-    let changes = windows.look((6 * SECOND, 6 * SECOND, 0), &users, |_| SECOND);
+    let changes = look(&mut windows, (6 * SECOND, 6 * SECOND, 0), &users, |_| {
+        SECOND
+    });
     carry_out(&mut windows, &users, &changes, 6 * SECOND);
     assert!(!windows.is_due(6 * SECOND + BUSY, 6 * SECOND + BUSY, MANY));
     assert!(windows.is_due(6 * SECOND + BUSY, PERIOD, 0), "a new period");
@@ -171,7 +186,7 @@ fn looks_are_rare_until_they_matter() {
 #[test]
 fn the_share_is_that_of_the_last_minute() {
     let account = |changes: &[(Nanos, bool)], began| Account {
-        bucket: Bucket::new(Budget::percent(0.5), 0, 0),
+        bucket: Bucket::new(Budget::percent(0.5), 0, Cost::default()),
         told: match changes.last() {
             Some((_, false)) => Window::Shut,
             _ => Window::Open,
@@ -196,15 +211,20 @@ fn a_newcomer_keeps_no_hooks_from_those_that_stay() {
     let mut windows = Windows::new(Budget::percent(0.5));
     let shared = place(1, None);
     let users = Users::from([(shared, vec![7])]);
-    windows.look((0, 0, 0), &users, |_| 0);
-    let changes = windows.look((SECOND, SECOND, 0), &users, |_| 20 * MS);
+    look(&mut windows, (0, 0, 0), &users, |_| 0);
+    let changes = look(&mut windows, (SECOND, SECOND, 0), &users, |_| 20 * MS);
     carry_out(&mut windows, &users, &changes, SECOND);
     assert!(windows.is_shut(&shared));
     // 8 came half a second before the next period, and has cost nothing yet.
     let users = Users::from([(shared, vec![7, 8])]);
     let spent = |pid| if pid == 7 { 20 * MS } else { 0 };
     let before = 2 * PERIOD - SECOND / 2;
-    windows.look((before, PERIOD + SECOND, 0), &users, spent);
-    let changes = windows.look((before + SECOND, 2 * PERIOD, 0), &users, spent);
+    look(&mut windows, (before, PERIOD + SECOND, 0), &users, spent);
+    let changes = look(
+        &mut windows,
+        (before + SECOND, 2 * PERIOD, 0),
+        &users,
+        spent,
+    );
     assert_eq!(changes, [Change::Open(shared)]);
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use kafka_analyzer::capture::{Nanos, Pid, Window};
 
 use super::{Announcement, Control};
+use crate::budget::Group;
+use crate::budget::bucket::Cost;
 use crate::budget::windows::{Change, Place, Users};
 use crate::discovery::files::KnownFile;
 use crate::pipeline::{monotonic, wall};
@@ -46,9 +48,14 @@ impl Control {
         let calls = self.telemetry.calls.load(Ordering::Relaxed);
         let times = (monotonic(), wall(), calls);
         let ledger = &mut self.ledger;
-        let changes = self
-            .windows
-            .look(times, users, |pid| ledger.spent(pid).total());
+        let changes = self.windows.look(times, users, |pid| {
+            let spent = ledger.spent(pid);
+            let each_message = spent.of(Group::EachMessage);
+            Cost {
+                stays: spent.total() - each_message,
+                each_message,
+            }
+        });
         for change in changes {
             match change {
                 Change::Shut(place) => self.shut(place, users),
