@@ -74,8 +74,9 @@ pub fn run(args: &Args) -> Result<bool> {
 
     let outcome = watch(args, &settings, &mut agent, &mut services, &stop);
 
-    println!("=== stop");
     let accepted = load.end();
+    let outcome = outcome.and_then(|()| show_an_order(&settings));
+    println!("=== stop");
     let outcome = outcome.and_then(|()| match args.seconds {
         Some(_) if !stop.came() => check(&agent, &cluster, accepted),
         _ => Ok(()),
@@ -236,7 +237,24 @@ fn watch(
     outcome
 }
 
+/// The newest order whole, from the request to what its consumers wrote into the database. Spans leave the agent's model after 1.5 s.
+fn show_an_order(settings: &Settings) -> Result<()> {
+    std::thread::sleep(Duration::from_secs(3));
+    println!("=== one order (obi kafka traces --topic {TOPIC} --service {API} --limit 1)");
+    let wanted = ["--topic", TOPIC, "--service", API, "--limit", "1"];
+    let status = ask(settings, "traces", &wanted).status();
+    let status = status.context("cannot start obi kafka traces")?;
+    if !status.success() {
+        bail!("obi kafka traces ended with {status}");
+    }
+    Ok(())
+}
+
 fn stats(settings: &Settings, more: &[&str]) -> Command {
+    ask(settings, "stats", more)
+}
+
+fn ask(settings: &Settings, what: &str, more: &[&str]) -> Command {
     let mut command = if is_root() {
         Command::new(&settings.program)
     } else {
@@ -245,7 +263,7 @@ fn stats(settings: &Settings, more: &[&str]) -> Command {
         sudo
     };
     command
-        .args(["kafka", "stats", "--socket"])
+        .args(["kafka", what, "--socket"])
         .arg(settings.socket())
         .args(more);
     command
