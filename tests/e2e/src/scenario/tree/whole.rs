@@ -10,11 +10,25 @@ use super::diary::{Diaries, Diary, Entry};
 use crate::sink::Span;
 
 const SERVER: i32 = 2;
+/// Of so many orders one may be told without a parent: what the agent reads late finds nothing in hand (docs/limitations.md). A wrong one never.
+const ABSENT: usize = 10;
 const CLIENT: i32 = 3;
 const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
 /// Clocks: the agent's is monotonic, put on the wall's; a service's own words come a little after what it tells of.
 const SLACK: u64 = 2_000_000;
+
+/// Something is not told; what is told is right.
+#[derive(Debug)]
+struct Absent(&'static str);
+
+impl std::fmt::Display for Absent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is absent", self.0)
+    }
+}
+
+impl std::error::Error for Absent {}
 
 /// What a consumer does with an order.
 struct Consumer {
@@ -71,31 +85,42 @@ pub fn check(
     let sends = of_topic(produced, "send", PRODUCER);
     let creates = of_topic(produced, "create", PRODUCER);
     let mut requests = BTreeSet::new();
+    let (mut whole, mut absent) = (0, Vec::new());
     for (place, order) in &diaries.api {
-        let what = || format!("order {} at {place:?}", order.order);
-        let send = at(&sends, *place).with_context(what)?;
-        let create = at(&creates, *place).context("create").with_context(what)?;
-        linked(send, create).with_context(what)?;
-        let origin = match nodes {
-            Nodes::One => send,
-            Nodes::Two => create,
+        let mut tree = || {
+            let send = at(&sends, *place).context("send")?;
+            let create = at(&creates, *place).context("create")?;
+            linked(send, create)?;
+            let origin = match nodes {
+                Nodes::One => send,
+                Nodes::Two => create,
+            };
+            for (diary, consumer) in consumers(diaries) {
+                let processed = consumer.processed(diary, nodes, origin, consumed, *place);
+                seen += processed.context(consumer.group)?;
+            }
+            let request = request(produced, send, order)?;
+            ensure!(
+                requests.insert(&request.span_id),
+                "two orders of {request:?}"
+            );
+            seen += 3;
+            whole += 1;
+            Ok(())
         };
-        for (diary, consumer) in consumers(diaries) {
-            let processed = consumer.processed(diary, nodes, origin, consumed, *place);
-            seen += processed.with_context(|| format!("{}, {}", what(), consumer.group))?;
+        match tree().with_context(|| format!("order {} at {place:?}", order.order)) {
+            Err(error) if error.chain().any(|cause| cause.is::<Absent>()) => absent.push(error),
+            told => told?,
         }
-        let request = request(produced, send, order).with_context(what)?;
-        requests.insert(&request.span_id);
-        seen += 3;
     }
     let orders = diaries.api.len();
-    let under = requests.len();
-    ensure!(
-        under == orders,
-        "{orders} orders hang under {under} requests"
-    );
+    if let Some(first) = absent.pop().filter(|_| absent.len() >= orders / ABSENT) {
+        bail!("{whole} trees of {orders} orders are whole: {first:#}");
+    }
     counts(diaries, produced, consumed)?;
-    Ok(format!("{orders} trees of {} spans", seen / orders.max(1)))
+    Ok(format!(
+        "{whole} whole trees of {orders} orders, {seen} spans"
+    ))
 }
 
 /// There is nothing that the diaries do not know of.
@@ -111,7 +136,6 @@ fn counts(diaries: &Diaries, produced: &[Span], consumed: &[Span]) -> Result<()>
     ensure!(served == orders, "{served} requests of {orders}");
     for (spans, name, kind, times) in [
         (produced, "send", PRODUCER, 1),
-        (produced, "create", PRODUCER, 1),
         (consumed, "process", CONSUMER, 2),
         (consumed, "commit", CLIENT, 2),
     ] {
@@ -141,7 +165,7 @@ fn at<'a>(spans: &[&'a Span], (partition, offset): (i32, i64)) -> Result<&'a Spa
     });
     match (found.next(), found.next()) {
         (Some(span), None) => Ok(span),
-        (None, _) => bail!("it has no span"),
+        (None, _) => Err(Absent("its span").into()),
         (Some(one), Some(other)) => bail!("it has several spans: {one:?} and {other:?}"),
     }
 }
@@ -162,7 +186,7 @@ fn linked(send: &Span, create: &Span) -> Result<()> {
 
 fn request<'a>(spans: &'a [Span], send: &Span, order: &Entry) -> Result<&'a Span> {
     let parent = send.parent.as_ref();
-    let parent = parent.with_context(|| format!("its send has no parent: {send:?}"))?;
+    let parent = parent.ok_or(Absent("the parent of its send"))?;
     let request = spans.iter().find(|span| span.span_id == *parent);
     let request = request.context("the parent of its send was not told")?;
     ensure!(
@@ -242,6 +266,9 @@ impl Consumer {
             })
             .collect();
         let wanted = self.statements;
+        if found.len() < wanted.len() && found.iter().all(|one| wanted.contains(one)) {
+            return Err(Absent("a statement").into());
+        }
         ensure!(
             found == wanted,
             "its statements are {found:?}, not {wanted:?}"
@@ -259,7 +286,7 @@ impl Consumer {
 fn committed(children: &[&Span], entry: &Entry) -> Result<()> {
     let name = format!("commit {TOPIC}");
     let mut commits = children.iter().filter(|span| span.name == name);
-    let (commit, None) = (commits.next().context("it has no commit")?, commits.next()) else {
+    let (commit, None) = (commits.next().ok_or(Absent("its commit"))?, commits.next()) else {
         bail!("it has several commits: {children:?}");
     };
     let next = (entry.offset + 1).to_string();
