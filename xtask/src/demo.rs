@@ -237,7 +237,7 @@ fn watch(
     outcome
 }
 
-/// The newest order whole, from the request to what its consumers wrote into the database. Spans leave the agent's model after 1.5 s.
+/// The newest order that got spans: without OTLP those are of 100 messages a second, and this load has more. They leave the agent after 1.5 s.
 fn show_an_order(settings: &Settings) -> Result<()> {
     std::thread::sleep(Duration::from_secs(3));
     println!("=== one order (obi kafka traces --topic {TOPIC} --service {API} --limit 1)");
