@@ -50,7 +50,7 @@ pub enum Pace {
     Steady,
 }
 
-/// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms.
+/// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms; it hears whether all was read that there was.
 ///
 /// # Errors
 /// A ring cannot be mapped, or holds what no kernel writes.
@@ -59,7 +59,7 @@ pub fn read(
     telemetry: &Telemetry,
     mut on_event: impl FnMut(CaptureEvent<'_>),
     mut on_process: impl FnMut(ProcessEvent),
-    mut between: impl FnMut() -> ControlFlow<(), Pace>,
+    mut between: impl FnMut(bool) -> ControlFlow<(), Pace>,
 ) -> io::Result<()> {
     let mut data = Ring::open(rings.ring.as_fd(), rings.ring.max_entries())?;
     let mut events = Ring::open(rings.events.as_fd(), rings.events.max_entries())?;
@@ -89,7 +89,8 @@ pub fn read(
             Record::Exit { pid } => on_process(ProcessEvent::Exited { pid }),
             Record::Event(_) | Record::Malformed => telemetry.lost("malformed_record", 1),
         })?;
-        let nap = match between() {
+        let all = records < BATCH && calling < BATCH && happened < BATCH;
+        let nap = match between(all) {
             ControlFlow::Break(()) => return Ok(()),
             ControlFlow::Continue(Pace::Eager) => EAGER,
             ControlFlow::Continue(Pace::Steady) => STEADY,
@@ -97,7 +98,7 @@ pub fn read(
         if records + calling + happened > 0 {
             busy = Instant::now();
         }
-        if records >= BATCH || calling >= BATCH || happened >= BATCH {
+        if !all {
             continue;
         }
         let (doing, most, most_called, pause) = if busy.elapsed() < QUIET {

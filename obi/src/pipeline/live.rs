@@ -67,6 +67,8 @@ struct State<'a> {
     exited: Vec<Pid>,
     drained: Vec<Pid>,
     told: Nanos,
+    /// All rings were read up to here at least, once they are empty again.
+    drained_from: Nanos,
     second: Nanos,
     /// Returns without their entry: all, and those of calls that were under way when hooks came.
     unpaired: (u64, u64),
@@ -89,6 +91,7 @@ impl StreamThread {
             exited: Vec::new(),
             drained: Vec::new(),
             told: 0,
+            drained_from: 0,
             second: 0,
             unpaired: (0, 0),
             tee,
@@ -98,7 +101,7 @@ impl StreamThread {
             &self.telemetry,
             |event| self.event(&mut state.borrow_mut(), &event),
             |event| self.process_event(event),
-            || self.between(&mut state.borrow_mut()),
+            |all| self.between(&mut state.borrow_mut(), all),
         )
     }
 
@@ -237,7 +240,11 @@ impl StreamThread {
         }
     }
 
-    fn between(&self, state: &mut State<'_>) -> ControlFlow<(), Pace> {
+    fn between(&self, state: &mut State<'_>, all: bool) -> ControlFlow<(), Pace> {
+        // The rings are read one after another: one may have gone further than the other, but both as far as this. Under a flood that is not
+        // known, and nothing waits for it.
+        let read_to = if all { state.drained_from } else { Nanos::MAX };
+        state.shard.read_to(read_to);
         Self::end_processes(state);
         self.take_announcements(state);
         state.drained = std::mem::take(&mut state.exited);
@@ -263,6 +270,7 @@ impl StreamThread {
         if stopping {
             return ControlFlow::Break(());
         }
+        state.drained_from = monotonic();
         let undecided = now.saturating_sub(state.shard.stage().undecided());
         ControlFlow::Continue(if undecided < UNDECIDED {
             Pace::Eager

@@ -27,6 +27,8 @@ pub struct Shard {
     facts: Vec<Fact>,
     messages: Vec<Message>,
     told: Nanos,
+    /// Later facts may still come.
+    read_to: Nanos,
     pub verdicts: Vec<Verdict>,
 }
 
@@ -38,6 +40,7 @@ impl Shard {
             facts: Vec::new(),
             messages: Vec::new(),
             told: 0,
+            read_to: Nanos::MAX,
             verdicts: Vec::new(),
         }
     }
@@ -56,6 +59,11 @@ impl Shard {
         self.stage.event(event, &mut self.facts, &mut self.verdicts);
     }
 
+    /// Everything up to `time` was read, and of what is later perhaps not all: a ring of calls and one of bytes are read one after the other.
+    pub fn read_to(&mut self, time: Nanos) {
+        self.read_to = time;
+    }
+
     fn say(&mut self, message: Message) {
         self.close();
         self.messages.push(message);
@@ -63,7 +71,7 @@ impl Shard {
 
     /// Makes a message of the facts so far.
     fn close(&mut self) {
-        let up_to = self.stage.clock();
+        let up_to = self.stage.clock().min(self.read_to);
         if !self.facts.is_empty() || up_to > self.told {
             self.told = up_to;
             self.messages.push(Message::Facts {
@@ -87,5 +95,29 @@ impl Shard {
 
     pub fn stage(&self) -> &StreamStage {
         &self.stage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_yet_is_not_told_of() {
+        let mut shard = Shard::new(0, &Settings::default());
+        let told = |shard: &mut Shard| -> Vec<Nanos> {
+            let messages = shard.messages();
+            let up_to = messages.filter_map(|message| match message {
+                Message::Facts { up_to, .. } => Some(up_to),
+                _ => None,
+            });
+            up_to.collect()
+        };
+        shard.event(&CaptureEvent::Tick { time: 100 });
+        shard.read_to(70);
+        assert_eq!(told(&mut shard), [70]);
+        assert_eq!(told(&mut shard), Vec::<Nanos>::new());
+        shard.read_to(Nanos::MAX);
+        assert_eq!(told(&mut shard), [100]);
     }
 }
