@@ -8,9 +8,9 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, base, call_flag, means, option, topic_form, walk,
+    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, call_flag, means, option, topic_form, walk,
 };
-use obi_abi::{ClientCall, ClientShape, NO_REG, Place, abi, kind, stat};
+use obi_abi::{ClientCall, ClientShape, NO_REG, abi, kind, stat};
 
 use crate::maps::{CLIENT_SHAPES, KEPT, KeptKey, TaskKey};
 use crate::read::{self, REGISTERS, Stamp};
@@ -18,6 +18,9 @@ use crate::ring;
 use crate::stat::count;
 
 mod parts;
+mod places;
+
+use places::{AT, CLIENT, COUNT, GUARD, TOPIC, Words, follow};
 
 const ANY: u64 = 0;
 const SP: usize = 19;
@@ -130,8 +133,8 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     let mut words = Words {
         registers: read::registers(ctx, &mut place),
         sp: read::context::<SP>(ctx).wrapping_sub(popped),
-        kept: None,
-        fault: false,
+        kept: [0; obi_abi::client::KEPT],
+        has_kept: false,
     };
     let who = read::pid_tgid();
     let go = shape.abi == abi::GO;
@@ -144,18 +147,21 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
         pair: shape.pair as u64,
     };
     if shape.keeps != 0 {
-        let kept = [
+        words.kept = [
             read::register(words.registers, shape.keep[0]),
             read::register(words.registers, shape.keep[1]),
             read::register(words.registers, shape.keep[2]),
             read::register(words.registers, shape.keep[3]),
         ];
-        if KEPT.insert(&key, &kept, ANY).is_err() {
+        if KEPT.insert(&key, &words.kept, ANY).is_err() {
             count(stat::LOST_TABLE);
         }
-        words.kept = Some(kept);
+        words.has_kept = true;
     } else if shape.pair != 0 {
-        words.kept = read::value(KEPT.get_ptr_mut(&key)).map(|kept| *kept);
+        if let Some(kept) = read::value(KEPT.get_ptr_mut(&key)) {
+            words.kept = *kept;
+            words.has_kept = true;
+        }
         // An entry whose return is not seen would be taken for that of a later call.
         let _ = KEPT.remove(&key);
     }
@@ -169,13 +175,13 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
         walk.goid = member(g, shape.goid).unwrap_or(0);
         walk.parent = member(g, shape.parent).unwrap_or(0);
     }
-    walk.client = words.word(&shape.client);
+    walk.client = words.word(walk, CLIENT, &shape.client);
     let unless = shape.options & option::UNLESS != 0;
-    let passed = (words.word(&shape.guard) as u32 == shape.expect) != unless;
+    let passed = (words.word(walk, GUARD, &shape.guard) as u32 == shape.expect) != unless;
     let refusal = shape.means == means::ACKNOWLEDGED;
     if passed || refusal {
-        walk.at = words.word(&shape.at);
-        let mut left = words.word(&shape.count);
+        walk.at = words.word(walk, AT, &shape.at);
+        let mut left = words.word(walk, COUNT, &shape.count);
         if shape.options & option::COUNT_INT != 0 {
             left = left as i32 as u64;
         }
@@ -188,90 +194,22 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
         walk.means |= REFUSED;
     }
     if shape.walk == walk::ARGUMENTS && passed {
-        arguments(walk, shape, &mut words);
+        arguments(walk, shape, words.registers);
     }
     if shape.walk == walk::PARTS && shape.stride == 0 {
         parts::keep_arguments(walk, words.registers, words.sp);
     }
     if shape.topic.base != NO_REG {
-        walk.topic = words.word(&shape.topic);
+        walk.topic = words.word(walk, TOPIC, &shape.topic);
     }
     if shape.options & option::KNOWN_BY_KEPT != 0 {
-        walk.known = words.kept.map_or(0, |kept| kept[0]);
-    }
-    if words.fault {
-        walk.fault();
+        walk.known = words.kept[0];
     }
     1
 }
 
 /// `Walk::means` above its byte: the call says that nothing came of it.
 const REFUSED: u64 = 1 << 8;
-
-/// Words that a place may begin with.
-struct Words<'a> {
-    registers: &'a [u64; REGISTERS],
-    sp: u64,
-    kept: Option<[u64; obi_abi::client::KEPT]>,
-    fault: bool,
-}
-
-impl Words<'_> {
-    /// The word of a place; 0 when there is none, or when it cannot be read, which is noted.
-    #[inline(always)]
-    fn word(&mut self, place: &Place) -> u64 {
-        let start = if place.base == NO_REG {
-            return 0;
-        } else if place.base >= base::KEPT {
-            let Some(kept) = &self.kept else {
-                self.fault = true;
-                return 0;
-            };
-            match place.base - base::KEPT {
-                0 => kept[0],
-                1 => kept[1],
-                2 => kept[2],
-                _ => kept[3],
-            }
-        } else if place.base == base::STACK {
-            self.sp
-        } else {
-            read::register(self.registers, place.base)
-        };
-        match follow(place, start) {
-            Some(word) => word,
-            None => {
-                self.fault = true;
-                0
-            }
-        }
-    }
-}
-
-/// From a word along the path of a place.
-#[inline(always)]
-fn follow(place: &Place, start: u64) -> Option<u64> {
-    let mut at = start;
-    if place.steps > 0 {
-        if at == 0 {
-            return Some(0);
-        }
-        at = read::user(at.wrapping_add(place.path[0] as u64))?;
-    }
-    if place.steps > 1 {
-        if at == 0 {
-            return Some(0);
-        }
-        at = read::user(at.wrapping_add(place.path[1] as u64))?;
-    }
-    if place.steps > 2 {
-        if at == 0 {
-            return Some(0);
-        }
-        at = read::user(at.wrapping_add(place.path[2] as u64))?;
-    }
-    Some(at.wrapping_add(place.add as u64))
-}
 
 /// A member, when there is one.
 #[inline(always)]
@@ -284,12 +222,12 @@ fn member<T: Copy>(at: u64, offset: u16) -> Option<T> {
 
 /// The message is named by the call's arguments.
 #[inline(always)]
-fn arguments(walk: &mut Walk, shape: &ClientShape, words: &mut Words<'_>) {
+fn arguments(walk: &mut Walk, shape: &ClientShape, registers: &[u64; REGISTERS]) {
     let register = |number: u16| {
         if number == NO_MEMBER {
             None
         } else {
-            Some(read::register(words.registers, number as u8))
+            Some(read::register(registers, number as u8))
         }
     };
     let length = |number: u16| register(number).map_or(NOT_READ, |length| length as i32);
