@@ -72,6 +72,8 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         )
         .rare(),
         Call::entry("kgo.(*consumer).allowRebalance", told(means::SETTLES_ALL)).rare(),
+        // It commits the offsets of its polls within the transaction.
+        Call::entry("kgo.(*GroupTransactSession).End", told(means::SETTLES_ALL)).rare(),
         // AckAccept, AckRelease, AckReject.
         Call::entry(
             "kgo.(*Client).MarkAcks",

@@ -103,6 +103,7 @@ const CELLS: &[Cell] = &[
     cell("franz", Build::Newest, "async", Basis::Message),
     cell("franz", Build::Stripped, "auto", Basis::Message),
     cell("franz", Build::Newest, "retry", Basis::Message).short(),
+    cell("franz", Build::Newest, "transaction", Basis::Batch),
     cell("franz", Build::Newest, "goroutines", Basis::Message),
     cell("franz", Build::Newest, "panic", Basis::Message),
     cell("franz", Build::Newest, "goexit", Basis::Message),
