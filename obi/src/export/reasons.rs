@@ -41,7 +41,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "call_page_fault",
         Counts,
-        "a call of a client library of which memory could not be read: messages handed over and how long they were worked on",
+        "a call of a client library of which memory could not be read, or whose beginning was not seen because hooks came or went: messages handed over and how long they were worked on",
     ),
     (
         "table_full",

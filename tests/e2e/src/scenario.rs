@@ -16,6 +16,7 @@ mod rules;
 mod traces;
 mod tree;
 mod two_brokers;
+mod windows;
 mod work;
 
 use anyhow::{Context, Result};
@@ -37,6 +38,7 @@ const SHARED: &[(&str, Body)] = &[
     ("pipelined produce", pipelining::run),
     ("recording, replay, secrets", replay::run),
     ("calls of client libraries", client_calls::run),
+    ("windows of the overhead budget", windows::run),
     (TREE, tree::run),
     ("requests and statements", app::run),
     ("agent started late", restart::late),
