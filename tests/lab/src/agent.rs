@@ -94,6 +94,17 @@ impl Agent {
         format!("http://127.0.0.1:{}/metrics", self.listen)
     }
 
+    /// Waits until it has hooked the program.
+    pub fn met(&self, program: &Path) -> Result<()> {
+        let path = program.display().to_string();
+        let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
+        let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(50));
+        step::wait(&format!("hooks in {path}"), limit, pause, || {
+            let log = std::fs::read_to_string(self.log())?;
+            Ok(log.lines().any(said).then_some(()))
+        })
+    }
+
     /// Fails with the end of its log when it is gone.
     pub fn check(&mut self) -> Result<()> {
         self.process.check()

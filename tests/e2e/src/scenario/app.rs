@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use obi_lab::agent::Agent;
 use obi_lab::golang::{self, Symbols};
 use obi_lab::postgres::Postgres;
 use obi_lab::process::Launch;
@@ -88,7 +87,7 @@ pub fn run(world: &World) -> Result<String> {
     let (mut input, output) = serving.pipes().context("a program has no pipes")?;
     let mut output = BufReader::new(output);
     expect(&mut output, "here")?;
-    met(&agent, &program)?;
+    agent.met(&program)?;
     writeln!(input, "go")?;
     expect(&mut output, "ready")?;
     let mut asking = Launch::new("ask", &program, folder.join("ask.log"))
@@ -133,17 +132,6 @@ fn expect(output: &mut impl BufRead, word: &str) -> Result<()> {
     output.read_line(&mut said)?;
     ensure!(said.trim_end() == word, "the program says {said:?}");
     Ok(())
-}
-
-/// Waits until the agent has hooked the program.
-fn met(agent: &Agent, program: &Path) -> Result<()> {
-    let path = program.display().to_string();
-    let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
-    let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(50));
-    step::wait("hooks in the program", limit, pause, || {
-        let log = std::fs::read_to_string(agent.log())?;
-        Ok(log.lines().any(said).then_some(()))
-    })
 }
 
 fn read(truth: &Path) -> Result<Vec<Line>> {

@@ -35,6 +35,8 @@ pub fn run(world: &World) -> Result<String> {
     };
     let folder = world.layout.run().join("traces");
     let mut client = Golden::start(&world.programs, &world.cluster, &folder, &plan)?;
+    // What it sends before that has no `send`.
+    agent.met(&world.layout.run().join("bin").join(plan.library.name()))?;
     client.run(&format!("many {RECORDS} {id}"))?;
     client.run(&format!("consume {RECORDS} {id}"))?;
     client.close()?;
