@@ -20,7 +20,7 @@ use super::lines::Ports;
 const LONGEST: usize = 1 << 30;
 const WRITE: u8 = 1;
 /// The format that is read here, and its version.
-const FORMAT: &[u8] = b"obi-rec\x02";
+const FORMAT: &[u8] = b"obi-rec\x03";
 
 /// One direction, from its first byte: what was not kept is zeros, and named as a hole.
 #[derive(Debug, Default)]
