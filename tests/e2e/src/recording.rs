@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use obi_lab::agent::has_met;
 use obi_lab::metrics::Scrape;
 use obi_lab::process::{Launch, Process};
 use obi_lab::step;
@@ -64,14 +65,11 @@ impl Recorder {
 
     /// Waits until this program is hooked.
     pub fn met(&mut self, program: &Path) -> Result<()> {
-        let path = program.display().to_string();
-        let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
-        let what = format!("obi record: hooks in {path}");
+        let what = format!("obi record: hooks in {}", program.display());
         let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(20));
         step::wait(&what, limit, pause, || {
             self.process.check()?;
-            let log = fs::read_to_string(self.process.log()).unwrap_or_default();
-            Ok(log.lines().any(said).then_some(()))
+            Ok(has_met(self.process.log(), program)?.then_some(()))
         })
         .with_context(|| self.process.log_tail(20))
     }

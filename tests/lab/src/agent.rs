@@ -74,6 +74,13 @@ impl Settings {
     }
 }
 
+/// The log of `obi run` or `obi record` says that the program is hooked.
+pub fn has_met(log: &Path, program: &Path) -> Result<bool> {
+    let path = program.display().to_string();
+    let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
+    Ok(std::fs::read_to_string(log)?.lines().any(said))
+}
+
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
@@ -96,12 +103,10 @@ impl Agent {
 
     /// Waits until it has hooked the program.
     pub fn met(&self, program: &Path) -> Result<()> {
-        let path = program.display().to_string();
-        let said = |line: &str| line.contains("hooks attached") && line.contains(&path);
         let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(50));
-        step::wait(&format!("hooks in {path}"), limit, pause, || {
-            let log = std::fs::read_to_string(self.log())?;
-            Ok(log.lines().any(said).then_some(()))
+        let what = format!("hooks in {}", program.display());
+        step::wait(&what, limit, pause, || {
+            Ok(has_met(self.log(), program)?.then_some(()))
         })
     }
 
