@@ -55,6 +55,11 @@ impl Budget {
     fn full(self) -> i64 {
         self.earned(SAVED)
     }
+
+    /// What newcomers may cost together in the time in which one process saves that up.
+    pub fn allowance(self) -> u64 {
+        self.full().unsigned_abs()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +73,7 @@ pub struct Bucket {
     seen: Nanos,
     /// What was spent between the last two readings.
     lately: i64,
+    each_message_lately: i64,
     /// What the end of a window cost: from the decision to the last hit.
     tail: i64,
     closing: i64,
@@ -81,6 +87,7 @@ impl Bucket {
             spent,
             seen: now,
             lately: 0,
+            each_message_lately: 0,
             tail: 0,
             closing: 0,
         }
@@ -97,6 +104,7 @@ impl Bucket {
         self.for_stays = (for_stays - stays).min(budget.full());
         let each_message = grown(spent.each_message, self.spent.each_message);
         self.lately = stays.saturating_add(each_message);
+        self.each_message_lately = each_message;
         let credit = self.credit.saturating_add(earned).min(budget.full());
         self.credit = credit.saturating_sub(self.lately).max(-budget.earned(OWED));
         self.closing = self.closing.saturating_add(self.lately);
@@ -107,6 +115,11 @@ impl Bucket {
     /// The window must be shut now: what comes until that is done will take the rest.
     pub fn is_spent(&self) -> bool {
         self.credit <= self.tail.saturating_add(self.lately)
+    }
+
+    /// By hooks on each message, between the last two readings.
+    pub fn each_message_lately(&self) -> u64 {
+        self.each_message_lately.unsigned_abs()
     }
 
     /// A window is worth its attach.

@@ -1,7 +1,8 @@
 //! When the hooks that run for each message are there. In: places where such hooks can be, who uses them, what each process has spent; out: places
 //! to shut and to open, and what each process must be told of.
 //!
-//! A place is a file as a whole, or one process of it: the tightest of its users decides. Windows begin at multiples of [`PERIOD`] of the wall clock,
+//! A place is a file as a whole, or one process of it: the tightest of its users decides, but for newcomers among others, who have an allowance
+//! together: what lives for a second leaves the hooks of the others where they are. Windows begin at multiples of [`PERIOD`] of the wall clock,
 //! alike on every node, so that those of a producer and of its consumer overlap. Pure: times come in.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,6 +23,8 @@ const CHANGES: usize = 64;
 const LOW: Nanos = 10_000_000;
 const BUSY: Nanos = 20_000_000;
 const QUIET: Nanos = 1_000_000_000;
+/// A process is a newcomer for so long: it cannot have saved half an account.
+const NEW: Nanos = SAVED / 2;
 /// Records of calls that are many: together they cost less than half a full account at the default budget.
 const MANY: u64 = 500;
 
@@ -53,12 +56,16 @@ struct Account {
     began: Nanos,
 }
 
+/// What newcomers of a place cost in this period by hooks on each message.
+type Newcomers = BTreeMap<Place, u64>;
+
 #[derive(Debug)]
 pub struct Windows {
     budget: Budget,
     accounts: BTreeMap<Pid, Account>,
     /// Places that are not open.
     gates: BTreeMap<Place, Gate>,
+    newcomers: Newcomers,
     /// When accounts were read, and how many calls had come by then.
     looked: (Nanos, u64),
     /// Number of the period in which windows were opened last.
@@ -71,6 +78,7 @@ impl Windows {
             budget,
             accounts: BTreeMap::new(),
             gates: BTreeMap::new(),
+            newcomers: Newcomers::new(),
             looked: (0, 0),
             period: 0,
         }
@@ -163,27 +171,35 @@ impl Windows {
         if budget.is_unlimited() || budget.is_nothing() {
             return Vec::new();
         }
-        let accounts = &self.accounts;
-        let of = |pids: &[Pid]| -> Vec<&Account> {
-            pids.iter().filter_map(|pid| accounts.get(pid)).collect()
-        };
-        let is_spent = |account: &&Account| account.bucket.is_spent();
-        // A newcomer cannot have saved that much yet: short-lived processes would keep hooks from those that stay.
-        let is_ready = |account: &&Account| {
-            let new = now.saturating_sub(account.began) < SAVED / 2;
-            account.bucket.is_half_full(budget) || new && !is_spent(account)
-        };
-        let mut changes = Vec::new();
-        for (place, pids) in users {
-            match self.gates.get(place) {
-                None if of(pids).iter().any(is_spent) => changes.push(Change::Shut(*place)),
-                Some(Gate::Shut) if opens && of(pids).iter().all(is_ready) => {
-                    changes.push(Change::Open(*place));
-                }
-                _ => {}
-            }
+        if opens {
+            self.newcomers.clear();
         }
+        self.newcomers.retain(|place, _| users.contains_key(place));
+        let changes = users.iter();
         changes
+            .filter_map(|(place, pids)| self.decide(*place, pids, now, opens))
+            .collect()
+    }
+
+    /// Newcomers take no hooks from others, and keep none from them, until their allowance is used up.
+    fn decide(&mut self, place: Place, pids: &[Pid], now: Nanos, opens: bool) -> Option<Change> {
+        let accounts = pids.iter().filter_map(|pid| self.accounts.get(pid));
+        let (new, old): (Vec<_>, Vec<_>) = accounts.partition(|account| account.is_new(now));
+        let cost = self.newcomers.entry(place).or_default();
+        for account in &new {
+            *cost = cost.saturating_add(account.bucket.each_message_lately());
+        }
+        let spared = !old.is_empty() && *cost < self.budget.allowance();
+        let is_spent = |account: &&Account| account.bucket.is_spent();
+        let is_full = |account: &&Account| account.bucket.is_half_full(self.budget);
+        let new_spent = !spared && new.iter().any(is_spent);
+        match self.gates.get(&place) {
+            None if new_spent || old.iter().any(is_spent) => Some(Change::Shut(place)),
+            Some(Gate::Shut) if opens && !new_spent && old.iter().all(is_full) => {
+                Some(Change::Open(place))
+            }
+            _ => None,
+        }
     }
 
     /// Hooks of the place begin to go, or to come.
@@ -262,6 +278,10 @@ impl Windows {
 impl Account {
     fn is_open(&self) -> bool {
         self.told == Window::Open
+    }
+
+    fn is_new(&self, now: Nanos) -> bool {
+        now.saturating_sub(self.began) < NEW
     }
 
     fn share(&self, now: Nanos) -> f64 {

@@ -228,3 +228,77 @@ fn a_newcomer_keeps_no_hooks_from_those_that_stay() {
     );
     assert_eq!(changes, [Change::Open(shared)]);
 }
+
+/// 7 was there before; 8 came at 20 s and has cost so much after so many tenths of a second.
+fn beside_a_newcomer(spent: impl Fn(u64) -> u64) -> (Vec<(u64, Change)>, f64) {
+    let mut windows = Windows::new(Budget::percent(0.5));
+    let shared = place(1, None);
+    let mut all = Vec::new();
+    for tenth in 0..400 {
+        let now = tenth * SECOND / 10;
+        let users = match tenth {
+            // It lives for a second.
+            200..210 => Users::from([(shared, vec![7, 8])]),
+            _ => Users::from([(shared, vec![7])]),
+        };
+        let cost = |pid| match pid {
+            7 => tenth * 100_000,
+            _ => spent(tenth.saturating_sub(200)),
+        };
+        let changes = look(&mut windows, (now, now, 0), &users, cost);
+        carry_out(&mut windows, &users, &changes, now);
+        if !users[&shared].contains(&8) {
+            windows.forget(8);
+        }
+        all.extend(changes.into_iter().map(|change| (tenth, change)));
+    }
+    let share = windows.shares(40 * SECOND).find(|(pid, _)| *pid == 7);
+    (all, share.unwrap().1)
+}
+
+#[test]
+fn a_short_process_takes_no_window_from_the_others() {
+    // 4 ms each tenth of a second: above its tenth of an account at once, 36 ms in all.
+    let (changes, share) = beside_a_newcomer(|tenth| tenth * 4 * MS);
+    assert_eq!((changes, share), (vec![], 1.0));
+}
+
+#[test]
+fn newcomers_together_have_one_account_a_period() {
+    // 12 ms each tenth: 50 ms are reached with the fifth reading.
+    let (changes, share) = beside_a_newcomer(|tenth| tenth * 12 * MS);
+    let shared = place(1, None);
+    let expected = [(205, Change::Shut(shared)), (300, Change::Open(shared))];
+    assert_eq!(changes, expected);
+    assert!((0.7..0.8).contains(&share), "9.5 of 40 s: {share}");
+}
+
+#[test]
+fn a_newcomer_by_itself_has_its_tenth() {
+    let mut windows = Windows::new(Budget::percent(0.5));
+    let users = Users::from([(place(1, None), vec![8])]);
+    look(&mut windows, (SECOND, SECOND, 0), &users, |_| 0);
+    let soon = SECOND + 10 * MS;
+    let changes = look(&mut windows, (soon, soon, 0), &users, |_| 6 * MS);
+    assert_eq!(changes, [Change::Shut(place(1, None))]);
+}
+
+#[test]
+fn who_stays_is_no_newcomer() {
+    let mut windows = Windows::new(Budget::percent(0.5));
+    let shared = place(1, None);
+    let users = |pids: &[Pid]| Users::from([(shared, pids.to_vec())]);
+    look(&mut windows, (0, 0, 0), &users(&[7]), |_| 0);
+    let both = users(&[7, 8]);
+    let at = |second: u64| (second * SECOND, second * SECOND, 0);
+    let spent = |pid| if pid == 8 { 40 * MS } else { 0 };
+    look(&mut windows, at(6), &both, |_| 0);
+    assert_eq!(look(&mut windows, at(7), &both, spent), []);
+    // It still owes 10 ms.
+    assert_eq!(look(&mut windows, at(10), &both, spent), []);
+    let owing = |pid| if pid == 8 { 60 * MS } else { 0 };
+    assert_eq!(
+        look(&mut windows, at(11), &both, owing),
+        [Change::Shut(shared)]
+    );
+}
