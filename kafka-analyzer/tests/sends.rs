@@ -250,10 +250,9 @@ fn a_record_without_a_call_undoes_what_was_matched_before_it() {
     assert_eq!(losses, [("produce_unmatched", 1)]);
 }
 
-#[test]
-fn an_acknowledgement_of_neighbours_names_the_first_only() {
+/// Three calls at 0xa0, 0xb0, 0xc0 by goroutines 9, 10, 11 of a process that is known to acknowledge; two of them are records now.
+fn acknowledging() -> (Shop, Vec<Talk>) {
     let mut shop = Shop::new();
-    // It is known to acknowledge.
     let web = shop.asked(8);
     shop.calls(8, &order("k"), 0xff);
     shop.produces(1, &[order("k")], 0);
@@ -264,28 +263,55 @@ fn an_acknowledgement_of_neighbours_names_the_first_only() {
         shop.calls(goroutine, &order("k"), address);
     }
     shop.produces(0, &[order("k"), record(1, "k", "value")], 5);
-    let mut calls = Calls {
-        clock: shop.clock,
-        topic: "audit",
-        ..Calls::default()
-    };
-    calls.of(Means::Acknowledged, 5, 6);
-    if let Some(Captured::Call(call)) = calls.events.last_mut() {
-        call.message = 0xa0;
-    }
-    shop.events.extend(calls.events);
-    shop.clock = calls.clock;
-    // A call that was not seen has the address of one of which nobody knows what became.
+    (shop, webs.into())
+}
+
+#[test]
+fn neighbours_are_acknowledged_each_by_its_address() {
+    let (mut shop, webs) = acknowledging();
+    shop.acknowledged(0xb0, 5);
+    shop.acknowledged(0xa0, 6);
     shop.produces(0, &[order("k")], 7);
-    shop.acknowledged(0xb0, 7);
+    shop.acknowledged(0xc0, 7);
     for web in webs {
         shop.answers(web);
     }
-    let (said, _) = told(&shop.events());
+    let (said, losses) = told(&shop.events());
     let sent = sends(&said);
     assert_eq!(sent.len(), 4);
-    assert!(is_child(sent[1], of(&said, 9)));
-    assert_eq!((sent[2].parent, sent[3].parent), (None, None));
+    for (at, goroutine) in [(1, 10), (2, 9), (3, 11)] {
+        assert!(is_child(sent[at], of(&said, goroutine)), "{at}");
+    }
+    assert_eq!(losses, []);
+}
+
+#[test]
+fn an_acknowledgement_that_was_cut_names_its_first_only() {
+    for (count, truncated) in [(2, false), (1, true)] {
+        let (mut shop, webs) = acknowledging();
+        let mut calls = Calls {
+            clock: shop.clock,
+            topic: "audit",
+            ..Calls::default()
+        };
+        calls.of(Means::Acknowledged, 5, 4 + count);
+        if let Some(Captured::Call(call)) = calls.events.last_mut() {
+            (call.message, call.truncated) = (0xa0, truncated);
+        }
+        shop.events.extend(calls.events);
+        shop.clock = calls.clock;
+        // A call that was not seen has the address of one of which nobody knows what became.
+        shop.produces(0, &[order("k")], 7);
+        shop.acknowledged(0xb0, 7);
+        for web in webs {
+            shop.answers(web);
+        }
+        let (said, _) = told(&shop.events());
+        let sent = sends(&said);
+        assert_eq!(sent.len(), 4);
+        assert!(is_child(sent[1], of(&said, 9)));
+        assert_eq!((sent[2].parent, sent[3].parent), (None, None));
+    }
 }
 
 #[test]

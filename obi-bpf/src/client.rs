@@ -8,7 +8,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, call_flag, means, option, topic_form, walk,
+    ACKNOWLEDGEMENTS, NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, call_flag, means, option, topic_form, walk,
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, abi, kind, stat};
 
@@ -359,7 +359,9 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
         text(shape, message)?
     };
     let run = &mut walk.run;
+    // Only what a call was given by its address finds what became of it by the same.
     let follows = run.count != 0
+        && shape.means != means::ACKNOWLEDGED
         && run.text == text
         && run.text_len == text_len
         && run.partition == partition as i64
@@ -497,7 +499,12 @@ fn begin(walk: &mut Walk) -> u64 {
     if walk.run.count == 0 {
         return 0;
     }
-    if walk.runs + 1 >= RUNS as u64 {
+    let most = if walk.means as u8 == means::ACKNOWLEDGED {
+        ACKNOWLEDGEMENTS
+    } else {
+        RUNS
+    };
+    if walk.runs + 1 >= most as u64 {
         walk.flags |= call_flag::TRUNCATED as u64;
         return 1;
     }

@@ -89,8 +89,8 @@ impl Produces {
         of.acknowledges = true;
         let before = of.queue.len();
         let called = of.queue.take(call);
-        if call.count > 1 {
-            // Neighbours are told of in one word, which names the first.
+        if call.count > 1 || call.truncated || call.fault {
+            // Of some it is not told what became of them: their addresses may be those of others from here on.
             of.queue.lose(&call.topic, call.time);
         }
         self.calls = (self.calls + of.queue.len()).saturating_sub(before);

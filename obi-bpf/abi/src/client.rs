@@ -11,6 +11,8 @@ use crate::NO_REG;
 pub const CLIENT_SHAPES: u32 = 1024;
 /// Runs of messages told of one call; more are counted as `truncated`.
 pub const RUNS: u32 = 64;
+/// ... of one call of `means::ACKNOWLEDGED`, each a message: a batch that was filled by many calls.
+pub const ACKNOWLEDGEMENTS: u32 = 256;
 /// Messages or partitions looked at in one call.
 pub const WALK_LIMIT: u32 = 4096;
 /// Kafka's longest topic name.
@@ -36,7 +38,7 @@ pub mod means {
     pub const PRODUCES: u8 = 7;
     /// A call of `PRODUCES` that waits for its acknowledgement returns.
     pub const PRODUCED: u8 = 8;
-    /// The message at `message` was acknowledged as (`partition`, `first`), or refused.
+    /// The message at `message` was acknowledged as (`partition`, `first`), or refused. Each is a run of its own.
     pub const ACKNOWLEDGED: u8 = 9;
     /// The consumer or producer is closed.
     pub const CLOSES: u8 = 10;

@@ -1,5 +1,6 @@
 //! Calls of client libraries: every form in which messages stand in memory, and memory that is not what a shape takes it for.
 
+mod acknowledged;
 mod hostile;
 mod parts;
 
@@ -13,6 +14,7 @@ use zerocopy::FromBytes;
 use crate::agent::Agent;
 use crate::hooks::{self, Function, call, hook_outer};
 
+pub use acknowledged::acknowledged;
 pub use hostile::{full, hostile};
 pub use parts::{elsewhere, parts};
 

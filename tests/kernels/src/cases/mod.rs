@@ -32,6 +32,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: one message", clients::one),
     ("clients: arguments", clients::arguments),
     ("clients: array of pointers", clients::pointers),
+    ("clients: acknowledged neighbours", clients::acknowledged),
     ("clients: array of messages", clients::structs),
     ("clients: lists, events", clients::lists),
     ("clients: nested arrays", clients::nested),
