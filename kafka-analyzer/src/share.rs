@@ -33,8 +33,9 @@ pub(crate) struct ShareAnswer {
     reading: Option<Reading>,
     given: Given,
     partitions: Vec<Partition>,
-    /// Where the acknowledgements of the request were refused.
+    /// Where the acknowledgements of the request were refused, and whether all were.
     refused: HashSet<(Topic, i32)>,
+    all_refused: bool,
 }
 
 /// Batches of a partition, and what of them was acquired.
@@ -69,6 +70,7 @@ impl ShareAnswer {
             } => {
                 self.throttle_ms = Some(*throttle_ms);
                 self.error = self.error.or(error_name(*error_code));
+                self.all_refused = *error_code != 0;
             }
             Event::Topic(topic) => {
                 self.end_partition(keeping);
@@ -135,8 +137,11 @@ impl ShareAnswer {
         keeping: &mut Keeping<'_>,
     ) -> Vec<Partition> {
         self.end_partition(keeping);
-        if let Some(acknowledged) = acknowledged.filter(|_| !self.refused.is_empty()) {
-            acknowledged.retain(|it| !self.refused.contains(&(it.topic.clone(), it.partition)));
+        if let Some(acknowledged) = acknowledged {
+            let refused = |it: &Acknowledged| {
+                self.all_refused || self.refused.contains(&(it.topic.clone(), it.partition))
+            };
+            acknowledged.retain(|it| !refused(it));
         }
         self.partitions
     }

@@ -8,7 +8,7 @@ use kafka_analyzer::fact::detail::Acknowledged;
 use kafka_analyzer::fact::group::Member;
 use kafka_analyzer::fact::{Detail, Says, Topic};
 use kafka_analyzer::observation::{
-    Batches, FetchedPartition, Observation, Reason, SizeCounts, SpanKind,
+    Batches, FetchedPartition, Observation, Reason, Signal, SizeCounts, SpanKind,
 };
 use kafka_analyzer::{Settings, StreamStage};
 use kafka_protocol::messages::share_acknowledge_request::{
@@ -196,6 +196,50 @@ fn acknowledgements_are_told_by_runs() {
         of(vec![]),
     ];
     assert_eq!(details(&talk), expected);
+}
+
+/// Signal, offset, messages.
+fn given_back(talk: &Talk) -> Vec<(Signal, i64, u32)> {
+    let observations = run(&talk.events);
+    let given = observations
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::ProcessingError(it) => {
+                assert_eq!((&*it.group, &*it.topic), ("workers", "orders"));
+                Some((it.signal, it.offset, it.count))
+            }
+            _ => None,
+        });
+    given.collect()
+}
+
+#[test]
+fn what_was_released_and_rejected_was_not_processed() {
+    let given: &[(i64, i64, &[i8])] = &[(0, 3, &[1]), (4, 8, &[2]), (10, 14, &[3, 3, 0, 1, 2])];
+    let request = fetch_request(given);
+    let mut talk = greeted();
+    let taken = fetch_response(Compression::None, &[]);
+    talk.exchange(78, 1, 2, &request, &taken);
+    assert_eq!(
+        given_back(&talk),
+        [
+            (Signal::Release, 4, 5),
+            (Signal::Reject, 10, 2),
+            (Signal::Release, 14, 1)
+        ]
+    );
+    // The broker took none of them: of the partition, and of the request.
+    for of_partition in [true, false] {
+        let mut refused = fetch_response(Compression::None, &[]);
+        if of_partition {
+            refused.responses[0].partitions[0].acknowledge_error_code = 121;
+        } else {
+            refused.error_code = 122;
+        }
+        let mut talk = greeted();
+        talk.exchange(78, 1, 2, &request, &refused);
+        assert_eq!(given_back(&talk), []);
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use kafka_wire::api;
 
 use crate::capture::{Nanos, Pid};
-use crate::fact::detail::Marker;
+use crate::fact::detail::{Acknowledged, Marker};
 use crate::fact::{self, Detail};
 use crate::model::groups::Hearing;
 use crate::model::lag::Ends;
 use crate::model::{CONNECTIONS_MOST, Labels, Model, SECOND, TOPICS_MOST};
-use crate::observation::Observation;
+use crate::observation::{Observation, ProcessingError, Signal};
 
 impl Model {
     /// Who speaks, and for which group. True: the group is news, for which fetches may wait.
@@ -103,6 +103,11 @@ impl Model {
             let ended = exchange.ended;
             self.transactions.marked(labels, markers, ended, out);
         }
+        if let Some(Detail::Share { acknowledged, .. }) = exchange.detail.as_deref()
+            && exchange.response_bytes.is_some()
+        {
+            self.given_back(labels, group, acknowledged, out);
+        }
         let mut hearing = Hearing {
             labels,
             exchange,
@@ -118,6 +123,40 @@ impl Model {
         if let Some(detail) = &exchange.detail {
             self.groups.hear(detail, &mut hearing);
             self.commits.hear(detail, &mut self.lags, &mut hearing);
+        }
+    }
+
+    /// What a member of a share group did not process, as the broker took it.
+    fn given_back(
+        &self,
+        labels: &Labels,
+        group: &Arc<str>,
+        acknowledged: &[Acknowledged],
+        out: &mut Vec<Observation>,
+    ) {
+        for given in acknowledged {
+            let signal = match given.kind {
+                2 => Signal::Release,
+                3 => Signal::Reject,
+                _ => continue,
+            };
+            let topic = self.topics.label(&given.topic);
+            if !self.shows(&topic) {
+                continue;
+            }
+            let (first, last) = given.offsets;
+            let count = last.saturating_sub(first).saturating_add(1);
+            out.push(Observation::ProcessingError(ProcessingError {
+                origin: labels.origin,
+                pid: labels.pid,
+                cluster: Arc::clone(&labels.cluster),
+                group: Arc::clone(group),
+                topic,
+                partition: given.partition,
+                offset: first,
+                count: u32::try_from(count).unwrap_or(u32::MAX),
+                signal,
+            }));
         }
     }
 

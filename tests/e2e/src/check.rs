@@ -14,6 +14,7 @@ use crate::truth::{Counts, Line, Truth};
 
 pub const PRODUCED: &str = "kafka_messages_produced_total";
 pub const CONSUMED: &str = "kafka_messages_consumed_total";
+pub const ERRORS: &str = "kafka_processing_errors_total";
 
 /// A counter is visible 2 s after the broker's answer; the rest is for a machine that does other work as well.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,5 +1,5 @@
 //! A share group (KIP-932): two members take what they are given; some records are released and come again, some are rejected. In: 600
-//! records. Out: as many deliveries at the agent as at the members, the members and their partitions as the broker says.
+//! records. Out: as many deliveries, releases and rejections at the agent as at the members, the members and their partitions as the broker says.
 
 use std::time::Duration;
 
@@ -93,6 +93,18 @@ pub fn on(stage: &Stage, cluster: &Cluster) -> Result<String> {
                 lines
             })?;
         }
+        // Also of the last ones, which go out with the poll after.
+        check::settle(agent, |scrape| {
+            let mut lines = Vec::new();
+            for (signal, want) in [("release", released), ("reject", rejected)] {
+                let labels = [("group", group.as_str()), ("signal", signal)];
+                let have = scrape.sum(check::ERRORS, &labels).unwrap_or_default();
+                if have != want as f64 {
+                    lines.push(format!("{} {signal}: {have}, not {want}", check::ERRORS));
+                }
+            }
+            lines
+        })?;
         seen += &compare_described(stage, cluster, Kind::Share, &group)?;
         seen += &super::apis(&agent.scrape()?, &format!("{group}-1"))?;
         check::nothing_lost(&before, &agent.scrape()?)?;
