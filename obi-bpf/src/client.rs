@@ -211,6 +211,9 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
 /// `Walk::means` above its byte: the call says that nothing came of it.
 const REFUSED: u64 = 1 << 8;
 
+/// `Walk::flags` above its byte: the entry of this call was not seen, so that what it keeps is not there.
+const UNPAIRED: u64 = 1 << 8;
+
 /// A member, when there is one.
 #[inline(always)]
 fn member<T: Copy>(at: u64, offset: u16) -> Option<T> {
@@ -530,7 +533,9 @@ impl Walk {
 /// Tells the last run with what is known of the whole call; a call without messages is told when that means something.
 #[inline(always)]
 fn finish(walk: &mut Walk, shape: &ClientShape) {
-    if walk.flags & call_flag::FAULT as u64 != 0 {
+    if walk.flags & UNPAIRED != 0 {
+        count(stat::LOST_UNPAIRED);
+    } else if walk.flags & call_flag::FAULT as u64 != 0 {
         count(stat::CALL_FAULT);
     }
     if walk.run.count == 0 {

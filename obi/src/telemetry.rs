@@ -33,7 +33,7 @@ pub struct Telemetry {
     pub calls: AtomicU64,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
-    /// Monotonic time of the last attach, ns.
+    /// Monotonic time at which hooks came or went last, ns.
     pub attached: AtomicU64,
     /// 1 once the first scan is attached: `/readyz`.
     pub ready: AtomicU64,

@@ -3,7 +3,7 @@
 use obi_abi::client::base;
 use obi_abi::{NO_REG, Place};
 
-use super::{Walk, shape};
+use super::{UNPAIRED, Walk, shape};
 use crate::read::{self, REGISTERS};
 
 /// Places of a shape, by number.
@@ -30,6 +30,7 @@ impl Words<'_> {
             return 0;
         } else if place.base >= base::KEPT {
             if !self.has_kept {
+                walk.flags |= UNPAIRED;
                 walk.fault();
                 return 0;
             }

@@ -41,7 +41,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "call_page_fault",
         Counts,
-        "a call of a client library of which memory could not be read, or whose beginning was not seen because hooks came or went: messages handed over and how long they were worked on",
+        "a call of a client library of which memory could not be read: messages handed over and how long they were worked on",
     ),
     (
         "table_full",
@@ -51,7 +51,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "unpaired_return",
         Nothing,
-        "a return whose entry was not seen; a few in the first moments after attaching are usual",
+        "a return whose entry was not seen; a few in the first moments after hooks came or went are usual and not counted",
     ),
     (
         "page_fault",

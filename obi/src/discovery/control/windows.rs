@@ -97,6 +97,10 @@ impl Control {
         if let Some((file, hooked)) = self.attached.get_mut(&place) {
             tracing::debug!(path = %file.path.display(), pid = place.1, "hooks paused: the overhead budget is used up");
             let links = hooked.each_message.let_go();
+            // Entries go before returns: what is entered meanwhile returns without an entry.
+            self.telemetry
+                .attached
+                .store(monotonic(), Ordering::Relaxed);
             self.detacher.detach(place, links);
         }
     }

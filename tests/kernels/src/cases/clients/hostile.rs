@@ -74,6 +74,8 @@ pub fn hostile(object: &[u8]) -> Result<()> {
     let agent = agent_of(object, Function::Outer, None, Some(gives()), false, None)?;
     outer(1, pointers.as_ptr() as u64, 1);
     ensure!(told(&agent)? == [idle(LAST | FAULT)], "unpaired");
+    let counted = [stat::LOST_UNPAIRED, stat::CALL_FAULT].map(|index| agent.stat(index));
+    ensure!(matches!(counted, [Ok(1), Ok(0)]), "{counted:?}");
     Ok(())
 }
 
