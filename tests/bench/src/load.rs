@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
 
 use anyhow::{Context, Result};
-use obi_lab::golang::{self, Symbols};
 use obi_lab::kafka::Cluster;
 use obi_lab::layout::Layout;
 use obi_lab::process::{Launch, Process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::library::Library;
 
 pub struct Load {
     commands: ChildStdin,
@@ -31,16 +32,24 @@ pub struct Window {
 }
 
 impl Load {
-    /// Its files have the topic's name; `flags` are more of its flags.
-    pub fn start(layout: &Layout, cluster: &Cluster, topic: &str, flags: &[&str]) -> Result<Self> {
-        let source = layout.root().join("tests/bench/load");
-        let program = golang::build(&source, ".", &layout.run().join(topic), Symbols::Kept, true)?;
-        let mut process = Launch::new("load", program, layout.run().join(format!("{topic}.log")))
+    /// Its files have the topic's name, and so has its service; `flags` are more of its flags.
+    pub fn start(
+        layout: &Layout,
+        cluster: &Cluster,
+        library: Library,
+        topic: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let program = library.program(layout, &layout.run().join(topic))?;
+        let log = layout.run().join(format!("{topic}.log"));
+        let mut process = Launch::new("load", program.file, log)
+            .args(program.words)
             .args(["-brokers", &cluster.bootstrap(true), "-topic", topic, "-ca"])
             .arg(&cluster.certificates.authority)
             .args(flags)
             .env("KAFKA_USERNAME", &cluster.user.name)
             .env("KAFKA_PASSWORD", &cluster.user.password)
+            .env("OTEL_SERVICE_NAME", topic)
             .piped()
             .start()?;
         let (commands, stdout) = process.pipes().context("the load has no pipes")?;

@@ -7,9 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod figures;
 mod hooks;
+mod library;
 mod load;
 mod measure;
+mod report;
 mod statistics;
 mod table;
 
@@ -24,8 +27,15 @@ use obi_lab::kafka::Cluster;
 use obi_lab::layout::Layout;
 use obi_lab::step::{StopSignal, say};
 
+use crate::library::Library;
 use crate::load::Load;
 use crate::measure::{Bench, Pair};
+
+const ROUNDS: u32 = 8;
+const SECONDS: u64 = 8;
+/// The same of libraries, of which there are eighteen times as many to measure.
+const LIBRARY_ROUNDS: u32 = 3;
+const LIBRARY_SECONDS: u64 = 5;
 
 #[derive(Parser)]
 #[command(name = "obi-bench")]
@@ -36,18 +46,23 @@ struct Args {
     /// Messages a second that are offered
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     rate: u32,
-    /// Pairs of windows, agent on and off
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    rounds: u32,
-    /// Length of a window
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    seconds: u64,
-    /// Measure calls of client libraries, hooked
+    /// Pairs of windows, agent on and off [default: 8, of libraries 3]
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Length of a window [default: 8, of libraries 5]
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Measure each client library at 1,000, 50,000 and the highest messages/s, with hooks on its calls: 27 minutes
+    ///
+    /// A pair takes 18 s and two windows; a library three times as many pairs as --rounds, and half a minute besides.
     #[arg(long)]
     clients: bool,
-    /// Only this library: franz, sarama, segmentio, confluent; may be repeated
-    #[arg(long, value_name = "NAME", requires = "clients")]
-    library: Vec<String>,
+    /// Only this library; may be repeated
+    #[arg(long, value_enum, value_name = "NAME", requires = "clients")]
+    library: Vec<Library>,
+    /// Write the page of the libraries there
+    #[arg(long, value_name = "FILE", requires = "clients")]
+    write: Option<PathBuf>,
     /// Measure whether a client of 200,000 messages/s stays within its budget
     #[arg(long, conflicts_with = "clients")]
     budget: bool,
@@ -84,25 +99,26 @@ fn run(args: &Args) -> Result<()> {
         return calls(args, program, &layout, cluster, stop);
     }
     cluster.admin.create("load", 3, 1)?;
-    let load = Load::start(&layout, &cluster, "load", &[])?;
+    let load = Load::start(&layout, &cluster, Library::FranzGo, "load", &[])?;
     let settings = settings(program, &layout)?;
     let mut bench = Bench {
         load,
         settings,
-        window: Duration::from_secs(args.seconds),
+        window: Duration::from_secs(args.seconds.unwrap_or(SECONDS)),
         service: "load".to_owned(),
     };
+    let count = args.rounds.unwrap_or(ROUNDS);
 
     let rate = bench.highest_steady_rate(args.rate)?;
     say(&format!(
-        "{} rounds at {rate} messages/s, {} s a window",
-        args.rounds, args.seconds
+        "{count} rounds at {rate} messages/s, {} s a window",
+        bench.window.as_secs()
     ));
-    let steady = rounds(args.rounds, &stop, |first_on| {
+    let steady = rounds(count, &stop, |first_on| {
         bench.pair(i64::from(rate), first_on)
     })?;
-    say(&format!("{} rounds at saturation", args.rounds));
-    let full = rounds(args.rounds, &stop, |first_on| bench.pair(0, first_on))?;
+    say(&format!("{count} rounds at saturation"));
+    let full = rounds(count, &stop, |first_on| bench.pair(0, first_on))?;
     bench.load.end()?;
     cluster.stop()?;
     println!("\n{}", table::render(rate, &steady, &full));
@@ -131,15 +147,21 @@ fn calls(
     let hooks = ("OBI_KAFKA_CLIENT_HOOKS".into(), "true".into());
     settings.environment.push(hooks);
     let libraries = if args.library.is_empty() {
-        clients::LIBRARIES.map(str::to_owned).to_vec()
+        Library::ALL.to_vec()
     } else {
         args.library.clone()
     };
+    let (rounds, seconds) = if args.clients {
+        (LIBRARY_ROUNDS, LIBRARY_SECONDS)
+    } else {
+        (ROUNDS, SECONDS)
+    };
     let plan = clients::Plan {
         libraries,
-        rounds: args.rounds,
-        window: Duration::from_secs(args.seconds),
+        rounds: args.rounds.unwrap_or(rounds),
+        window: Duration::from_secs(args.seconds.unwrap_or(seconds)),
         stop,
+        write: args.write.clone(),
     };
     let table = if args.budget {
         clients::budget(layout, &cluster, &settings, &plan)?
@@ -169,7 +191,7 @@ fn traffic(layout: &Layout, time: Duration) -> Result<()> {
     ];
     let start = |(topic, flags, rate)| -> Result<Load> {
         cluster.admin.create(topic, 6, 1)?;
-        let mut load = Load::start(layout, &cluster, topic, flags)?;
+        let mut load = Load::start(layout, &cluster, Library::FranzGo, topic, flags)?;
         load.rate(rate)?;
         Ok(load)
     };

@@ -71,6 +71,13 @@ impl Sample {
     }
 }
 
+impl AgentSample {
+    /// Share of one core, in percent.
+    pub fn percent(&self, window: &Window) -> f64 {
+        self.cpu * 100.0 / window.seconds
+    }
+}
+
 impl Pair {
     pub fn line(&self) -> String {
         let Self { off, on } = self;
@@ -112,8 +119,9 @@ impl Bench {
                 window.seconds,
                 window.ack_micros[1] / 1000.0
             ));
-            rate = rate * 4 / 5;
             anyhow::ensure!(rate > 1000, "this machine does not hold 1000 messages/s");
+            let held = (window.acked as f64 / window.seconds * 0.9) as u32;
+            rate = held.min(rate / 5 * 4).max(1000);
         }
     }
 
