@@ -5,10 +5,11 @@
 
 use core::ffi::c_void;
 
-use obi_abi::cost::{CELL_SHIFT, CLASS_BITS};
+use obi_abi::cost::{CELL_SHIFT, CLASS_BITS, HOOK_MASK, HOOK_SHIFT};
 use obi_abi::{Costs, stat};
 
-use crate::maps::COSTS;
+use crate::config::settings;
+use crate::maps::{COSTS, HOOKS};
 use crate::{read, stat as stats};
 
 /// Another CPU may make the entry at the same moment: its entry stays.
@@ -21,12 +22,13 @@ static NOTHING: Costs = Costs::NOTHING;
 pub fn metered(ctx: *mut c_void, run: fn(*mut c_void)) {
     let began = read::now();
     run(ctx);
-    charge(read::cookie(ctx) >> CELL_SHIFT, began);
+    charge(read::cookie(ctx), began);
 }
 
 /// A function of its own, so that its stack is not that of the program.
 #[inline(never)]
-fn charge(cell: u64, began: u64) {
+fn charge(cookie: u64, began: u64) {
+    let cell = cookie >> CELL_SHIFT;
     let pid = (read::pid_tgid() >> 32) as u32;
     let mut costs = read::value(COSTS.get_ptr_mut(pid));
     if costs.is_none() {
@@ -40,5 +42,14 @@ fn charge(cell: u64, began: u64) {
     };
     read::add(read::element(&mut costs.hits, cell), 1);
     let ran = read::element(&mut costs.ran, cell >> CLASS_BITS);
-    read::add(ran, read::now().wrapping_sub(began));
+    let took = read::now().wrapping_sub(began);
+    read::add(ran, took);
+    if read::constant(&settings().by_hook) == 0 {
+        return;
+    }
+    let number = cookie >> HOOK_SHIFT & HOOK_MASK;
+    if let Some(hook) = read::value(HOOKS.get_ptr_mut(number as u32)) {
+        read::add(&mut hook.hits, 1);
+        read::add(&mut hook.ran, took);
+    }
 }

@@ -1,11 +1,12 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS, CALLS, STATS and COSTS, writes SHAPES, CLIENT_SHAPES, PIDS, GOES, PEERS,
+//! again as something new. User space reads RING, EVENTS, CALLS, STATS, COSTS and HOOKS, writes SHAPES, CLIENT_SHAPES, PIDS, GOES, PEERS,
 //! VERDICTS and READER; the rest is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
+use obi_abi::cost::OfHook;
 use obi_abi::{CallShape, ClientShape, Costs, GoLayout, Peer};
 
 /// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
@@ -35,6 +36,10 @@ pub static CLIENT_SHAPES: Array<ClientShape, { obi_abi::client::CLIENT_SHAPES as
 #[btf_map]
 pub static COSTS: LruPerCpuHashMap<u32, Costs, { obi_abi::cost::PROCESSES as usize }> =
     LruPerCpuHashMap::new();
+
+/// Number of a hook to what it costs; user space makes it small unless this is asked for.
+#[btf_map]
+pub static HOOKS: PerCpuArray<OfHook, { obi_abi::cost::HOOKS as usize }> = PerCpuArray::new();
 
 /// Words that wait between the halves of a call of a client library.
 #[btf_map]

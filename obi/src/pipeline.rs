@@ -73,6 +73,7 @@ pub fn run_with(
     // verdict takes. So the limit before a verdict is that of a call; what is not Kafka is told so by its first bytes.
     let settings = obi_abi::Settings {
         undecided_limit: obi_abi::CALL_LIMIT as u64,
+        by_hook: config.overhead.by_hook.into(),
         ..obi_abi::Settings::DEFAULT
     };
     let options = attach::Options {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Source;
 
+use crate::attach::numbers::HookCost;
 use crate::budget::bill::Costs;
 use crate::doctor::Watched;
 
@@ -29,6 +30,7 @@ pub struct Telemetry {
     processes: Mutex<BTreeMap<&'static str, u64>>,
     watched: Mutex<Watched>,
     costs: Mutex<Arc<Costs>>,
+    cost_by_hook: Mutex<Vec<HookCost>>,
     /// Records of calls of client libraries.
     pub calls: AtomicU64,
     pub ring_bytes: AtomicU64,
@@ -100,6 +102,16 @@ impl Telemetry {
 
     pub fn costs(&self) -> Arc<Costs> {
         Arc::clone(&lock(&self.costs))
+    }
+
+    /// Replaces what each hook costs.
+    pub fn set_cost_by_hook(&self, costs: Vec<HookCost>) {
+        *lock(&self.cost_by_hook) = costs;
+    }
+
+    /// Empty unless it was asked for when the agent started.
+    pub fn cost_by_hook(&self) -> Vec<HookCost> {
+        lock(&self.cost_by_hook).clone()
     }
 
     pub fn is_ready(&self) -> bool {

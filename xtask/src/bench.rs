@@ -23,7 +23,7 @@ pub struct Args {
 enum Part {
     /// The whole agent beside a client
     Agent,
-    /// Calls of client libraries, hooked: each library at each rate
+    /// Calls of client libraries, hooked: each library at each rate; writes docs/bench.md
     Clients,
     /// A client of 200,000 messages/s and its budget
     Budget,
@@ -60,16 +60,22 @@ pub fn run(args: &Args) -> Result<bool> {
 fn measure(part: Part, args: &Args, layout: &Layout) -> Result<bool> {
     match part {
         Part::Agent | Part::Clients | Part::Budget => {
-            prerequisites::check(Purpose::Demo)?;
+            let needs = match part {
+                // librdkafka's headers.
+                Part::Clients => Purpose::Test,
+                _ => Purpose::Demo,
+            };
+            prerequisites::check(needs)?;
             let agent = crate::demo::build_agent(layout)?.display().to_string();
             let words = ["run", "--quiet", "--release", "--package", "obi-bench"];
             let mut words = words.to_vec();
             words.extend(["--", "--agent", &agent]);
-            words.extend(match part {
-                Part::Clients => Some("--clients"),
-                Part::Budget => Some("--budget"),
-                _ => None,
-            });
+            let page = layout.root().join("docs/bench.md").display().to_string();
+            match part {
+                Part::Clients => words.extend(["--clients", "--write", &page]),
+                Part::Budget => words.push("--budget"),
+                _ => {}
+            }
             words.extend(args.arguments.iter().map(String::as_str));
             cargo(layout, &words)
         }

@@ -8,6 +8,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// The attach cookie shifted right by this is the cell that a hit is counted in: `group << CLASS_BITS | class`.
 pub const CELL_SHIFT: u32 = 56;
 pub const CLASS_BITS: u32 = 3;
+/// The attach cookie shifted right by this, masked, is the number of the hook: by it hits are told apart when `Settings::by_hook` is set.
+pub const HOOK_SHIFT: u32 = 32;
+pub const HOOK_MASK: u64 = HOOKS as u64 - 1;
+/// Hooks that are told apart; number 0 is that of all others.
+pub const HOOKS: u32 = 1024;
 pub const CLASSES: usize = 1 << CLASS_BITS;
 pub const GROUPS: usize = 4;
 pub const CELLS: usize = GROUPS * CLASSES;
@@ -43,6 +48,17 @@ pub struct Costs {
     pub hits: [u64; CELLS],
     /// Nanoseconds within programs, by group.
     pub ran: [u64; GROUPS],
+}
+
+/// Value of the map `HOOKS`, one for each CPU: one hook in all processes. Since the load.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct OfHook {
+    pub hits: u64,
+    /// Nanoseconds within its program.
+    pub ran: u64,
 }
 
 impl Costs {

@@ -287,12 +287,15 @@ pub struct Settings {
     pub call_limit: u64,
     /// Bytes copied of each direction of a connection without a verdict.
     pub undecided_limit: u64,
+    /// Not 0: what each hook costs is counted too (`cost::OfHook`).
+    pub by_hook: u64,
 }
 
 impl Settings {
     pub const DEFAULT: Settings = Settings {
         call_limit: CALL_LIMIT as u64,
         undecided_limit: UNDECIDED_LIMIT,
+        by_hook: 0,
     };
 }
 

@@ -7,45 +7,50 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use obi_abi::cost::{CELL_SHIFT, CLASS_BITS, class};
 use symbolizer::Machine;
 use symbolizer::code::{Cost, cost_of};
 
-use crate::budget::Group;
+use super::numbers::{NamedHook, Numbers};
 
 /// No instruction of x86 is longer.
 const INSTRUCTION: usize = 15;
 
-#[derive(Default)]
 pub struct Cells {
+    path: PathBuf,
+    numbers: Numbers,
     /// `None`: it cannot be opened, and each site is taken for the dearest.
     file: Option<File>,
     trapped: HashSet<u64>,
 }
 
 impl Cells {
-    pub fn of(path: &Path) -> Cells {
+    pub fn of(path: &Path, numbers: Numbers) -> Cells {
         Cells {
+            path: path.to_owned(),
+            numbers,
             file: File::open(path).ok(),
             trapped: HashSet::new(),
         }
     }
 
-    /// The cookie of a site of this group.
-    pub fn cookie(&mut self, cookie: u64, offset: u64, group: Group, returning: bool) -> u64 {
+    /// The cookie of a site; `uretprobe`: it is hit at the return of the function that begins there.
+    pub fn cookie(&mut self, cookie: u64, offset: u64, hook: NamedHook, uretprobe: bool) -> u64 {
         let class = if self.trapped.insert(offset) {
             self.class(offset)
         } else {
             class::SHARED
         };
-        let class = if returning {
+        let class = if uretprobe {
             class | class::RETURN
         } else {
             class
         };
-        cookie | u64::from(group.number() << CLASS_BITS | class) << CELL_SHIFT
+        let cell = u64::from(hook.group.number() << CLASS_BITS | class);
+        let cookie = cookie | cell << CELL_SHIFT;
+        self.numbers.cookie(cookie, &self.path, hook)
     }
 
     fn class(&self, offset: u64) -> u8 {
@@ -74,6 +79,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::budget::Group;
 
     #[test]
     fn sites_on_one_instruction_share_its_trap() {
@@ -81,9 +87,14 @@ mod tests {
         // push rbp; ret; nop of five bytes
         file.write_all(&[0x55, 0xc3, 0x0f, 0x1f, 0x44, 0, 0])
             .unwrap();
-        let mut cells = Cells::of(file.path());
+        let mut cells = Cells::of(file.path(), Numbers::new(false));
         let mut cell = |offset, group, returning| {
-            let cookie = cells.cookie(0x1234, offset, group, returning);
+            let hook = NamedHook {
+                name: "",
+                returning,
+                group,
+            };
+            let cookie = cells.cookie(0x1234, offset, hook, returning);
             assert_eq!(cookie & 0xff_ffff, 0x1234);
             cookie >> CELL_SHIFT
         };

@@ -11,6 +11,7 @@ use obi_abi::cost::{CELL_SHIFT, class};
 use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
 use super::cells::Cells;
+use super::numbers::NamedHook;
 use crate::budget::{Group, OwnSite};
 use crate::discovery::process::ReturnProbe;
 use crate::doctor::HookReport;
@@ -166,19 +167,24 @@ impl Groups {
 }
 
 impl Sites {
-    fn priced(&mut self, cells: &mut Cells, group: Group, returning: bool) {
+    fn priced(&mut self, cells: &mut Cells, hook: NamedHook, uretprobe: bool) {
         for (offset, cookie) in self.offsets.iter().zip(&mut self.cookies) {
-            *cookie = cells.cookie(*cookie, *offset as u64, group, returning);
+            *cookie = cells.cookie(*cookie, *offset as u64, hook, uretprobe);
         }
     }
 }
 
 impl Groups {
     /// Says in each cookie in which cell hits are counted.
-    fn priced(mut self, cells: &mut Cells, group: Group) -> Groups {
-        self.returns.priced(cells, group, false);
-        self.uretprobes.priced(cells, group, true);
-        self.entries.priced(cells, group, false);
+    fn priced(mut self, cells: &mut Cells, name: &'static str, group: Group) -> Groups {
+        let hook = |returning| NamedHook {
+            name,
+            returning,
+            group,
+        };
+        self.returns.priced(cells, hook(true), false);
+        self.uretprobes.priced(cells, hook(true), true);
+        self.entries.priced(cells, hook(false), false);
         self
     }
 }
@@ -233,7 +239,7 @@ pub fn attach(
     for (hook, groups) in wanted {
         match groups {
             Ok(groups) => {
-                let groups = groups.priced(cells, group);
+                let groups = groups.priced(cells, hook, group);
                 all.extend(&groups);
                 usable.push((hook, groups));
             }

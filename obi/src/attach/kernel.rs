@@ -24,8 +24,10 @@ use super::hooks::{
     self, Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook,
 };
 use super::ladder::{Purpose, SocketPath, Step, purpose};
+use super::numbers::{HookCost, Numbers};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};
+use crate::budget::prices::Prices;
 use crate::budget::{Group, OwnSite};
 use crate::capture::live::Rings;
 use crate::discovery::process::ReturnProbe;
@@ -56,6 +58,7 @@ pub struct Kernel {
     shapes: Shapes<CallShape>,
     client_shapes: Shapes<ClientShape>,
     client_hooks: bool,
+    numbers: Numbers,
     kind: ProbeKind,
     sockets: Option<SocketPath>,
     /// What was tried on the way, and what came of it.
@@ -234,6 +237,7 @@ impl Kernel {
             shapes: Shapes::new(SHAPES),
             client_shapes: Shapes::new(CLIENT_SHAPES),
             client_hooks: options.client_hooks,
+            numbers: Numbers::new(options.settings.by_hook != 0),
             kind,
             sockets,
             steps: Vec::new(),
@@ -308,7 +312,7 @@ impl Kernel {
         }
         log::capture();
         let shared = pid.is_none() && plan.scope == Scope::Process;
-        let cells = &mut Cells::of(path);
+        let cells = &mut Cells::of(path, self.numbers.clone());
         let tls = match self.hook_programs(shared) {
             Some(programs) => attach(&programs, path, pid, wanted, Group::Tls, cells),
             None => Attached::nothing(),
@@ -343,7 +347,7 @@ impl Kernel {
         log::capture();
         let each: Vec<_> = plan.calls.iter().filter(|call| call.per_message).collect();
         // A site that stands with another's is taken for one by itself: it costs no more than that.
-        let cells = &mut Cells::of(path);
+        let cells = &mut Cells::of(path, self.numbers.clone());
         self.attach_calls(path, pid, &each, safety, Group::EachMessage, cells)
     }
 
@@ -439,6 +443,11 @@ impl Kernel {
     /// As [`Kernel::rings`].
     pub fn costs(&self) -> Result<CostTable, Error> {
         self.handle("COSTS").map(CostTable::new)
+    }
+
+    /// What each hook costs; `None` when that is not counted (`Settings::by_hook`).
+    pub fn cost_by_hook(&self, prices: &Prices) -> Option<Vec<HookCost>> {
+        self.numbers.costs(&self.map("HOOKS")?, prices)
     }
 
     /// Hooks functions of the agent itself, to be timed.
@@ -591,6 +600,9 @@ fn settle(open: &mut OpenObject, options: &Options) -> Result<(), Error> {
         let name = map.name().to_string_lossy().into_owned();
         if name == "RING" {
             map.set_max_entries(options.ring_bytes)
+                .map_err(|error| Error::Load(error.to_string()))?;
+        } else if name == "HOOKS" && options.settings.by_hook == 0 {
+            map.set_max_entries(1)
                 .map_err(|error| Error::Load(error.to_string()))?;
         } else if name.ends_with(".rodata") {
             let bytes = map

@@ -11,6 +11,7 @@ pub mod kernel;
 mod kernel_offsets;
 pub mod ladder;
 mod log;
+pub mod numbers;
 pub mod privileges;
 mod shapes;
 

@@ -16,6 +16,11 @@ impl<T: PartialEq> Shapes<T> {
         }
     }
 
+    /// By number.
+    pub fn known(&self) -> &[T] {
+        &self.known
+    }
+
     /// Number of the shape, and whether it is new. `None`: the table is full.
     pub fn intern(&mut self, shape: T) -> Option<(u32, bool)> {
         if let Some(at) = self.known.iter().position(|known| *known == shape) {

@@ -45,6 +45,9 @@ pub struct Args {
     /// Percent of one core that hooks may cost each watched process [default: 0.5]
     #[arg(long, value_name = "PERCENT")]
     overhead_budget: Option<f64>,
+    /// Count what each hook costs, for the command `cost_by_hook` of the control socket
+    #[arg(long, hide = true)]
+    cost_by_hook: bool,
     /// error, warn, info, debug, trace, or a filter such as info,obi::attach=debug
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -74,6 +77,7 @@ impl Args {
         if let Some(budget) = self.overhead_budget {
             config.overhead.budget = budget;
         }
+        config.overhead.by_hook = self.cost_by_hook;
         if let Some(level) = self.log_level {
             config.log_level = level;
         }
@@ -140,6 +144,8 @@ fn answers(
     };
     let costs = Arc::clone(&agent);
     let costs = move || Ok(serde_json::to_string(&*costs.costs())?);
+    let each = Arc::clone(&agent);
+    let cost_by_hook = move || Ok(serde_json::to_string(&each.cost_by_hook())?);
     let watched = move || Ok(serde_json::to_string(&agent.watched())?);
     fn asked<T: serde::Serialize>(
         sinks: &Sinks,
@@ -158,6 +164,7 @@ fn answers(
         ("kafka_stats", Box::new(stats)),
         ("watched", Box::new(watched)),
         ("costs", Box::new(costs)),
+        ("cost_by_hook", Box::new(cost_by_hook)),
     ]
 }
 

@@ -323,6 +323,9 @@ impl Control {
         let shares = self.windows.shares(now).collect();
         self.bill.limit(&mut costs, self.windows.budget(), &shares);
         self.telemetry.set_costs(costs);
+        if let Some(by_hook) = self.kernel.cost_by_hook(&self.ledger.prices) {
+            self.telemetry.set_cost_by_hook(by_hook);
+        }
     }
 
     /// Processes whose connections are looked at: those followed, those that began lately, and now and then all.

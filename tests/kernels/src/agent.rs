@@ -12,7 +12,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
     ProgramMut, UprobeMultiOpts, UprobeOpts,
 };
-use obi_abi::cost::CELL_SHIFT;
+use obi_abi::cost::{CELL_SHIFT, HOOK_SHIFT, OfHook};
 use obi_abi::{
     CallShape, ClientShape, Costs, GoLayout, Peer, RESULT_AT_SHIFT, RecordHeader, Settings,
 };
@@ -30,7 +30,7 @@ pub struct Record {
 }
 
 /// A site to attach: offset in the file, index of the shape, where the result stands on the stack (0: in the register), the cell that its
-/// hits are counted in.
+/// hits are counted in; the same number is that of its hook.
 #[derive(Clone, Copy)]
 pub struct Site {
     pub offset: usize,
@@ -44,6 +44,7 @@ impl Site {
         u64::from(self.shape)
             | u64::from(self.stack) << RESULT_AT_SHIFT
             | u64::from(self.cell) << CELL_SHIFT
+            | u64::from(self.cell) << HOOK_SHIFT
     }
 }
 
@@ -167,6 +168,18 @@ impl Agent {
             sum.add(&costs);
         }
         Ok(Some(sum))
+    }
+
+    /// What a hook costs, summed over CPUs.
+    pub fn of_hook(&self, number: u8) -> Result<OfHook> {
+        let values = self.of_each_cpu("HOOKS", number.into())?;
+        let mut sum = OfHook::default();
+        for value in &values.context("no such hook")? {
+            let more = OfHook::read_from_bytes(value).map_err(|_| anyhow!("no hook"))?;
+            sum.hits += more.hits;
+            sum.ran += more.ran;
+        }
+        Ok(sum)
     }
 
     fn of_each_cpu(&self, map: &str, key: u32) -> Result<Option<Vec<Vec<u8>>>> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use obi_abi::client::means;
-use obi_abi::cost::group;
+use obi_abi::cost::{OfHook, group};
 use obi_abi::{ClientShape, Settings};
 
 use crate::agent::Agent;
@@ -67,6 +67,35 @@ pub fn by_process(object: &[u8]) -> Result<()> {
     ensure!(
         costs.hits[usize::from(ENTRY_CELL)] == OWN,
         "hits after the detach"
+    );
+    let hook = agent.of_hook(ENTRY_CELL)?;
+    ensure!(hook == OfHook::default(), "nobody asked, and {hook:?}");
+    Ok(())
+}
+
+/// Asked for, each hook is told by itself, and their sum is what its process was charged.
+pub fn by_hook(object: &[u8]) -> Result<()> {
+    let multi = super::has_multi(object)?;
+    let programs = ["client_entry", "client_return"];
+    let settings = Settings {
+        by_hook: 1,
+        ..Settings::DEFAULT
+    };
+    let mut agent = Agent::load(object, &programs, settings, None, multi)?;
+    agent.set_client_shape(SHAPE, ClientShape::NOTHING)?;
+    let (entries, returns) = hooks::sites(&[(Function::Outer, SHAPE)])?;
+    agent.attach_sites("client_entry", false, &entries)?;
+    calls(CHILD);
+    agent.attach_sites("client_return", false, &returns)?;
+    calls(OWN);
+    let (entry, leave) = (agent.of_hook(ENTRY_CELL)?, agent.of_hook(RETURN_CELL)?);
+    ensure!(entry.hits == OWN + CHILD, "entry: {entry:?}");
+    ensure!(leave.hits == OWN, "return: {leave:?}");
+    let costs = agent.costs(std::process::id())?;
+    let ran: u64 = costs.context("nobody was charged")?.ran.iter().sum();
+    ensure!(
+        entry.ran > 0 && leave.ran > 0 && entry.ran + leave.ran == ran,
+        "{entry:?} and {leave:?}, of {ran} ns"
     );
     Ok(())
 }

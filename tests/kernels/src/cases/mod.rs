@@ -44,6 +44,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: hostile memory", clients::hostile),
     ("clients: ring full", clients::full),
     ("costs: by process and site", costs::by_process),
+    ("costs: by hook", costs::by_hook),
     ("handles: set_fd", handles::set_fd),
     ("handles: bound by the call inside", handles::bound_by_call),
     ("handles: plaintext before", handles::plaintext_before),
