@@ -39,6 +39,9 @@ pub struct StreamStage {
     /// When to look at a connection again; entries may be early.
     schedule: BinaryHeap<Reverse<(Nanos, ConnectionId)>>,
     clock: Nanos,
+    /// Everything up to here is with this stage; and how far facts may have been taken for complete.
+    read_to: Nanos,
+    told: Nanos,
     /// Last event of a connection without a verdict.
     undecided: Nanos,
     /// Processes whose work is done by goroutines: a thread says nothing of it.
@@ -81,6 +84,8 @@ impl StreamStage {
             connections: HashMap::new(),
             schedule: BinaryHeap::new(),
             clock: 0,
+            read_to: Nanos::MAX,
+            told: 0,
             undecided: 0,
             goroutines: HashSet::new(),
         }
@@ -104,7 +109,8 @@ impl StreamStage {
             CaptureEvent::Call(call) => call.time,
             CaptureEvent::Process(_) => self.clock,
         };
-        let (before, told) = (facts.len(), self.clock.saturating_sub(HOLD));
+        self.told = self.told.max(self.up_to());
+        let (before, told) = (facts.len(), self.told.saturating_sub(HOLD));
         self.clock = self.clock.max(time);
         self.shared.allowance.refill(self.clock);
         self.run_schedule(facts, verdicts);
@@ -240,7 +246,18 @@ impl StreamStage {
         raise(facts, before, told);
     }
 
-    /// Event time so far: `up_to` of [`crate::Merge::push`].
+    /// Everything up to `time` is with this stage; of what is later perhaps not all: calls and bytes come by two rings, which are read one
+    /// after the other.
+    pub fn read_to(&mut self, time: Nanos) {
+        self.read_to = time;
+    }
+
+    /// `up_to` of [`crate::Merge::push`].
+    pub fn up_to(&self) -> Nanos {
+        self.clock.min(self.read_to)
+    }
+
+    /// Event time so far.
     pub fn clock(&self) -> Nanos {
         self.clock
     }

@@ -14,12 +14,15 @@ use super::shard::{Message, Shard};
 use crate::capture::recording::{Problem, Reader};
 
 const MILLISECOND: Nanos = 1_000_000;
+/// A call may stand so far behind bytes of its time: their rings were read one after the other, with a nap of up to 100 ms between.
+const APART: Nanos = 200_000_000;
 
 struct Replay {
     shards: Vec<Shard>,
     findings: Findings,
     opening: Opening,
     ticked: Nanos,
+    newest: Nanos,
 }
 
 /// Reads to the end, or to where the recording stops making sense; findings up to there are given in either case.
@@ -54,12 +57,14 @@ pub fn replay<R: Read>(
         findings,
         opening,
         ticked: 0,
+        newest: 0,
     };
     let mut read = || -> Result<(), Problem> {
         while recording.next(&mut |event| replay.event(event, &mut found))? {}
         Ok(())
     };
     let ended = read();
+    replay.read_to(Nanos::MAX);
     replay.tell(&mut found);
     replay.findings.finish(&mut found);
     ended
@@ -68,6 +73,10 @@ pub fn replay<R: Read>(
 impl Replay {
     fn event(&mut self, event: &CaptureEvent<'_>, found: &mut impl FnMut(Finding<'_>)) {
         let (time, connection) = place(event);
+        if time > self.newest {
+            self.newest = time;
+            self.read_to(time.saturating_sub(APART));
+        }
         if time.saturating_sub(self.ticked) >= MILLISECOND {
             self.ticked = time;
             for shard in &mut self.shards {
@@ -88,6 +97,12 @@ impl Replay {
                 }
                 self.tell(found);
             }
+        }
+    }
+
+    fn read_to(&mut self, time: Nanos) {
+        for shard in &mut self.shards {
+            shard.read_to(time);
         }
     }
 

@@ -27,8 +27,6 @@ pub struct Shard {
     facts: Vec<Fact>,
     messages: Vec<Message>,
     told: Nanos,
-    /// Later facts may still come.
-    read_to: Nanos,
     pub verdicts: Vec<Verdict>,
 }
 
@@ -40,7 +38,6 @@ impl Shard {
             facts: Vec::new(),
             messages: Vec::new(),
             told: 0,
-            read_to: Nanos::MAX,
             verdicts: Vec::new(),
         }
     }
@@ -59,9 +56,8 @@ impl Shard {
         self.stage.event(event, &mut self.facts, &mut self.verdicts);
     }
 
-    /// Everything up to `time` was read, and of what is later perhaps not all: a ring of calls and one of bytes are read one after the other.
     pub fn read_to(&mut self, time: Nanos) {
-        self.read_to = time;
+        self.stage.read_to(time);
     }
 
     fn say(&mut self, message: Message) {
@@ -71,7 +67,7 @@ impl Shard {
 
     /// Makes a message of the facts so far.
     fn close(&mut self) {
-        let up_to = self.stage.clock().min(self.read_to);
+        let up_to = self.stage.up_to();
         if !self.facts.is_empty() || up_to > self.told {
             self.told = up_to;
             self.messages.push(Message::Facts {
@@ -102,6 +98,8 @@ impl Shard {
 mod tests {
     use super::*;
 
+    const MILLISECOND: Nanos = 1_000_000;
+
     #[test]
     fn what_may_not_be_read_yet_is_not_told_of() {
         let mut shard = Shard::new(0, &Settings::default());
@@ -119,5 +117,30 @@ mod tests {
         assert_eq!(told(&mut shard), Vec::<Nanos>::new());
         shard.read_to(Nanos::MAX);
         assert_eq!(told(&mut shard), [100]);
+    }
+
+    #[test]
+    fn a_call_that_is_read_late_keeps_its_time() {
+        let settings = Settings::default();
+        let known = |read_to| {
+            let mut shard = Shard::new(0, &settings);
+            shard.read_to(read_to);
+            shard.event(&CaptureEvent::Tick {
+                time: 100 * MILLISECOND,
+            });
+            shard.event(&CaptureEvent::Exited {
+                pid: 7,
+                time: 80 * MILLISECOND,
+            });
+            let facts = shard.messages().find_map(|message| match message {
+                Message::Facts { facts, .. } => facts.first().map(|fact| fact.known),
+                _ => None,
+            });
+            facts.map(|known| known / MILLISECOND)
+        };
+        assert_eq!(known(70 * MILLISECOND), Some(80));
+        // What was told of is over: HOLD before it.
+        assert_eq!(known(90 * MILLISECOND), Some(85));
+        assert_eq!(known(Nanos::MAX), Some(95));
     }
 }
