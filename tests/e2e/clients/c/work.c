@@ -16,13 +16,19 @@ enum { MOST = 50 };
 struct told {
 	char topic[128], context[64];
 	int partition;
-	long long offset, asked, began, worked;
+	long long offset, asked, began, worked, ended, settled;
+	/* The record produced for it. */
+	int sent_partition;
+	long long sent_offset;
 };
 
 static char plan[8192];
 static char topic[128], letters[128], pattern[32];
 static FILE *truth;
 static int left;
+/* Those whose results' places come later, in the patterns events and transaction. */
+static struct told *results;
+static int kept;
 static rd_kafka_t *consumer, *producer;
 
 static void die(const char *what, const char *why) {
@@ -71,6 +77,19 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
 		die(name, why);
 }
 
+/* A record produced for the message of this number is in its place. */
+static void placed(const rd_kafka_message_t *message) {
+	struct told *told = &results[(size_t)message->_private - 1];
+	good("a result", message->err);
+	told->sent_partition = message->partition;
+	told->sent_offset = message->offset;
+}
+
+static void report(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
+	(void)client, (void)opaque;
+	placed(message);
+}
+
 static rd_kafka_t *client(rd_kafka_type_t type) {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	char value[1024], why[512];
@@ -88,8 +107,10 @@ static rd_kafka_t *client(rd_kafka_type_t type) {
 	} else {
 		if (!strcmp(pattern, "events"))
 			rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
-		if (!strcmp(pattern, "transaction"))
+		if (!strcmp(pattern, "transaction")) {
+			rd_kafka_conf_set_dr_msg_cb(conf, report);
 			set(conf, "transactional.id", member("client_id", value, sizeof value));
+		}
 	}
 	rd_kafka_t *made = rd_kafka_new(type, conf, why, sizeof why);
 	if (!made)
@@ -116,20 +137,42 @@ static void work(struct told *told) {
 	usleep(1000 * (1 + told->offset % 3));
 }
 
-static void done(struct told *told, long long ended, long long settled) {
+static void put_down(const struct told *told, const char *sent) {
 	fprintf(truth,
 	        "{\"topic\":\"%s\",\"partition\":%d,\"offset\":%lld,\"context\":\"%s\",\"thread\":%d,\"asked\":%lld,\"began\":%lld,"
-	        "\"worked\":%lld,\"ended\":%lld,\"settled\":%lld,\"failed\":false,\"sent\":null}\n",
-	        told->topic, told->partition, told->offset, told->context, (int)gettid(), told->asked, told->began, told->worked, ended,
-	        settled);
+	        "\"worked\":%lld,\"ended\":%lld,\"settled\":%lld,\"failed\":false,\"sent\":%s}\n",
+	        told->topic, told->partition, told->offset, told->context, (int)gettid(), told->asked, told->began, told->worked,
+	        told->ended, told->settled, sent);
+}
+
+static void done(struct told *told, long long ended, long long settled) {
+	told->ended = ended;
+	told->settled = settled;
 	left--;
+	if (!results) {
+		put_down(told, "null");
+		return;
+	}
+	/* Its result may have been placed before. */
+	told->sent_partition = results[kept].sent_partition;
+	told->sent_offset = results[kept].sent_offset;
+	results[kept++] = *told;
+}
+
+static void put_down_results(void) {
+	char sent[256];
+	for (int i = 0; i < kept; i++) {
+		snprintf(sent, sizeof sent, "{\"topic\":\"%s\",\"partition\":%d,\"offset\":%lld}", letters, results[i].sent_partition,
+		         results[i].sent_offset);
+		put_down(&results[i], sent);
+	}
 }
 
 /* In parts, of which the topic is the last. */
 static void produce(const rd_kafka_message_t *of) {
 	good("produce", rd_kafka_producev(producer, RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE(of->payload, of->len),
-	                                  RD_KAFKA_V_KEY(of->key, of->key_len), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_TOPIC(letters),
-	                                  RD_KAFKA_V_END));
+	                                  RD_KAFKA_V_KEY(of->key, of->key_len), RD_KAFKA_V_PARTITION(0),
+	                                  RD_KAFKA_V_OPAQUE((void *)(size_t)(kept + 1)), RD_KAFKA_V_TOPIC(letters), RD_KAFKA_V_END));
 }
 
 static void simple(void) {
@@ -179,6 +222,9 @@ static void polled(void) {
 
 static void reports(rd_kafka_queue_t *queue) {
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 0);
+	const rd_kafka_message_t *message;
+	while (event && (message = rd_kafka_event_message_next(event)))
+		placed(message);
 	if (event)
 		rd_kafka_event_destroy(event);
 }
@@ -249,6 +295,8 @@ int main(int count, char **words) {
 		die("truth", value);
 	if (!fgets(value, sizeof value, stdin))
 		die("work", "nobody said go");
+	if (!strcmp(pattern, "events") || !strcmp(pattern, "transaction"))
+		results = calloc(left, sizeof *results);
 	consumer = client(RD_KAFKA_CONSUMER);
 	producer = client(RD_KAFKA_PRODUCER);
 	rd_kafka_poll_set_consumer(consumer);
@@ -269,5 +317,6 @@ int main(int count, char **words) {
 	rd_kafka_consumer_close(consumer);
 	rd_kafka_destroy(consumer);
 	rd_kafka_destroy(producer);
+	put_down_results();
 	return fclose(truth) ? 1 : 0;
 }

@@ -63,10 +63,11 @@ class Program:
         return [(message, told(message, asked, began)) for message in found if message is not None]
 
     def work(self, message, own):
-        """From one to three milliseconds, by the offset. What fails becomes a dead letter."""
+        """From one to three milliseconds, by the offset. What fails becomes a dead letter; in the pattern results each has one."""
         own["worked"] = time.monotonic_ns()
         time.sleep((1 + own["offset"] % 3) / 1000)
-        if self.pattern == "retry" and own["offset"] % 10 == 0:
+        own["failed"] = self.pattern == "retry" and own["offset"] % 10 == 0
+        if own["failed"] or self.pattern == "results":
             places = []
             self.producer.produce(
                 self.plan["dead_letters"], message.value(), on_delivery=lambda error, of: places.append((error, of))
@@ -75,7 +76,6 @@ class Program:
             error, of = places[0]
             if error:
                 raise RuntimeError(error)
-            own["failed"] = True
             own["sent"] = {"topic": of.topic(), "partition": of.partition(), "offset": of.offset()}
 
     def settle(self, given):

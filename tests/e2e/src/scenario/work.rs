@@ -1,6 +1,7 @@
 //! What applications do with messages, against their own truth (`tests/e2e/clients/go/processing`), message by message. In: programs of each Go library and
 //! pattern, each under an `obi record` of its own that met it before its first call. Out: one test a cell: each message once, on its goroutine, under its
-//! context, and an interval that holds the program's own and stays within the calls that began and ended it.
+//! context, and an interval that holds the program's own and stays within the calls that began and ended it; what was produced meanwhile under its
+//! message, or under none where that is not known, and never under another.
 
 mod cells;
 mod compare;
@@ -41,7 +42,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     let id = world.fresh(&format!("work-{}", cell.id()));
     let at = |suffix: &str| folder.join(format!("{id}.{suffix}"));
     let results = match cell.pattern {
-        "transaction" | "events" => "results",
+        "transaction" | "events" | "results" | "relay" | "input" => "results",
         _ => "dlq",
     };
     let letters = format!("{id}-{results}");

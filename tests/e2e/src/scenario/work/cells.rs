@@ -39,12 +39,24 @@ pub enum Basis {
     Estimated,
 }
 
+/// Whether it is known for which message a record was produced. If a parent is told, it is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sends {
+    /// Of each, once the library was seen to acknowledge.
+    Told,
+    /// By order: not always.
+    Matched,
+    /// Of none: the record goes through a channel.
+    Unseen,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub library: &'static str,
     pub build: Build,
     pub pattern: &'static str,
     pub basis: Basis,
+    pub sends: Sends,
     /// Run by `make test`.
     pub short: bool,
 }
@@ -58,6 +70,7 @@ const fn cell(library: &'static str, build: Build, pattern: &'static str, basis:
         build,
         pattern,
         basis,
+        sends: Sends::Matched,
         short: false,
     }
 }
@@ -68,6 +81,10 @@ impl Cell {
             short: true,
             ..self
         }
+    }
+
+    const fn sends(self, sends: Sends) -> Cell {
+        Cell { sends, ..self }
     }
 
     pub fn id(&self) -> String {
@@ -91,6 +108,8 @@ const CELLS: &[Cell] = &[
     cell("segmentio", Build::Newest, "async", Basis::Message),
     cell("segmentio", Build::Newest, "auto", Basis::Message),
     cell("segmentio", Build::Stripped, "retry", Basis::Message),
+    cell("segmentio", Build::Newest, "results", Basis::Message),
+    cell("segmentio", Build::Newest, "relay", Basis::Message),
     cell("segmentio", Build::Newest, "goroutines", Basis::Message),
     cell("segmentio", Build::Newest, "panic", Basis::Message),
     cell("segmentio", Build::Newest, "goexit", Basis::Message),
@@ -102,17 +121,21 @@ const CELLS: &[Cell] = &[
     cell("franz", Build::Newest, "pool", Basis::Message),
     cell("franz", Build::Newest, "async", Basis::Message),
     cell("franz", Build::Stripped, "auto", Basis::Message),
-    cell("franz", Build::Newest, "retry", Basis::Message).short(),
-    cell("franz", Build::Newest, "transaction", Basis::Batch),
+    cell("franz", Build::Newest, "retry", Basis::Message).sends(Sends::Told).short(),
+    cell("franz", Build::Newest, "transaction", Basis::Batch).sends(Sends::Told),
+    cell("franz", Build::Newest, "results", Basis::Message).sends(Sends::Told),
+    cell("franz", Build::Stripped, "relay", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Newest, "goroutines", Basis::Message),
     cell("franz", Build::Newest, "panic", Basis::Message),
     cell("franz", Build::Newest, "goexit", Basis::Message),
     cell("franz", Build::Newest, "crash", Basis::Message),
     cell("franz", Build::Newest, "leave", Basis::Message),
     cell("sarama", Build::Newest, "simple", Basis::Estimated).short(),
-    cell("sarama", Build::Stripped, "retry", Basis::Estimated),
+    cell("sarama", Build::Stripped, "retry", Basis::Estimated).sends(Sends::Told),
     cell("sarama", Build::Stripped, "async", Basis::Estimated),
     cell("sarama", Build::Newest, "pool", Basis::Estimated),
+    cell("sarama", Build::Newest, "relay", Basis::Estimated).sends(Sends::Told),
+    cell("sarama", Build::Newest, "input", Basis::Estimated).sends(Sends::Unseen),
     cell("confluent", Build::Stripped, "simple", Basis::Message),
     cell("confluent", Build::Newest, "batch", Basis::Message),
     cell("confluent", Build::Newest, "pool", Basis::Message),
@@ -121,6 +144,9 @@ const CELLS: &[Cell] = &[
     cell("confluent", Build::Newest, "channel", Basis::Estimated),
     cell("confluent", Build::Stripped, "retry", Basis::Message),
     cell("confluent", Build::Newest, "transaction", Basis::Message),
+    cell("confluent", Build::Newest, "poll", Basis::Message),
+    cell("confluent", Build::Newest, "results", Basis::Message),
+    cell("confluent", Build::Newest, "relay", Basis::Message),
     cell("confluent", Build::Newest, "goroutines", Basis::Message),
     cell("confluent", Build::Newest, "panic", Basis::Message),
     cell("confluent", Build::Newest, "goexit", Basis::Message),
@@ -131,6 +157,9 @@ const CELLS: &[Cell] = &[
     cell("python", Build::Newest, "async", Basis::Message),
     cell("python", Build::Newest, "auto", Basis::Message),
     cell("python", Build::Newest, "pool", Basis::Message),
+    cell("python", Build::Newest, "retry", Basis::Message),
+    cell("python", Build::Newest, "results", Basis::Message),
+    cell("python-2.0", Build::Newest, "retry", Basis::Message),
     cell("python-2.0", Build::Newest, "simple", Basis::Message),
     cell("python-2.0", Build::Newest, "polled", Basis::Batch),
     cell("c", Build::Newest, "simple", Basis::Message),
@@ -139,10 +168,12 @@ const CELLS: &[Cell] = &[
     cell("c", Build::Newest, "transaction", Basis::Message),
     cell("segmentio", Build::Go122, "retry", Basis::Message),
     cell("segmentio", Build::Go118, "retry", Basis::Message),
-    cell("franz", Build::Go122, "retry", Basis::Message),
-    cell("franz", Build::Go118, "retry", Basis::Message),
-    cell("sarama", Build::Go122, "retry", Basis::Estimated),
-    cell("sarama", Build::Go118, "retry", Basis::Estimated),
+    cell("franz", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
+    cell("franz", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
+    cell("sarama", Build::Go122, "retry", Basis::Estimated).sends(Sends::Told),
+    cell("sarama", Build::Go118, "retry", Basis::Estimated).sends(Sends::Told),
+    cell("confluent", Build::Go122, "retry", Basis::Message),
+    cell("confluent", Build::Go118, "retry", Basis::Message),
 ];
 
 pub fn chosen(full: bool) -> Vec<Cell> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::RECORDS;
-use super::cells::{Basis, Cell};
+use super::cells::{Basis, Cell, Sends};
 use crate::recording::Recording;
 
 /// Differences shown of a cell.
@@ -29,6 +29,15 @@ struct Told {
     /// 0: nothing ended the work but the end of its goroutine or process.
     settled: u64,
     failed: bool,
+    /// The record produced while it was in hand.
+    sent: Option<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Place {
+    topic: String,
+    partition: i32,
+    offset: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +87,8 @@ struct Said {
     spans: Vec<Span>,
     /// Contexts of records by their `send` spans.
     sent: BTreeMap<(i32, i64), Creation>,
+    /// The `send` spans of what the program itself produced.
+    results: BTreeMap<Place, Span>,
 }
 
 pub fn all(
@@ -100,12 +111,13 @@ pub fn all(
     }
     let said = read(recording, pid, topic)?;
     let mut wrong = Vec::new();
-    let mut latest = Vec::new();
+    let (mut latest, mut tied) = (Vec::new(), (0, 0));
     once(&truth, &said, &mut wrong);
     for own in &truth {
         if let Some(one) = said.of(own) {
             let mut differences = figures(cell, own, one);
             differences.extend(traced(own, one, &said));
+            differences.extend(produced(cell, own, one, &said, &mut tied));
             if !differences.is_empty() {
                 wrong.push(format!("{}: {own:?} is {one:?}", differences.join(", ")));
             }
@@ -119,9 +131,13 @@ pub fn all(
     latest.sort_unstable();
     let half = latest.get(latest.len() / 2).copied().unwrap_or(0);
     Ok(format!(
-        "{RECORDS} messages in {} findings, each under its context; hand-over {} us before the program's own clock for half of them",
+        "{RECORDS} messages in {} findings, each under its context; hand-over {} us before the program's own clock for half of them{}",
         said.processing.len(),
-        half / 1000
+        half / 1000,
+        match tied {
+            (_, 0) => String::new(),
+            (tied, all) => format!("; {tied} of {all} results under their messages"),
+        }
     ))
 }
 
@@ -152,6 +168,7 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
         processing: Vec::new(),
         spans: Vec::new(),
         sent: BTreeMap::new(),
+        results: BTreeMap::new(),
     };
     for line in text.lines() {
         let value: serde_json::Value = serde_json::from_str(line)?;
@@ -166,6 +183,14 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
         {
             let context = (span.trace_id.clone(), span.span_id.clone());
             said.sent.insert((span.partition, offset), context);
+        }
+        if let (true, "send", Some(offset)) = (span.pid == pid, span.span.as_str(), span.offset) {
+            let place = Place {
+                topic: span.topic.clone(),
+                partition: span.partition,
+                offset,
+            };
+            said.results.insert(place, span.clone());
         }
     }
     said.processing
@@ -231,6 +256,29 @@ fn figures(cell: &Cell, own: &Told, one: &Processing) -> Vec<&'static str> {
     );
     check(estimated || one.error.is_some() == own.failed, "error");
     differences
+}
+
+/// What differs between the record that was produced for a message and its span. `tied`: those that have their parent, of how many.
+fn produced(
+    cell: &Cell,
+    own: &Told,
+    one: &Processing,
+    said: &Said,
+    tied: &mut (u32, u32),
+) -> Option<&'static str> {
+    let place = own.sent.as_ref()?;
+    let (Some(span), Some(work)) = (said.results.get(place), said.span_of(one)) else {
+        return Some("no span of what it sent");
+    };
+    tied.1 += 1;
+    if span.parent.is_none() {
+        let acknowledged = said.results.values().map(|other| other.ended).min();
+        let first = acknowledged.is_none_or(|acknowledged| span.began <= acknowledged);
+        return (cell.sends == Sends::Told && !first).then_some("parent of what it sent");
+    }
+    tied.0 += 1;
+    let right = span.trace_id == work.trace_id && span.parent.as_ref() == Some(&work.span_id);
+    (!right || cell.sends == Sends::Unseen).then_some("wrong parent of what it sent")
 }
 
 /// What differs between a message and the span of its finding.

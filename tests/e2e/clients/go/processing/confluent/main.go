@@ -17,6 +17,8 @@ type consumer struct {
 	plan     *work.Plan
 	consumer *kafka.Consumer
 	producer *kafka.Producer
+	// Asked of the library itself only since 2.1.
+	closed bool
 }
 
 func run(plan *work.Plan, truth *work.Truth) error {
@@ -32,7 +34,7 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	}
 	stores := stores(plan)
 	own, err := kafka.NewConsumer(config(kafka.ConfigMap{
-		"group.id": plan.Group, "auto.offset.reset": "earliest", "enable.auto.commit": plan.Pattern == "auto" || plan.Pattern == "polling" || stores,
+		"group.id": plan.Group, "auto.offset.reset": "earliest", "enable.auto.commit": plan.Pattern == "auto" || stores,
 		"enable.auto.offset.store": !stores, "go.events.channel.enable": plan.Pattern == "channel",
 	}))
 	if err != nil {
@@ -50,16 +52,16 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	if err := own.SubscribeTopics([]string{plan.Topic}, nil); err != nil {
 		return err
 	}
-	c := &consumer{plan, own, producer}
+	c := &consumer{plan: plan, consumer: own, producer: producer}
 	if plan.Pattern == "transaction" {
 		err = c.transactions(truth)
 	} else {
 		err = work.Run(plan, truth, c)
 	}
-	if err != nil || own.IsClosed() {
+	if err != nil || c.closed {
 		return err
 	}
-	return own.Close()
+	return c.Close()
 }
 
 func given(asked int64, m *kafka.Message) work.Given {
@@ -74,7 +76,11 @@ func given(asked int64, m *kafka.Message) work.Given {
 }
 
 func stores(plan *work.Plan) bool {
-	return plan.Pattern == "async" || plan.Pattern == "pool" || plan.Pattern == "channel"
+	switch plan.Pattern {
+	case "async", "pool", "relay", "channel":
+		return true
+	}
+	return false
 }
 
 func (c *consumer) Fetch(int) ([]work.Given, error) {
@@ -85,6 +91,15 @@ func (c *consumer) Fetch(int) ([]work.Given, error) {
 			return nil, nil
 		}
 		return []work.Given{given(asked, m)}, m.TopicPartition.Error
+	}
+	if c.plan.Pattern == "poll" {
+		switch event := c.consumer.Poll(1000).(type) {
+		case *kafka.Message:
+			return []work.Given{given(asked, event)}, event.TopicPartition.Error
+		case kafka.Error:
+			return nil, event
+		}
+		return nil, nil
 	}
 	m, err := c.consumer.ReadMessage(time.Minute)
 	if err != nil {
@@ -125,7 +140,10 @@ func (c *consumer) Send(topic string, of work.Given) (*work.Place, error) {
 	return &work.Place{Topic: topic, Partition: place.Partition, Offset: int64(place.Offset)}, place.Error
 }
 
-func (c *consumer) Close() error { return c.consumer.Close() }
+func (c *consumer) Close() error {
+	c.closed = true
+	return c.consumer.Close()
+}
 
 // A message, its result and its offset are one transaction.
 func (c *consumer) transactions(truth *work.Truth) error {

@@ -31,7 +31,7 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	}
 	switch plan.Pattern {
 	case "auto":
-	case "pool", "async":
+	case "pool", "relay", "async":
 		options = append(options, kgo.AutoCommitMarks())
 	case "transaction":
 		return transactions(plan, truth, options)
@@ -74,7 +74,7 @@ func (c *consumer) Settle(all []work.Given) error {
 	for _, m := range all {
 		records = append(records, m.Record.(*kgo.Record))
 	}
-	if c.plan.Pattern == "pool" || c.plan.Pattern == "async" {
+	if c.plan.Pattern == "pool" || c.plan.Pattern == "relay" || c.plan.Pattern == "async" {
 		c.client.MarkCommitRecords(records...)
 		return nil
 	}

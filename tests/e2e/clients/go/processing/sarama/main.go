@@ -17,7 +17,9 @@ type program struct {
 	plan     *work.Plan
 	truth    *work.Truth
 	producer sarama.SyncProducer
-	failed   error
+	// In the pattern input.
+	input  sarama.AsyncProducer
+	failed error
 }
 
 func run(plan *work.Plan, truth *work.Truth) error {
@@ -27,8 +29,12 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	// A commit waits for the fetch before it on the same connection.
 	config.Consumer.MaxWaitTime = 20 * time.Millisecond
-	config.Consumer.Offsets.AutoCommit.Enable = plan.Pattern == "async" || plan.Pattern == "pool"
+	config.Consumer.Offsets.AutoCommit.Enable = marks(plan)
 	config.Producer.Return.Successes = true
+	if plan.Pattern == "relay" {
+		// Workers share requests.
+		config.Producer.Flush.Frequency = 5 * time.Millisecond
+	}
 	tls, err := plan.TLSConfig()
 	if err != nil {
 		return err
@@ -43,12 +49,16 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	if err != nil {
 		return err
 	}
+	input, err := sarama.NewAsyncProducer(plan.Brokers, config)
+	if err != nil {
+		return err
+	}
 	ctx, done := context.WithCancel(context.Background())
 	go func() {
 		<-truth.Over
 		done()
 	}()
-	p := &program{plan: plan, truth: truth, producer: producer}
+	p := &program{plan: plan, truth: truth, producer: producer, input: input}
 	for ctx.Err() == nil && p.failed == nil {
 		if err := group.Consume(ctx, []string{plan.Topic}, p); err != nil {
 			return err
@@ -57,10 +67,18 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	if err := producer.Close(); err != nil {
 		return err
 	}
+	if err := input.Close(); err != nil {
+		return err
+	}
 	if err := group.Close(); err != nil {
 		return err
 	}
 	return p.failed
+}
+
+// What is marked is committed by the library.
+func marks(plan *work.Plan) bool {
+	return plan.Pattern == "async" || plan.Pattern == "pool" || plan.Pattern == "relay"
 }
 
 func (p *program) Setup(sarama.ConsumerGroupSession) error   { return nil }
@@ -105,7 +123,7 @@ func (c *consumer) Settle(all []work.Given) error {
 	for _, m := range all {
 		c.session.MarkMessage(m.Record.(*sarama.ConsumerMessage), "")
 	}
-	if c.plan.Pattern != "async" && c.plan.Pattern != "pool" {
+	if !marks(c.plan) {
 		c.session.Commit()
 	}
 	return nil
@@ -113,8 +131,28 @@ func (c *consumer) Settle(all []work.Given) error {
 
 func (c *consumer) Send(topic string, of work.Given) (*work.Place, error) {
 	letter := &sarama.ProducerMessage{Topic: topic, Value: sarama.ByteEncoder(of.Record.(*sarama.ConsumerMessage).Value)}
+	if c.plan.Pattern == "input" {
+		return c.placed(letter)
+	}
 	partition, offset, err := c.producer.SendMessage(letter)
 	return &work.Place{Topic: topic, Partition: partition, Offset: offset}, err
+}
+
+// The claims share a producer: a success may be another's.
+func (c *consumer) placed(letter *sarama.ProducerMessage) (*work.Place, error) {
+	place := make(chan *work.Place, 1)
+	letter.Metadata = place
+	c.input.Input() <- letter
+	for {
+		select {
+		case m := <-c.input.Successes():
+			m.Metadata.(chan *work.Place) <- &work.Place{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
+		case failed := <-c.input.Errors():
+			return nil, failed.Err
+		case placed := <-place:
+			return placed, nil
+		}
+	}
 }
 
 func (c *consumer) Close() error { return nil }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -17,7 +18,8 @@ type consumer struct {
 	reader *kafka.Reader
 	writer *kafka.Writer
 	fetch  func(context.Context) (kafka.Message, error)
-	placed chan *work.Place
+	// By value, which no two records share: string to chan *work.Place.
+	placed sync.Map
 }
 
 func run(plan *work.Plan, truth *work.Truth) error {
@@ -27,10 +29,10 @@ func run(plan *work.Plan, truth *work.Truth) error {
 	}
 	login := plain.Mechanism{Username: plan.User, Password: plan.Password}
 	every := time.Duration(0)
-	if plan.Pattern == "async" || plan.Pattern == "pool" {
+	if plan.Pattern == "async" || plan.Pattern == "pool" || plan.Pattern == "relay" {
 		every = 100 * time.Millisecond
 	}
-	c := &consumer{placed: make(chan *work.Place, 1)}
+	c := new(consumer)
 	c.reader = kafka.NewReader(kafka.ReaderConfig{
 		Brokers: plan.Brokers, GroupID: plan.Group, GroupTopics: []string{plan.Topic}, StartOffset: kafka.FirstOffset, MaxWait: 200 * time.Millisecond,
 		MinBytes: 1, MaxBytes: 1 << 20, CommitInterval: every,
@@ -45,7 +47,9 @@ func run(plan *work.Plan, truth *work.Truth) error {
 		Transport: &kafka.Transport{ClientID: plan.ClientID, TLS: config, SASL: login},
 		Completion: func(messages []kafka.Message, _ error) {
 			for _, m := range messages {
-				c.placed <- &work.Place{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset}
+				if to, waits := c.placed.Load(string(m.Value)); waits {
+					to.(chan *work.Place) <- &work.Place{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset}
+				}
 			}
 		},
 	}
@@ -84,11 +88,14 @@ func (c *consumer) Settle(all []work.Given) error {
 
 func (c *consumer) Send(topic string, of work.Given) (*work.Place, error) {
 	record := of.Record.(kafka.Message)
+	placed := make(chan *work.Place, 1)
+	c.placed.Store(string(record.Value), placed)
+	defer c.placed.Delete(string(record.Value))
 	err := c.writer.WriteMessages(context.Background(), kafka.Message{Topic: topic, Key: record.Key, Value: record.Value})
 	if err != nil {
 		return nil, err
 	}
-	return <-c.placed, nil
+	return <-placed, nil
 }
 
 func (c *consumer) Close() error { return c.reader.Close() }

@@ -38,8 +38,11 @@ var patterns = map[string]pattern{
 	"retry":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"async":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"channel": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"poll":    func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"results": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"input":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"polled":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 50) },
-	"batch":   batch, "auto": auto, "pool": pool,
+	"batch":   batch, "auto": auto, "pool": pool, "relay": pool,
 	"goroutines": goroutines, "panic": panics, "goexit": panics, "crash": crash, "leave": leave,
 }
 
@@ -59,15 +62,21 @@ func Hand(asked int64, topic string, partition int32, offset int64, context stri
 	}
 }
 
-// Takes from one to three milliseconds, by the offset. What fails becomes a dead letter.
+// Takes from one to three milliseconds, by the offset. What fails becomes a dead letter; in some patterns each has a result.
 func work(p *Plan, c Consumer, m Given) error {
 	m.Told.Worked = Now()
 	time.Sleep(time.Duration(1+m.Told.Offset%3) * time.Millisecond)
-	if p.Pattern != "retry" || m.Told.Offset%10 != 0 {
+	switch p.Pattern {
+	case "results", "relay", "input":
+	case "retry":
+		if m.Told.Failed = m.Told.Offset%10 == 0; !m.Told.Failed {
+			return nil
+		}
+	default:
 		return nil
 	}
 	place, err := c.Send(p.DeadLetters, m)
-	m.Told.Failed, m.Told.Sent = true, place
+	m.Told.Sent = place
 	return err
 }
 
@@ -171,7 +180,7 @@ func auto(p *Plan, t *Truth, c Consumer) error {
 	}
 }
 
-// Four workers settle what they are handed through a channel.
+// Four workers settle what they are handed through a channel; in the pattern relay each sends results meanwhile.
 func pool(p *Plan, t *Truth, c Consumer) error {
 	given, ended := make(chan Given), make(chan error, 4)
 	for n := 0; n < 4; n++ {
