@@ -207,3 +207,32 @@ fn a_window_too_short_for_doubts_ends_them_when_nobody_names_a_message() {
         assert_eq!(losses, [("processing_window", 70 - expected as u64)]);
     }
 }
+
+#[test]
+fn a_process_that_is_hooked_for_the_first_time_is_told_of_from_its_first_request_on() {
+    let mut calls = Calls::default();
+    calls.opens();
+    let began = calls.polls(0, 0);
+    calls.works(5 * MILLISECOND);
+    let ended = calls.of(Means::Settles, 0, 0);
+    let (said, lost) = run_windows(calls);
+    assert_eq!(worked(&said), [(0, 0, 1, Message, Settled, began, ended)]);
+    assert_eq!(counts(&said), [(1, 1)]);
+    assert_eq!(lost, []);
+}
+
+#[test]
+fn a_first_hand_over_whose_request_was_not_seen_may_be_within_another() {
+    let mut calls = Calls::default();
+    calls.opens();
+    // ReadMessage stood in FetchMessage, and commits.
+    calls.of(Means::HandsOver, 0, 0);
+    calls.of(Means::Settles, 0, 0);
+    calls.of(Means::HandsOver, 0, 0);
+    calls.works(5 * MILLISECOND);
+    let began = calls.polls(1, 1);
+    calls.works(5 * MILLISECOND);
+    let ended = calls.of(Means::Settles, 1, 1);
+    let (said, _) = run_windows(calls);
+    assert_eq!(worked(&said), [(1, 1, 1, Message, Settled, began, ended)]);
+}

@@ -10,8 +10,11 @@ fn main() {
         let began = Instant::now();
         match symbolizer::Binary::open(Path::new(&path)) {
             Ok(binary) => {
-                let plan = tls_hooks::plan(&binary);
+                let mut plan = tls_hooks::plan_without_calls(&binary);
+                let first = began.elapsed();
+                tls_hooks::add_calls(&binary, &mut plan);
                 println!("{path} {}\n{plan:#x?}", binary.build_id());
+                println!("{path}: {first:?} without calls");
             }
             Err(error) => println!("{path}: {error}"),
         }

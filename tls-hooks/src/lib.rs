@@ -21,22 +21,22 @@ use symbolizer::Binary;
 
 use facts::Facts;
 
-/// [`plan`] or [`plan_without_calls`].
-pub type Planner = fn(&Binary) -> HookPlan;
-
 /// Everything that can be hooked in `binary`, and what should be there but cannot.
 pub fn plan(binary: &Binary) -> HookPlan {
     let facts = Facts::read(binary);
     let mut plan = conversation(&facts);
-    if plan.client.is_some() {
-        client::calls(&facts, &mut plan);
-    }
+    client::calls(&facts, &mut plan);
     plan
 }
 
 /// The same without calls of client libraries: their layouts are read from DWARF, which takes longer than a process takes to connect.
 pub fn plan_without_calls(binary: &Binary) -> HookPlan {
     conversation(&Facts::read(binary))
+}
+
+/// What [`plan_without_calls`] left out.
+pub fn add_calls(binary: &Binary, plan: &mut HookPlan) {
+    client::calls(&Facts::read(binary), plan);
 }
 
 /// What shows the conversation: TLS, and where a client begins.

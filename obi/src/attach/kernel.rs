@@ -13,7 +13,7 @@ use libbpf_rs::{
 };
 use obi_abi::client::CLIENT_SHAPES;
 use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
-use tls_hooks::{CallHook, HookPlan, Planner, Scope};
+use tls_hooks::{CallHook, HookPlan, Scope};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::cells::Cells;
@@ -87,14 +87,20 @@ impl Hooked {
         }
     }
 
-    /// As they stand now.
-    pub fn reports(&self) -> Vec<HookReport> {
+    /// As they stand now. `awaits_calls`: those of the client library are still looked for.
+    pub fn reports(&self, awaits_calls: bool) -> Vec<HookReport> {
         let each = self.each_message.hooks.iter().map(|hook| HookReport {
             state: self.state(hook).to_owned(),
             ..hook.report()
         });
         let others = self.tls.hooks.iter().chain(&self.batches.hooks);
-        others.map(HookState::report).chain(each).collect()
+        let awaited = awaits_calls.then(|| HookReport {
+            hook: "calls of the client library".to_owned(),
+            state: "planned".to_owned(),
+            reason: Some("they are still looked for".to_owned()),
+        });
+        let others = others.map(HookState::report).chain(each);
+        others.chain(awaited).collect()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &HookState> {
@@ -317,26 +323,38 @@ impl Kernel {
             Some(programs) => attach(&programs, path, pid, wanted, Group::Tls, cells),
             None => Attached::nothing(),
         };
-        // Groups of their own: those that fire for each message can go while the others stay.
-        let (each, batches): (Vec<_>, Vec<_>) =
-            plan.calls.iter().partition(|call| call.per_message);
-        let each = if each_message { each } else { Vec::new() };
-        let mut hooked = Hooked {
-            tls,
-            batches: self.attach_calls(path, pid, &batches, safety, Group::Batches, cells),
-            each_message: self.attach_calls(path, pid, &each, safety, Group::EachMessage, cells),
+        let batches = self.attach_batches(path, pid, plan, safety);
+        let each_message = match each_message {
+            true => self.attach_each_message(path, pid, plan, safety),
+            false => Attached::nothing(),
         };
+        Hooked {
+            tls,
+            batches,
+            each_message,
+        }
+    }
+
+    /// Of these the calls that come once a batch or more seldom. Groups of their own: those that fire for each message can go while the others stay.
+    pub fn attach_batches(
+        &mut self,
+        path: &Path,
+        pid: Option<Pid>,
+        plan: &HookPlan,
+        safety: ReturnProbe,
+    ) -> Attached {
+        let mut attached = self.attach_calls(path, pid, plan, safety, Group::Batches);
         if self.client_hooks {
             let refused = plan.calls_refused.iter().map(|refusal| HookState {
                 hook: refusal.hook,
                 refused: Some(refusal.reason.clone()),
             });
-            hooked.batches.hooks.extend(refused);
+            attached.hooks.extend(refused);
         }
-        hooked
+        attached
     }
 
-    /// Of these the hooks that fire for each message, again.
+    /// Of these the calls that come with each message.
     pub fn attach_each_message(
         &mut self,
         path: &Path,
@@ -344,44 +362,39 @@ impl Kernel {
         plan: &HookPlan,
         safety: ReturnProbe,
     ) -> Attached {
-        log::capture();
-        let each: Vec<_> = plan.calls.iter().filter(|call| call.per_message).collect();
-        // A site that stands with another's is taken for one by itself: it costs no more than that.
-        let cells = &mut Cells::of(path, self.numbers.clone());
-        self.attach_calls(path, pid, &each, safety, Group::EachMessage, cells)
+        self.attach_calls(path, pid, plan, safety, Group::EachMessage)
     }
 
     fn attach_calls(
         &mut self,
         path: &Path,
         pid: Option<Pid>,
-        calls: &[&CallHook],
+        plan: &HookPlan,
         safety: ReturnProbe,
         group: Group,
-        cells: &mut Cells,
     ) -> Attached {
-        if calls.is_empty() || !self.client_hooks {
-            return Attached::nothing();
-        }
+        let of_group = |call: &&CallHook| call.per_message == (group == Group::EachMessage);
         let mut wanted: Vec<Wanted> = Vec::new();
-        for call in calls {
+        for call in plan.calls.iter().filter(of_group) {
             let index = self.intern_client(call.shape);
             let groups = index.and_then(|index| of_call(call, u64::from(index), safety));
             wanted.push((call.name, groups));
         }
+        if wanted.is_empty() || !self.client_hooks {
+            return Attached::nothing();
+        }
+        log::capture();
+        // A site that stands with another group's is taken for one by itself: it costs no more than that.
+        let cells = &mut Cells::of(path, self.numbers.clone());
         match self.programs(CLIENT_PROGRAMS) {
             Some(programs) => attach(&programs, path, pid, wanted, group, cells),
             None => Attached::nothing(),
         }
     }
 
-    /// What is looked for in files: calls of client libraries only if they will be hooked.
-    pub fn planner(&self) -> Planner {
-        if self.client_hooks {
-            tls_hooks::plan
-        } else {
-            tls_hooks::plan_without_calls
-        }
+    /// Client libraries are hooked too.
+    pub fn hooks_clients(&self) -> bool {
+        self.client_hooks
     }
 
     fn intern(&mut self, shape: CallShape) -> Result<u32, String> {

@@ -96,6 +96,13 @@ impl Windows {
         !self.gates.contains_key(&place)
     }
 
+    /// Hooks become possible at a place whose users run already: they must know before these come.
+    pub fn comes(&mut self, place: Place) {
+        let never = self.budget.is_nothing();
+        let gate = if never { Gate::Shut } else { Gate::Moving };
+        self.gates.insert(place, gate);
+    }
+
     /// Some hooks are not there: who uses them must be told before its first call.
     pub fn any_shut(&self) -> bool {
         !self.gates.is_empty()
@@ -168,7 +175,7 @@ impl Windows {
         }
         let opens = wall / PERIOD != self.period;
         self.period = wall / PERIOD;
-        if budget.is_unlimited() || budget.is_nothing() {
+        if budget.is_nothing() {
             return Vec::new();
         }
         if opens {
@@ -194,6 +201,9 @@ impl Windows {
         let is_full = |account: &&Account| account.bucket.is_half_full(self.budget);
         let new_spent = !spared && new.iter().any(is_spent);
         match self.gates.get(&place) {
+            // It was shut because its users could not be told.
+            Some(Gate::Shut) if opens && self.budget.is_unlimited() => Some(Change::Open(place)),
+            _ if self.budget.is_unlimited() => None,
             None if new_spent || old.iter().any(is_spent) => Some(Change::Shut(place)),
             Some(Gate::Shut) if opens && !new_spent && old.iter().all(is_full) => {
                 Some(Change::Open(place))

@@ -19,7 +19,7 @@ use tls_hooks::HookPlan;
 use super::connections::{Connections, Held};
 use super::detacher::Detacher;
 use super::events::ProcessEvent;
-use super::files::{Files, KnownFile, Look, Looked, Urgency};
+use super::files::{Answer, Files, KnownFile, Look, Looked, Urgency};
 use super::filter::Filter;
 use super::installed;
 use super::process::{self, FileId, Mapping};
@@ -122,7 +122,7 @@ impl Control {
         telemetry: Arc<Telemetry>,
     ) -> std::io::Result<Control> {
         let proc_root = PathBuf::from("/proc");
-        let files = Files::start(&proc_root, kernel.planner())?;
+        let files = Files::start(&proc_root, kernel.hooks_clients())?;
         Ok(Control {
             kernel,
             targets: Targets::new(filter.chooses_processes(), app),
@@ -149,7 +149,7 @@ impl Control {
 
     /// Answers about files come here; hand them to [`Control::looked`].
     pub fn answers(&self) -> Receiver<Looked> {
-        self.files.looked.clone()
+        self.files.looked()
     }
 
     fn now(&self) -> u64 {
@@ -277,12 +277,10 @@ impl Control {
                 self.deferred.push_front((due, file, pid));
                 break;
             }
-            let still = self
-                .targets
-                .files(pid)
-                .iter()
-                .any(|known| known.id == file.id);
-            if still
+            let mut known = self.targets.files(pid).iter();
+            // As it is known by now.
+            let known = known.find(|known| known.id == file.id).map(Arc::clone);
+            if let Some(file) = known
                 && !self.targets.is_shared(file.id)
                 && process::exe(&self.proc_root, pid).is_some()
             {
@@ -368,9 +366,10 @@ impl Control {
 
     /// A file was looked into: those who waited for it go on.
     pub fn looked(&mut self, looked: Looked) {
-        let (pids, look) = self.files.answered(looked);
-        let Some(Look::Something(file)) = look else {
-            return;
+        let (pids, file) = match self.files.answered(looked) {
+            Answer::First(pids, Some(Look::Something(file))) => (pids, file),
+            Answer::Calls(file) => return self.calls_known(&file),
+            Answer::First(..) | Answer::Nothing => return,
         };
         // The first process may have ended meanwhile; the next one of this file is still seen from its first byte.
         let mut actions = Vec::new();
@@ -385,9 +384,9 @@ impl Control {
         }
     }
 
-    /// Files are still being looked into.
+    /// Files are still being looked into, or hooks that were found wait for their turn.
     pub fn is_looking(&self) -> bool {
-        self.files.waiting() > 0
+        self.files.waiting() > 0 || !self.opening.is_empty()
     }
 
     fn maps(&mut self, pid: Pid, file: &Arc<KnownFile>) {
@@ -498,19 +497,8 @@ impl Control {
         {
             return;
         }
-        for HookState { hook, refused } in attached.all() {
-            if let Some(reason) = refused {
-                tracing::warn!(kafka = "hook refused", hook, path = %file.path.display(), pid, reason, "hook refused");
-            }
-        }
-        tracing::info!(
-            path = %file.path.display(),
-            pid,
-            hooks = attached.tls.hooks.iter().filter(|hook| hook.refused.is_none()).count(),
-            calls = attached.calls().filter(|hook| hook.refused.is_none()).count(),
-            micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            "hooks attached"
-        );
+        warn_of_refused(attached.all(), file, pid);
+        say_hooked(file, pid, &attached, began);
         self.telemetry
             .attached
             .store(monotonic(), Ordering::Relaxed);
@@ -586,17 +574,45 @@ impl Control {
 
 mod windows;
 
+fn say_hooked(file: &KnownFile, pid: Option<Pid>, hooked: &Hooked, began: Instant) {
+    let there = |hooks: &mut dyn Iterator<Item = &HookState>| {
+        hooks.filter(|hook| hook.refused.is_none()).count()
+    };
+    tracing::info!(
+        path = %file.path.display(),
+        pid,
+        hooks = there(&mut hooked.tls.hooks.iter()),
+        calls = there(&mut hooked.calls()),
+        micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "{}",
+        // The calls of its client library follow.
+        if file.awaits_calls { "conversation hooked" } else { "hooks attached" }
+    );
+}
+
+fn warn_of_refused<'a>(
+    hooks: impl Iterator<Item = &'a HookState>,
+    file: &KnownFile,
+    pid: Option<Pid>,
+) {
+    for HookState { hook, refused } in hooks {
+        if let Some(reason) = refused {
+            tracing::warn!(kafka = "hook refused", hook, path = %file.path.display(), pid, reason, "hook refused");
+        }
+    }
+}
+
 impl Control {
     /// For `obi doctor`.
     fn watched(&self) -> Watched {
         let files = self
             .attached
             .iter()
-            .map(|((id, pid), (_, attached))| WatchedFile {
+            .map(|((id, pid), (file, attached))| WatchedFile {
                 dev: id.dev,
                 ino: id.ino,
                 pid: *pid,
-                hooks: attached.reports(),
+                hooks: attached.reports(file.awaits_calls),
             });
         Watched {
             schema: WATCHED_SCHEMA.to_owned(),

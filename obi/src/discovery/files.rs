@@ -1,30 +1,30 @@
 //! Files that processes map, each looked into once. In: a mapping; out: its hook plan, by file identity and by build id.
 //!
-//! Looking takes milliseconds to seconds (a compiler's libraries hold hundreds of megabytes), so two threads do it: one for files of processes
-//! that begin now, one for those of a scan. All tables have a cap. A file that can be hooked stays open, because an attach through
+//! Looking takes milliseconds to seconds (a compiler's libraries hold hundreds of megabytes), so threads do it: one for files of processes
+//! that begin now, one for those of a scan. A file with a client is answered twice: the calls of its client library come after what shows
+//! the conversation (`looking`). All tables have a cap. A file that can be hooked stays open, because an attach through
 //! `/proc/self/fd` reaches the very file that was read, whatever its name points to by now.
 
-use std::collections::HashMap;
+mod looking;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 use kafka_analyzer::capture::Pid;
 use lru::LruCache;
-use symbolizer::{Binary, Cache};
-use tls_hooks::{HookPlan, Planner};
+use tls_hooks::HookPlan;
 
 use super::process::{self, FileId, Mapping};
-use crate::attach::privileges;
+use looking::{Job, Queues};
 
 /// Files remembered.
 const FILES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
-/// Plans remembered by build id.
-const PLANS: usize = 1024;
 /// Files that wait to be looked into; bounds the queues.
 const WAITING: usize = 8192;
 
@@ -35,16 +35,36 @@ pub struct KnownFile {
     /// As the first process that mapped it named it.
     pub path: PathBuf,
     pub plan: HookPlan,
-    file: File,
+    /// The calls of its client library are still looked for.
+    pub awaits_calls: bool,
+    file: Arc<File>,
 }
 
 impl KnownFile {
-    pub fn new(id: FileId, path: &Path, plan: HookPlan, file: File) -> KnownFile {
+    pub fn new(
+        id: FileId,
+        path: &Path,
+        plan: HookPlan,
+        awaits_calls: bool,
+        file: File,
+    ) -> KnownFile {
         KnownFile {
             id,
             path: path.to_owned(),
             plan,
-            file,
+            awaits_calls,
+            file: Arc::new(file),
+        }
+    }
+
+    /// The same file after the search for calls.
+    fn with_calls(&self, plan: HookPlan) -> KnownFile {
+        KnownFile {
+            id: self.id,
+            path: self.path.clone(),
+            plan,
+            awaits_calls: false,
+            file: Arc::clone(&self.file),
         }
     }
 
@@ -75,19 +95,26 @@ pub enum Urgency {
     Later,
 }
 
-/// A file was looked into; `None` = it vanished before.
+/// An answer of the threads; hand it to [`Files::answered`].
 #[derive(Debug)]
-pub struct Looked {
-    id: FileId,
-    look: Option<Look>,
+pub enum Looked {
+    /// `None` = the file vanished before.
+    First { id: FileId, look: Option<Look> },
+    /// What can be hooked now that its calls were looked for.
+    Calls {
+        file: Arc<KnownFile>,
+        plan: HookPlan,
+    },
 }
 
-struct Job {
-    pid: Pid,
-    mapping: Mapping,
-    id: FileId,
-    /// Opened at once when urgent: a short process may be gone before its turn.
-    file: Option<File>,
+/// What an answer says to those who asked.
+#[derive(Debug)]
+pub enum Answer {
+    /// Of these processes.
+    First(Vec<Pid>, Option<Look>),
+    /// The calls of a file that was told of before are known now.
+    Calls(Arc<KnownFile>),
+    Nothing,
 }
 
 struct Waiting {
@@ -99,51 +126,32 @@ pub struct Files {
     proc_root: PathBuf,
     looks: LruCache<FileId, Look>,
     waiting: HashMap<FileId, Waiting>,
-    urgent: Sender<Job>,
-    later: Sender<Job>,
-    pub looked: Receiver<Looked>,
+    /// Whose calls are looked for; each was in `waiting` before.
+    searched: HashSet<FileId>,
+    queues: Queues,
 }
 
 impl Files {
-    /// Starts the two threads; they end when this value is dropped.
+    /// Starts the threads; they end when this value is dropped. `client_hooks`: calls of client libraries are looked for.
     ///
     /// # Errors
     /// Threads cannot be started.
-    pub fn start(proc_root: &Path, planner: Planner) -> io::Result<Files> {
-        let plans = Arc::new(Mutex::new(Cache::new(PLANS)));
-        let (answers, looked) = unbounded();
-        let worker = |name: &str| -> io::Result<Sender<Job>> {
-            let (jobs, queue) = unbounded::<Job>();
-            let (answers, plans, proc_root) =
-                (answers.clone(), Arc::clone(&plans), proc_root.to_owned());
-            std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || {
-                    privileges::drop_unused_or_warn();
-                    for job in queue {
-                        let answer = Looked {
-                            id: job.id,
-                            look: look(job, &proc_root, &plans, planner),
-                        };
-                        if answers.send(answer).is_err() {
-                            return;
-                        }
-                    }
-                })?;
-            Ok(jobs)
-        };
+    pub fn start(proc_root: &Path, client_hooks: bool) -> io::Result<Files> {
         let mut looks = LruCache::new(FILES);
         if let Some(own) = process::own_file() {
             looks.put(own, Look::Nothing);
         }
         Ok(Files {
-            urgent: worker("obi-look")?,
-            later: worker("obi-look-later")?,
+            queues: looking::start(proc_root, client_hooks)?,
             proc_root: proc_root.to_owned(),
             looks,
             waiting: HashMap::new(),
-            looked,
+            searched: HashSet::new(),
         })
+    }
+
+    pub fn looked(&self) -> Receiver<Looked> {
+        self.queues.looked.clone()
     }
 
     /// The answer of an earlier look; else the process waits for one.
@@ -187,7 +195,10 @@ impl Files {
             id,
             file,
         };
-        let queue = if urgent { &self.urgent } else { &self.later };
+        let Queues {
+            urgent: now, later, ..
+        } = &self.queues;
+        let queue = if urgent { now } else { later };
         // The workers live as long as this value.
         let _ = queue.send(job);
         None
@@ -222,25 +233,36 @@ impl Files {
             file: Some(file),
         };
         // The worker lives as long as this value.
-        let _ = self.urgent.send(job);
+        let _ = self.queues.urgent.send(job);
         Some(id)
     }
 
-    /// Takes an answer: the processes that waited for it.
-    pub fn answered(&mut self, Looked { id, look }: Looked) -> (Vec<Pid>, Option<Look>) {
-        let pids = self
-            .waiting
-            .remove(&id)
-            .map(|waiting| waiting.pids)
-            .unwrap_or_default();
-        // Asked for twice (later, then now), the first answer stands.
-        if let Some(known) = self.looks.get(&id) {
-            return (pids, Some(known.clone()));
+    /// Takes an answer.
+    pub fn answered(&mut self, looked: Looked) -> Answer {
+        match looked {
+            Looked::First { id, look } => {
+                let waiting = self.waiting.remove(&id);
+                let pids = waiting.map(|waiting| waiting.pids).unwrap_or_default();
+                // Asked for twice (later, then now), the first answer stands.
+                if let Some(known) = self.looks.get(&id) {
+                    return Answer::First(pids, Some(known.clone()));
+                }
+                if let Some(look) = &look {
+                    self.looks.put(id, look.clone());
+                    if matches!(look, Look::Something(file) if file.awaits_calls) {
+                        self.searched.insert(id);
+                    }
+                }
+                Answer::First(pids, look)
+            }
+            // Looked into twice, it is searched twice.
+            Looked::Calls { file, .. } if !self.searched.remove(&file.id) => Answer::Nothing,
+            Looked::Calls { file, plan } => {
+                let file = Arc::new(file.with_calls(plan));
+                self.looks.put(file.id, Look::Something(Arc::clone(&file)));
+                Answer::Calls(file)
+            }
         }
-        if let Some(look) = &look {
-            self.looks.put(id, look.clone());
-        }
-        (pids, look)
     }
 
     /// The process is gone, or runs another program: it waits for nothing.
@@ -250,88 +272,11 @@ impl Files {
         }
     }
 
-    /// Files that wait to be looked into.
+    /// Files that wait to be looked into, or for their calls.
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.searched.len()
     }
-}
-
-fn look(
-    job: Job,
-    proc_root: &Path,
-    plans: &Mutex<Cache<HookPlan>>,
-    planner: Planner,
-) -> Option<Look> {
-    let (file, id) = match job.file {
-        Some(file) => (file, job.id),
-        None => job.mapping.open(proc_root, job.pid).ok()?,
-    };
-    if id != job.id {
-        return None;
-    }
-    Some(analyse(file, id, &job.mapping.path, plans, planner))
-}
-
-fn analyse(
-    file: File,
-    id: FileId,
-    path: &Path,
-    plans: &Mutex<Cache<HookPlan>>,
-    planner: Planner,
-) -> Look {
-    let binary = match Binary::open(&door(&file)) {
-        Ok(binary) => binary,
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "file not understood");
-            return Look::Nothing;
-        }
-    };
-    let identity = binary.identity();
-    let known = plans
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&identity)
-        .cloned();
-    let plan = known.unwrap_or_else(|| {
-        let plan = planner(&binary);
-        plans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(identity, plan.clone());
-        plan
-    });
-    if plan.hooks.is_empty() && plan.client.is_none() && plan.refused.is_empty() {
-        return Look::Nothing;
-    }
-    Look::Something(Arc::new(KnownFile::new(id, path, plan, file)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_looked_into_once_and_all_who_wait_are_told() {
-        let root = Path::new("/proc");
-        let pid = std::process::id();
-        let mut files = Files::start(root, tls_hooks::plan).unwrap();
-        let libc = process::mappings(root, pid)
-            .into_iter()
-            .find(|m| m.path.to_string_lossy().contains("libc.so"))
-            .unwrap();
-        assert!(files.ask(pid, &libc, Urgency::Later).is_none());
-        assert!(files.ask(pid, &libc, Urgency::Now).is_none());
-        assert_eq!(files.waiting(), 1);
-        let first = files.looked.recv().unwrap();
-        let (told, look) = files.answered(first);
-        assert_eq!(told, [pid]);
-        assert!(matches!(look, Some(Look::Nothing)));
-        let second = files.looked.recv().unwrap();
-        assert_eq!(files.answered(second).0, [0; 0]);
-        assert!(matches!(
-            files.ask(pid, &libc, Urgency::Now),
-            Some(Look::Nothing)
-        ));
-        assert_eq!(files.waiting(), 0);
-    }
-}
+mod tests;

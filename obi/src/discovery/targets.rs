@@ -171,6 +171,17 @@ impl Targets {
         }
     }
 
+    /// More is known of a file than before: it counts from the next attach on.
+    pub fn learnt(&mut self, file: &Arc<KnownFile>) {
+        for process in self.processes.values_mut() {
+            for known in &mut process.files {
+                if known.id == file.id {
+                    *known = Arc::clone(file);
+                }
+            }
+        }
+    }
+
     /// A file of an installed client library, or one that such a library needs: it waits hooked for the first process.
     pub fn installed(&mut self, file: &Arc<KnownFile>, now: u64, actions: &mut Vec<Action>) {
         if self.one_by_one {

@@ -302,3 +302,39 @@ fn who_stays_is_no_newcomer() {
         [Change::Shut(shared)]
     );
 }
+
+#[test]
+fn who_runs_already_knows_of_hooks_before_they_come() {
+    let one = place(1, None);
+    let users = Users::from([(one, vec![7, 8])]);
+    for (budget, before, after) in [
+        (0.5, Window::Changing, Window::Open),
+        (100.0, Window::Changing, Window::Open),
+        (0.0, Window::Shut, Window::Shut),
+    ] {
+        let mut windows = Windows::new(Budget::percent(budget));
+        windows.comes(one);
+        assert_eq!(look(&mut windows, (0, 0, 0), &users, |_| 0), []);
+        assert_eq!(windows.news(&users), [(7, before), (8, before)]);
+        tell(&mut windows, &users, 0);
+        if before != after {
+            windows.open(&one);
+            assert_eq!(windows.news(&users), [(7, after), (8, after)]);
+            tell(&mut windows, &users, 0);
+        }
+        assert_eq!(windows.news(&users), []);
+    }
+}
+
+#[test]
+fn hooks_that_stayed_away_because_nobody_could_be_told_come_with_the_next_period() {
+    let mut windows = Windows::new(Budget::percent(100.0));
+    let one = place(1, None);
+    let users = Users::from([(one, vec![7])]);
+    windows.comes(one);
+    look(&mut windows, (0, 0, 0), &users, |_| 0);
+    windows.shut(one, &users);
+    assert_eq!(look(&mut windows, (SECOND, SECOND, 0), &users, |_| 0), []);
+    let changes = look(&mut windows, (PERIOD, PERIOD, 0), &users, |_| 0);
+    assert_eq!(changes, [Change::Open(one)]);
+}

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use kafka_analyzer::capture::{Nanos, Pid, Window};
 
-use super::{Announcement, Control};
+use super::{Announcement, Control, say_hooked, warn_of_refused};
+use crate::attach::hooks::Attached;
 use crate::budget::Group;
 use crate::budget::bucket::Cost;
 use crate::budget::windows::{Change, Place, Users};
@@ -105,31 +106,60 @@ impl Control {
         }
     }
 
+    /// Calls of a client library were found in a file that may be hooked already.
+    pub(super) fn calls_known(&mut self, file: &Arc<KnownFile>) {
+        self.targets.learnt(file);
+        for (place, (known, _)) in &mut self.attached {
+            if place.0 == file.id {
+                *known = Arc::clone(file);
+                self.windows.comes(*place);
+                self.opening.push_back(*place);
+            }
+        }
+        // Accounts of those who run there.
+        let users = self.window_users();
+        self.look(&users);
+    }
+
+    /// Attaches the hooks that run for each message; at the first time also those of batches, if the file was hooked before they were found.
     fn open(&mut self, place: Place) {
-        let Some((file, _)) = self.attached.get(&place) else {
+        let Some((file, hooked)) = self.attached.get(&place) else {
             return;
         };
+        let is_new = hooked.calls().next().is_none();
         let (file, users) = (Arc::clone(file), self.window_users());
         let began = Instant::now();
-        self.windows.moves(place, &users);
+        let never = self.windows.budget().is_nothing();
+        if !never {
+            self.windows.moves(place, &users);
+        }
         if !self.tell_windows(&users) {
             self.windows.shut(place, &users);
             return;
         }
+        let (door, plan) = (&file.door(), &file.plan);
         let safety = self.safety(self.place_users(place));
-        let each = self
-            .kernel
-            .attach_each_message(&file.door(), place.1, &file.plan, safety);
-        if let Some((_, hooked)) = self.attached.get_mut(&place) {
-            hooked.each_message = each;
-        }
+        let kernel = &mut self.kernel;
+        let batches = is_new.then(|| kernel.attach_batches(door, place.1, plan, safety));
+        let each = (!never).then(|| kernel.attach_each_message(door, place.1, plan, safety));
         self.telemetry
             .attached
             .store(monotonic(), Ordering::Relaxed);
-        self.windows.open(&place);
-        self.tell_windows(&users);
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(path = %file.path.display(), pid = place.1, micros, "hooks are back");
+        if let Some((_, hooked)) = self.attached.get_mut(&place) {
+            hooked.each_message = each.unwrap_or_else(Attached::nothing);
+            if let Some(batches) = batches {
+                hooked.batches = batches;
+                warn_of_refused(hooked.calls(), &file, place.1);
+                say_hooked(&file, place.1, hooked, began);
+            } else {
+                let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                tracing::debug!(path = %file.path.display(), pid = place.1, micros, "hooks are back");
+            }
+        }
+        if !never {
+            self.windows.open(&place);
+            self.tell_windows(&users);
+        }
     }
 
     /// Tells the reader of calls how things stand. False: some do not know it yet.

@@ -55,6 +55,7 @@ fn file(ino: u64, scope: Scope, client: bool, hooked: bool) -> Arc<KnownFile> {
         id,
         Path::new("/lib/x"),
         plan,
+        false,
         File::open("/dev/null").unwrap(),
     ))
 }
@@ -300,6 +301,7 @@ fn a_library_with_a_uretprobe_is_hooked_process_by_process() {
         plain.id,
         &plain.path,
         plan,
+        false,
         File::open("/dev/null").unwrap(),
     );
     let risky = Arc::new(risky);
@@ -379,4 +381,27 @@ fn hooks_on_system_calls_stay_for_a_client_that_serves_or_asks_in_the_clear() {
     let mut targets = setup(false);
     targets.listens(7);
     assert!(!targets.needs_syscalls(long), "not asked for");
+}
+
+#[test]
+fn what_is_learnt_of_a_file_counts_from_the_next_attach_on() {
+    let mut targets = Targets::new(true, false);
+    let mut actions = Vec::new();
+    let before = file(1, Scope::File, true, true);
+    targets.mapped(7, &before, 0, &mut actions);
+    assert_eq!(said(&mut actions), ["sockets of 7 true", "file 1 in 7"]);
+    let mut plan = before.plan.clone();
+    plan.client = Some(("librdkafka", "2.17.0".to_owned()));
+    let null = File::open("/dev/null").unwrap();
+    let learnt = KnownFile::new(before.id, &before.path, plan, false, null);
+    targets.learnt(&Arc::new(learnt));
+    let versions = |targets: &Targets, pid| -> Vec<String> {
+        let clients = targets.files(pid).iter();
+        let clients = clients.filter_map(|file| file.plan.client.clone());
+        clients.map(|(_, version)| version).collect()
+    };
+    assert_eq!(versions(&targets, 7), ["2.17.0"]);
+    targets.forked(7, 8, 0, &mut actions);
+    assert_eq!(versions(&targets, 8), ["2.17.0"]);
+    assert_eq!(said(&mut actions), ["file 1 in 8"]);
 }

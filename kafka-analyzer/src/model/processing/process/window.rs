@@ -2,7 +2,7 @@
 //!
 //! A message is only told of when it began and ended within one window: what is open when hooks go is given up. While they are away batches are
 //! still handed over by hooks that stay, and counted. When they are back, a task may stand anywhere in its calls (`ReadMessage` calls `FetchMessage`):
-//! it counts from the first request after a hand-over on.
+//! it counts from the first request after a hand-over on; where hooks come for the first time, from the first request on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub(super) struct Watch {
     window: Window,
     /// Number of times that hooks came or went.
     pub epoch: u32,
+    /// Its first window, before which nothing was seen of it: it began lately, or the agent did.
+    first: bool,
     /// The first offsets that were handed over in this window.
     handed: HashMap<(Name, i32), i64>,
     /// A task that never asked handed messages over; one asked.
@@ -72,6 +74,7 @@ impl Default for Watch {
         Watch {
             window: Window::Open,
             epoch: 0,
+            first: false,
             handed: HashMap::new(),
             offers: false,
             asks: false,
@@ -122,7 +125,11 @@ impl Process {
         if before == window {
             return;
         }
+        if window == Window::Shut {
+            self.watch.first = false;
+        }
         if before == Window::Open {
+            self.watch.first = self.watch.epoch == 0 && self.tasks.is_empty();
             if !self.watch.named && self.undecided.len() >= UNNAMED {
                 // A pool names as many as it is given, also those of before the window: here nobody does.
                 self.decide_all(out);
@@ -176,8 +183,11 @@ impl Process {
         // Within such a request stands no other.
         let only = call.means == Means::AsksOnly;
         let asks = only || call.means == Means::Asks;
+        // A request that is seen and stands within one that is not began between two instructions of it: while hooks were attached for 10 ms no call
+        // counted. Who has windows again and again runs into that, who has his first does not, and his first message is as good as others.
+        let first = self.watch.first;
         let task = self.task(call.task, call.time, out);
-        if task.stranger && asks && (task.got || only) {
+        if task.stranger && asks && (task.got || only || first) {
             task.stranger = false;
         }
         task.got |= !asks && call.count > 0;
