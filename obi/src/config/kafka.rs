@@ -17,8 +17,8 @@ pub struct Instrumentation {
 pub struct Kafka {
     /// False: nothing is attached; the agent only serves its own figures.
     pub enabled: bool,
-    /// Hook the functions of Kafka client libraries too: when the application gets a message, and when it is done with it. Opt-in: large
-    /// programs are searched for these calls before they are hooked at all. `overhead.budget` bounds what hooks that run for each message cost.
+    /// Hook the functions of Kafka client libraries too: when the application gets a message, and when it is done with it.
+    /// `overhead.budget` bounds what hooks that run for each message cost.
     pub client_hooks: bool,
     /// Put record headers on spans. Values of headers that look like a secret are masked always.
     pub capture_headers: bool,
@@ -49,7 +49,7 @@ impl Default for Kafka {
     fn default() -> Self {
         Kafka {
             enabled: true,
-            client_hooks: false,
+            client_hooks: true,
             capture_headers: true,
             capture_key: true,
             hash_keys: false,

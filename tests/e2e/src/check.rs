@@ -153,10 +153,12 @@ pub fn losses(scrape: &Scrape) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Fails if a loss was counted since `before`.
+/// Fails if a loss was counted since `before`. That an application takes its messages by callbacks (kcat) loses nothing of its conversation.
 pub fn nothing_lost(before: &BTreeMap<String, f64>, scrape: &Scrape) -> Result<()> {
     let mut now = losses(scrape);
-    now.retain(|name, value| before.get(name).is_none_or(|old| old != value));
+    now.retain(|name, value| {
+        before.get(name).is_none_or(|old| old != value) && !name.contains("call_not_followed")
+    });
     if !now.is_empty() {
         bail!("losses were counted: {now:?} (before: {before:?})");
     }
