@@ -27,6 +27,8 @@ enum Part {
     Clients,
     /// A client of 200,000 messages/s and its budget
     Budget,
+    /// System calls of programs that are no Kafka clients
+    Syscalls,
     /// A recording of many clients through the analyzer
     Analyzer,
     /// 10,000 partitions x 100 groups in the model
@@ -36,10 +38,11 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 6] = [
+    const ALL: [Part; 7] = [
         Part::Agent,
         Part::Clients,
         Part::Budget,
+        Part::Syscalls,
         Part::Analyzer,
         Part::Model,
         Part::Wire,
@@ -59,7 +62,7 @@ pub fn run(args: &Args) -> Result<bool> {
 
 fn measure(part: Part, args: &Args, layout: &Layout) -> Result<bool> {
     match part {
-        Part::Agent | Part::Clients | Part::Budget => {
+        Part::Agent | Part::Clients | Part::Budget | Part::Syscalls => {
             let needs = match part {
                 // librdkafka's headers.
                 Part::Clients => Purpose::Test,
@@ -74,6 +77,7 @@ fn measure(part: Part, args: &Args, layout: &Layout) -> Result<bool> {
             match part {
                 Part::Clients => words.extend(["--clients", "--write", &page]),
                 Part::Budget => words.push("--budget"),
+                Part::Syscalls => words.push("--syscalls"),
                 _ => {}
             }
             words.extend(args.arguments.iter().map(String::as_str));

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ var (
 	codec   = flag.String("codec", "none", "none, gzip, snappy, lz4, zstd")
 	group   = flag.String("group", "", "read as a member of this group, which commits")
 	name    = flag.String("library", "franz", "franz, sarama, segmentio, confluent")
+	listens = flag.Bool("listens", false, "let others connect, as a service does")
 	again   = flag.Bool("again", false, "read the topic from its start, over and over (segmentio)")
 )
 
@@ -80,6 +82,13 @@ func main() {
 	client, err := connect()
 	if err != nil {
 		log.Fatal(err)
+	}
+	if *listens {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer listener.Close()
 	}
 	l := &load{client: client, value: make([]byte, *size), began: time.Now()}
 	l.rate.Store(-1)

@@ -14,6 +14,7 @@ mod load;
 mod measure;
 mod report;
 mod statistics;
+mod syscalls;
 mod table;
 
 use std::path::PathBuf;
@@ -66,6 +67,9 @@ struct Args {
     /// Measure whether a client of 200,000 messages/s stays within its budget
     #[arg(long, conflicts_with = "clients")]
     budget: bool,
+    /// Measure what hooks on sockets cost other programs of the node
+    #[arg(long, conflicts_with_all = ["clients", "budget"])]
+    syscalls: bool,
     /// Measure nothing: loads of several kinds for so many seconds, for whoever records them
     #[arg(long, value_name = "N")]
     traffic: Option<u64>,
@@ -99,8 +103,17 @@ fn run(args: &Args) -> Result<()> {
         return calls(args, program, &layout, cluster, stop);
     }
     cluster.admin.create("load", 3, 1)?;
-    let load = Load::start(&layout, &cluster, Library::FranzGo, "load", &[])?;
     let settings = settings(program, &layout)?;
+    if args.syscalls {
+        let mut load = Load::start(&layout, &cluster, Library::FranzGo, "load", &["-listens"])?;
+        load.rate(10)?;
+        let table = syscalls::run(&settings, args.rounds.unwrap_or(3), &stop)?;
+        load.end()?;
+        cluster.stop()?;
+        println!("\n{table}");
+        return Ok(());
+    }
+    let load = Load::start(&layout, &cluster, Library::FranzGo, "load", &[])?;
     let mut bench = Bench {
         load,
         settings,
