@@ -194,6 +194,11 @@ fn kernel(findings: &mut Vec<Finding>) -> KernelReport {
                     mend: "look for kernel lockdown or an LSM policy that forbids tracing".to_owned(),
                 });
             }
+            let cheap = works("fentry") || works("kprobe");
+            features.push(feature(
+                "requests and statements (instrumentation.app.enabled: auto)",
+                (!cheap).then(|| "neither fentry nor kprobes: hooks on sockets cost every system call of the node; `true` reads them all the same".to_owned()),
+            ));
             features.extend(steps.into_iter().map(|step| Feature {
                 feature: step.feature.to_owned(),
                 works: step.works,

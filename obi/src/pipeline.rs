@@ -16,10 +16,11 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 
+use crate::attach::ladder::SocketPath;
 use crate::attach::{self, Kernel, privileges};
 use crate::budget::{self, bucket::Budget};
 use crate::cli::exit::{Exit, Failure};
-use crate::config::Config;
+use crate::config::{Config, When};
 use crate::discovery::control::{Control, Notice};
 use crate::discovery::events::{self, ProcessEvent};
 use crate::discovery::filter::Filter;
@@ -82,6 +83,7 @@ pub fn run_with(
         client_hooks: config.instrumentation.kafka.client_hooks,
     };
     let mut kernel = Kernel::load(&options).map_err(failure)?;
+    let config = &settled(config, &kernel, telemetry);
     telemetry.ring_bytes.store(
         u64::from(options.ring_bytes),
         std::sync::atomic::Ordering::Relaxed,
@@ -139,6 +141,26 @@ pub fn run_with(
             .unwrap_or_else(|_| Err(anyhow::anyhow!("the model thread panicked")));
         streamed.and(modelled)
     })
+}
+
+/// What depends on the kernel, decided.
+fn settled(config: &Config, kernel: &Kernel, telemetry: &Telemetry) -> Config {
+    let mut config = config.clone();
+    let app = &mut config.instrumentation.app.enabled;
+    let cheap = kernel
+        .socket_path()
+        .is_some_and(SocketPath::is_for_tcp_alone);
+    if *app == When::Auto && !cheap {
+        tracing::info!(
+            "requests and statements are not read: hooks on sockets would cost every system call of the node; instrumentation.app.enabled: true reads them"
+        );
+    }
+    *app = app.settled(cheap);
+    let reads = config.settings().reads_app();
+    telemetry
+        .reads_app
+        .store(reads, std::sync::atomic::Ordering::Relaxed);
+    config
 }
 
 /// Of this thread and those that it starts: on Linux a priority is a thread's.

@@ -2,7 +2,7 @@
 //! command line. Unknown is absent: a gauge that was never set is not shown.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Source;
@@ -39,6 +39,8 @@ pub struct Telemetry {
     pub attached: AtomicU64,
     /// 1 once the first scan is attached: `/readyz`.
     pub ready: AtomicU64,
+    /// Requests and statements are read.
+    pub reads_app: AtomicBool,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -55,11 +55,9 @@ pub fn run(args: &Args) -> Result<bool> {
     if std::net::TcpListener::bind("127.0.0.1:9464").is_ok() {
         settings.listen = 9464;
     }
-    // Requests, statements and what the application does with messages are opt-in.
-    settings.environment.extend(
-        ["OBI_KAFKA_CLIENT_HOOKS", "OBI_APP_ENABLED"]
-            .map(|name| (name.to_owned(), "true".to_owned())),
-    );
+    // Also where the kernel takes hooks on all system calls only.
+    let app = ("OBI_APP_ENABLED".to_owned(), "true".to_owned());
+    settings.environment.push(app);
     let mut agent = settings.start()?;
     say(&format!("obi run: {}", agent.address()));
     let place = Place {

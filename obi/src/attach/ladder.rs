@@ -34,6 +34,11 @@ impl SocketPath {
         }
     }
 
+    /// It costs nobody who does not use TCP.
+    pub fn is_for_tcp_alone(self) -> bool {
+        matches!(self, SocketPath::Fentry | SocketPath::Kprobe)
+    }
+
     /// The way that a program of this section belongs to.
     fn of_section(section: &str) -> Option<SocketPath> {
         let (kind, _) = section.split_once('/')?;
@@ -95,6 +100,12 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ways_that_others_pay_for() {
+        let cheap = SocketPath::ALL.map(SocketPath::is_for_tcp_alone);
+        assert_eq!(cheap, [true, true, false, false]);
+    }
 
     #[test]
     fn sections_have_their_purpose() {

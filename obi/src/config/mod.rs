@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use app::App;
+pub use app::{App, When};
 pub use discovery::{Discovery, Exclude};
 pub use export::{Export, Otlp, OtlpSignal, Prometheus, Protocol};
 pub use kafka::{HeaderFormat, Instrumentation, Kafka, Propagation, SchemaRegistry, SpanTree};
@@ -99,7 +99,7 @@ impl Config {
             },
             told_per_second: self.told_per_second(),
             spans: kafka.spans_per_second > 0,
-            app: self.instrumentation.app.enabled,
+            app: self.instrumentation.app.enabled == When::Always,
         }
     }
 

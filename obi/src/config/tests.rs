@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Config, Protocol, env_vars, file};
+use super::{Config, Protocol, When, env_vars, file};
 
 fn env(pairs: &'static [(&'static str, &'static str)]) -> impl Fn(&str) -> Option<String> {
     move |name| {
@@ -247,4 +247,48 @@ fn values_that_cannot_work_are_named_by_their_key() {
         let said = said(yaml);
         assert!(said.starts_with(begins), "{yaml}: {said}");
     }
+}
+
+#[test]
+fn requests_and_statements_are_read_as_chosen_or_as_suits_the_kernel() {
+    let read = |text: &str| {
+        let config = file::parse(
+            &format!("instrumentation: {{ app: {{ enabled: {text} }} }}\n"),
+            "x",
+        );
+        config.unwrap().instrumentation.app.enabled
+    };
+    assert_eq!(Config::default().instrumentation.app.enabled, When::Auto);
+    assert_eq!(
+        ["auto", "true", "false"].map(read),
+        [When::Auto, When::Always, When::Never]
+    );
+    for (text, expected) in [
+        ("auto", When::Auto),
+        ("true", When::Always),
+        ("1", When::Always),
+        ("false", When::Never),
+    ] {
+        let config = env_vars::apply(Config::default(), |name| {
+            (name == "OBI_APP_ENABLED").then(|| text.to_owned())
+        })
+        .unwrap();
+        assert_eq!(config.instrumentation.app.enabled, expected, "{text}");
+    }
+    let wrong =
+        env_vars::apply(Config::default(), env(&[("OBI_APP_ENABLED", "maybe")])).unwrap_err();
+    assert!(
+        format!("{wrong:#}").ends_with("`maybe` is neither auto nor true nor false"),
+        "{wrong:#}"
+    );
+    let settled = [When::Auto, When::Always, When::Never]
+        .map(|when| [when.settled(true), when.settled(false)]);
+    assert_eq!(
+        settled,
+        [
+            [When::Always, When::Never],
+            [When::Always; 2],
+            [When::Never; 2]
+        ]
+    );
 }

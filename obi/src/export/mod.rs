@@ -344,7 +344,12 @@ impl Sinks {
     /// The answer to `obi kafka traces`.
     pub fn traces(&self) -> Traces {
         let now = self.clocks(true);
-        self.0.store.traces.report(now, &self.0.makes)
+        let makes = Makes {
+            // The kernel decides, if the user did not.
+            app: self.0.telemetry.reads_app.load(Ordering::Relaxed),
+            ..self.0.makes.clone()
+        };
+        self.0.store.traces.report(now, &makes)
     }
 
     /// The answer to `obi kafka stats`.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kept::{Kept, SpanId, TraceId};
 use super::{Shelved, Table};
-use crate::config::Config;
+use crate::config::{Config, When};
 use crate::export::registry::Clocks;
 
 pub const SCHEMA: &str = "obi.traces/1";
@@ -170,7 +170,7 @@ impl Makes {
             spans_per_second: config.told_per_second(),
             otlp: config.export.otlp.sends(&config.export.otlp.traces),
             client_hooks: kafka.client_hooks,
-            app: config.instrumentation.app.enabled,
+            app: config.instrumentation.app.enabled == When::Always,
             keys: match (kafka.capture_key, kafka.hash_keys) {
                 (false, _) => Keys::None,
                 (true, false) => Keys::Text,
