@@ -258,7 +258,7 @@ impl Model {
                 self.requests.exited(pid);
                 self.causes.exited(pid);
                 self.causing.remove(&pid);
-                let left = self.produces.forget(pid);
+                let left = self.produces.exited(pid);
                 self.send_all(left, out);
             }
             Says::Begun(begun) => {

@@ -250,6 +250,29 @@ fn a_record_without_a_call_undoes_what_was_matched_before_it() {
     assert_eq!(losses, [("produce_unmatched", 1)]);
 }
 
+#[test]
+fn the_end_of_a_process_confirms_what_was_matched_if_all_calls_were_met() {
+    for (unmet, known) in [(false, true), (true, false)] {
+        let mut shop = Shop::new();
+        let web = shop.asked(9);
+        shop.calls(9, &order("a"), 0);
+        if unmet {
+            shop.calls(9, &order("other"), 0);
+        }
+        shop.produces(0, &[order("a")], 5);
+        shop.answers(web);
+        let time = shop.clock + 1000;
+        let mut events = shop.events();
+        events.push(Captured::Exited { pid: 100, time });
+        let (said, _) = told(&events);
+        let [sent] = sends(&said)[..] else {
+            panic!("one");
+        };
+        assert_eq!(sent.parent.is_some(), known);
+        assert_eq!(is_child(sent, of(&said, 9)), known);
+    }
+}
+
 /// Three calls at 0xa0, 0xb0, 0xc0 by goroutines 9, 10, 11 of a process that is known to acknowledge; two of them are records now.
 fn acknowledging() -> (Shop, Vec<Talk>) {
     let mut shop = Shop::new();

@@ -190,13 +190,22 @@ impl Produces {
         out
     }
 
-    /// Calls of this process were not seen, or it ended: nothing is known of the order any more.
+    /// Calls of this process were not seen: nothing is known of the order any more.
     pub fn forget(&mut self, pid: Pid) -> Vec<Sent> {
-        let Some(of) = self.processes.remove(&pid) else {
-            return Vec::new();
-        };
+        let queue = self.remove(pid);
+        queue.map_or_else(Vec::new, Queue::into_roots)
+    }
+
+    /// All that it did was seen.
+    pub fn exited(&mut self, pid: Pid) -> Vec<Sent> {
+        let queue = self.remove(pid);
+        queue.map_or_else(Vec::new, Queue::into_last)
+    }
+
+    fn remove(&mut self, pid: Pid) -> Option<Queue> {
+        let of = self.processes.remove(&pid)?;
         self.calls = self.calls.saturating_sub(of.queue.len());
-        of.queue.into_roots()
+        Some(of.queue)
     }
 
     pub fn table(&self) -> (&'static str, usize, usize) {

@@ -279,6 +279,15 @@ impl Queue {
         }
     }
 
+    /// Its process ended: no record will come any more. What was matched holds if all calls were met.
+    pub fn into_last(self) -> Vec<Sent> {
+        let met = self.calls.is_empty();
+        let matched = self.matched.into_iter();
+        matched
+            .map(|matched| matched.called.sent(matched.span, met))
+            .collect()
+    }
+
     pub fn into_roots(self) -> Vec<Sent> {
         let matched = self.matched.into_iter();
         matched.map(|matched| root(matched.span)).collect()
