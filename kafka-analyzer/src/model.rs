@@ -249,7 +249,8 @@ impl Model {
                 self.processing.call(call, &mut self.losses);
             }
             Says::Window(window) => {
-                self.processing.window(pid, *window, &mut self.losses);
+                let (time, losses) = (fact.known, &mut self.losses);
+                self.processing.window(pid, time, *window, losses);
                 let left = self.produces.forget(pid);
                 self.send_all(left, out);
             }
@@ -359,6 +360,7 @@ impl Model {
         self.groups.tick(time, out);
         self.consumers.expire(time.saturating_sub(lag::RETENTION));
         self.processing.sweep(time, &mut self.losses);
+        self.forget_outdated(time, out);
         self.requests.advance(time, &mut self.losses);
         self.say_processing(out);
     }

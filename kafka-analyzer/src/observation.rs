@@ -19,7 +19,7 @@ mod transactions;
 pub use app::{Ids, Query, Request};
 pub use groups::{
     Basis, Commit, CommittedOffset, Event, EventKind, Group, GroupKind, GroupMember, Lag, LagBasis,
-    Reason, Rebalance,
+    LagUnknown, Reason, Rebalance,
 };
 pub use processing::{
     Delivered, Done, PollInterval, Processing, ProcessingBasis, ProcessingError, Signal,
@@ -41,6 +41,7 @@ pub enum Observation {
     Client(Client),
     PartitionProgress(PartitionProgress),
     Lag(Lag),
+    LagUnknown(LagUnknown),
     CommittedOffset(CommittedOffset),
     Commit(Commit),
     Rebalance(Rebalance),
@@ -66,6 +67,7 @@ impl Observation {
             Observation::Client(x) => x.origin,
             Observation::PartitionProgress(x) => x.origin,
             Observation::Lag(x) => x.origin,
+            Observation::LagUnknown(x) => x.origin,
             Observation::CommittedOffset(x) => x.origin,
             Observation::Commit(x) => x.origin,
             Observation::Rebalance(x) => x.origin,

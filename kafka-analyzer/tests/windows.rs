@@ -2,9 +2,10 @@
 
 mod conversation;
 
+use conversation::Captured;
 use conversation::calls::*;
 use kafka_analyzer::capture::{Means, Window};
-use kafka_analyzer::observation::{Done, Observation, ProcessingBasis};
+use kafka_analyzer::observation::{Done, LagBasis, Observation, ProcessingBasis};
 
 use Done::{NextPoll, Settled};
 use ProcessingBasis::Message;
@@ -235,4 +236,143 @@ fn a_first_hand_over_whose_request_was_not_seen_may_be_within_another() {
     let ended = calls.of(Means::Settles, 1, 1);
     let (said, _) = run_windows(calls);
     assert_eq!(worked(&said), [(1, 1, 1, Message, Settled, began, ended)]);
+}
+
+/// (time, offset; `None`: it is not known any more) of what is said of partition 0's hand-overs when that changes.
+fn handed_over(said: &[Observation]) -> Vec<(u64, Option<i64>)> {
+    let of = |observation: &Observation| match observation {
+        Observation::Lag(lag) if lag.basis == LagBasis::Delivered && lag.partition == 0 => {
+            assert_eq!(lag.messages, 200 - lag.offset as u64);
+            Some((lag.origin.time / SECOND, Some(lag.offset)))
+        }
+        Observation::LagUnknown(unknown) => {
+            assert_eq!(unknown.basis, LagBasis::Delivered);
+            let of = (&*unknown.group, &*unknown.topic, unknown.partition);
+            assert_eq!(of, ("billing", "orders", 0));
+            Some((unknown.origin.time / SECOND, None))
+        }
+        _ => None,
+    };
+    let mut all: Vec<_> = said.iter().filter_map(of).collect();
+    all.dedup_by_key(|(_, offset)| *offset);
+    all
+}
+
+/// As a running agent does: each second is heard of, also when nothing happens.
+fn with_ticks(mut events: Vec<Captured>) -> Vec<Captured> {
+    let last = events.iter().map(time_of).max().unwrap_or(0);
+    events.extend((1..=last / SECOND).map(|n| Captured::Tick { time: n * SECOND }));
+    events.sort_by_key(time_of);
+    events
+}
+
+#[test]
+fn where_the_application_is_is_not_known_for_ever_while_hooks_are_away() {
+    let mut calls = Calls::default();
+    // At 1 s; nothing comes for half a minute, and would have been seen.
+    calls.polls(0, 4);
+    calls.works(30 * SECOND);
+    calls.shuts();
+    let committed = calls.clock + 4 * SECOND;
+    calls.works(30 * SECOND);
+    calls.opens();
+    // At 61 s.
+    calls.works(5 * SECOND);
+    calls.polls(50, 50);
+    calls.polls(51, 51);
+    calls.works(60 * SECOND);
+    calls.says(Means::TaskEnds);
+    let mut events = with(calls.clone());
+    events.extend(commits(40, committed));
+    let (said, _) = told(&with_ticks(events));
+    // Ten seconds after the commit of second 35.
+    let expected = [(2, Some(5)), (36, Some(40)), (46, None), (67, Some(52))];
+    assert_eq!(handed_over(&said), expected);
+    // Without it, ten seconds after hooks went.
+    let said = told(&with_ticks(with(calls))).0;
+    assert_eq!(
+        handed_over(&said),
+        [(2, Some(5)), (42, None), (67, Some(52))]
+    );
+}
+
+#[test]
+fn what_hooks_tell_that_stay_does_not_grow_old() {
+    let mut calls = Calls::default();
+    calls.shuts();
+    calls.polls(0, 9);
+    calls.works(60 * SECOND);
+    calls.polls(10, 19);
+    calls.works(2 * SECOND);
+    calls.says(Means::TaskEnds);
+    let (said, _) = told(&with_ticks(with(calls)));
+    assert_eq!(handed_over(&said), [(2, Some(10)), (62, Some(20))]);
+}
+
+/// A process ends while hooks are away: its consumer closes before or not, and commits this. What is counted of partition 0, and as not counted.
+fn ended_while_away(closes: bool, commit: Option<i64>) -> (Vec<(u32, i64)>, u64) {
+    // Of partition 1 all was seen.
+    let mut calls = Calls {
+        partition: 1,
+        ..Calls::default()
+    };
+    calls.polls(0, 99);
+    calls.partition = 0;
+    calls.polls(0, 4);
+    calls.works(SECOND);
+    calls.shuts();
+    calls.works(SECOND);
+    if closes {
+        calls.says(Means::Closes);
+    }
+    let time = calls.clock + MILLISECOND;
+    calls.works(SECOND);
+    calls.events.push(Captured::Exited {
+        pid: PID,
+        time: calls.clock,
+    });
+    let mut events = with(calls);
+    if let Some(offset) = commit {
+        events.extend(commits(offset, time));
+    }
+    events.sort_by_key(time_of);
+    let (said, losses) = told(&events);
+    let unseen = losses.iter().find(|(name, _)| *name == "delivered_unseen");
+    let of_partition_0 = counts(&said).split_off(1);
+    (of_partition_0, unseen.map_or(0, |(_, count)| *count))
+}
+
+#[test]
+fn the_last_commit_tells_what_was_handed_over_before_the_end() {
+    let seen = (5, 5);
+    // The client commits while it closes: what it has fetched beyond that it throws away.
+    assert_eq!(ended_while_away(true, Some(60)), (vec![seen, (55, 60)], 0));
+    // All that was fetched.
+    assert_eq!(
+        ended_while_away(false, Some(100)),
+        (vec![seen, (95, 100)], 0)
+    );
+    // Others may have been handed over since.
+    assert_eq!(ended_while_away(false, Some(60)), (vec![seen, (55, 60)], 1));
+    assert_eq!(ended_while_away(true, None), (vec![seen], 1));
+    assert_eq!(ended_while_away(false, None), (vec![seen], 1));
+}
+
+#[test]
+fn a_commit_in_a_window_tells_of_the_time_before_it() {
+    let mut calls = Calls::default();
+    calls.polls(0, 4);
+    calls.shuts();
+    calls.works(SECOND);
+    calls.opens();
+    let at = calls.clock + MILLISECOND;
+    calls.works(SECOND);
+    calls.polls(60, 60);
+    calls.polls(61, 61);
+    let mut events = with(calls);
+    events.extend(commits(40, at));
+    events.sort_by_key(time_of);
+    let (said, losses) = told(&events);
+    assert_eq!(counts(&said), [(5, 5), (35, 40), (22, 62)]);
+    assert_eq!(losses, [("processing_window", 5)]);
 }

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use crate::capture::Nanos;
 use crate::losses::Losses;
 use crate::model::{Labels, UNKNOWN};
-use crate::observation::{CommittedOffset, Lag, LagBasis, Observation, Origin, PartitionProgress};
+use crate::observation::{
+    CommittedOffset, Lag, LagBasis, LagUnknown, Observation, Origin, PartitionProgress,
+};
 use partition::{Offset, Partition, Which};
 use table::{Place, Table};
 
@@ -132,6 +134,30 @@ impl Lags {
     ) {
         let at = (topic, index, Which::Delivered);
         self.reaches(labels, group, at, offset, losses);
+    }
+
+    /// Where the application is was told at that time last, which is too long ago. True: it was known until now.
+    pub fn forget_delivered(&mut self, unknown: &LagUnknown, told: Nanos) -> bool {
+        let LagUnknown {
+            cluster,
+            group,
+            topic,
+            partition,
+            ..
+        } = unknown;
+        let groups = self.group_ids.get(cluster);
+        let Some(group) = groups.and_then(|groups| groups.get(group)).copied() else {
+            return false;
+        };
+        let Some(place) = self.partitions.find(cluster, topic, *partition) else {
+            return false;
+        };
+        let before = self.offsets;
+        self.change(place, |partition| {
+            partition.forget_delivered(group, told);
+            false
+        });
+        self.offsets < before
     }
 
     fn reaches(

@@ -4,6 +4,7 @@
 //! A call names no cluster and no group: both come from the process's own fetches of the partition, for which findings wait up to 5 s. A message
 //! that left with its consumer or process is wrong only if no commit covers it, of which the wire tells a little later.
 
+mod current;
 mod dead_letters;
 mod habit;
 mod hand;
@@ -73,7 +74,7 @@ impl Processing {
         }
         self.readers.watch(pid);
         if call.means == Means::Closes {
-            self.readers.reassigned(pid);
+            self.readers.closes(pid);
         }
         let full = self.open >= OPEN_MOST;
         let mut told = std::mem::take(&mut self.told);
@@ -106,7 +107,7 @@ impl Processing {
     }
 
     /// Hooks that run for each message come or go.
-    pub fn window(&mut self, pid: Pid, window: Window, losses: &mut Losses) {
+    pub fn window(&mut self, pid: Pid, time: Nanos, window: Window, losses: &mut Losses) {
         if window == Window::Open && !self.processes.contains_key(&pid) {
             // That is what everyone begins with.
             return;
@@ -117,6 +118,8 @@ impl Processing {
         }
         // What the wire brings counts from now on.
         self.readers.watch(pid);
+        let away = Some(time).filter(|_| window != Window::Open);
+        self.readers.hooks_are_away(pid, away);
         // Polls are told from the wire again, unless hooks that stay tell of them.
         self.handed.remove(&pid);
         let process = self.processes.entry(pid);
@@ -125,6 +128,11 @@ impl Processing {
         let told = &mut self.told;
         process.window(window, &mut Out { told, losses });
         self.open = (self.open + process.open()).saturating_sub(before);
+    }
+
+    /// Hooks that run for each message are not there.
+    fn is_away(&self, pid: Pid) -> bool {
+        self.processes.get(&pid).is_some_and(Process::is_away)
     }
 
     /// The process was told which partitions it has: what it had not handed over it may throw away.
@@ -137,6 +145,7 @@ impl Processing {
         if let Some(mut process) = self.processes.remove(&pid) {
             let told = &mut self.told;
             process.exited(time, &mut Out { told, losses });
+            losses.add("delivered_unseen", self.readers.ends(pid));
             self.open = self.processes.values().map(Process::open).sum();
             self.ended.push_back((time.saturating_add(AFTERWARDS), pid));
         }
@@ -217,14 +226,14 @@ impl Processing {
         if !self.readers.watches(pid) {
             return;
         }
-        let away = self.processes.get(&pid).is_some_and(Process::is_away);
         for offset in commit
             .offsets
             .iter()
             .filter(|offset| offset.error.is_none())
         {
             let topic = topics.label(&offset.topic);
-            if away {
+            // No hand-over since hooks were away tells of it.
+            if !self.readers.is_sure(pid, &topic, offset.partition) {
                 self.reached(pid, time, (&topic, offset.partition), offset.offset);
             }
             let key = (pid, topic, offset.partition);

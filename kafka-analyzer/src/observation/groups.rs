@@ -39,6 +39,17 @@ pub struct Lag {
     pub observed: Nanos,
 }
 
+/// How far a group is behind by this basis is not known any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LagUnknown {
+    pub origin: Origin,
+    pub cluster: Arc<str>,
+    pub group: Arc<str>,
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub basis: LagBasis,
+}
+
 /// The offset a group committed in a partition. Sent when it changes, at most once a second of event time, and each minute again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CommittedOffset {

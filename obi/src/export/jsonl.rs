@@ -45,8 +45,8 @@ impl Lines {
 mod tests {
     use kafka_analyzer::capture::{ConnectionId, GapReason};
     use kafka_analyzer::observation::{
-        Basis, CaptureGap, Client, Event, EventKind, Lag, LagBasis, Link, PartitionProgress,
-        Reason, Signal, SpanKind, TransactionState, Unsupported,
+        Basis, CaptureGap, Client, Event, EventKind, Lag, LagBasis, LagUnknown, Link,
+        PartitionProgress, Reason, Signal, SpanKind, TransactionState, Unsupported,
     };
     use serde_json::Value;
 
@@ -149,6 +149,14 @@ mod tests {
             Observation::Lag(Lag {
                 oldest_timestamp_ms: Some(1_700_000_000_000),
                 ..lag("g", 0, LagBasis::Committed, 3)
+            }),
+            Observation::LagUnknown(LagUnknown {
+                origin: at(1, 0),
+                cluster: cluster.into(),
+                group: "g".into(),
+                topic: topic.into(),
+                partition: 0,
+                basis: LagBasis::Delivered,
             }),
             Observation::CommittedOffset(committed("g", 0, 60)),
             Observation::Commit(commit("g")),

@@ -131,6 +131,7 @@ impl Sinks {
                     store.groups.lag(lag);
                 }
             }
+            Observation::LagUnknown(unknown) => measure.lag_unknown(unknown),
             Observation::CommittedOffset(committed) => {
                 measure.committed(committed);
                 if measure.filter.both(&committed.group, &committed.topic) {

@@ -281,7 +281,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "delivered_unseen",
         Counts,
-        "a stretch of messages handed over while hooks were away, of which offsets do not tell how many they were: kafka_messages_delivered_total is too low",
+        "a stretch of messages handed over while hooks were away, or that may have been before a process ended, of which offsets do not tell how many they were: kafka_messages_delivered_total is too low",
     ),
     (
         "batch_not_opened",

@@ -138,6 +138,12 @@ impl Partition {
         self.delivered.retain(|known| known.group != group);
     }
 
+    /// Unless another process told of it since.
+    pub fn forget_delivered(&mut self, group: GroupId, told: Nanos) {
+        self.delivered
+            .retain(|known| known.group != group || known.at.time > told);
+    }
+
     pub fn set_committed(&mut self, group: GroupId, at: Offset) {
         set(&mut self.committed, group, at);
         // Only a group that has left the oldest mark behind may have been the last one to need it.

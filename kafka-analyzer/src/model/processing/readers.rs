@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::current::{By, Current};
 use super::stretch::{Stretch, Unseen};
 use crate::capture::{Nanos, Pid};
 
@@ -36,10 +37,25 @@ struct Known {
     fetched: Option<(i64, i64)>,
     /// Fetched, and not handed over yet.
     stretch: Stretch,
+    current: Current,
+}
+
+/// What was last said of a hand-over does not hold any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outdated {
+    pub reader: Reader,
+    pub topic: Name,
+    pub partition: i32,
+    /// When it was said.
+    pub told: Nanos,
 }
 
 #[derive(Debug, Default)]
 struct OfProcess {
+    /// Since when hooks that run for each message are away.
+    away: Option<Nanos>,
+    /// They were, some time.
+    windows: bool,
     topics: HashMap<(Name, i32), Known>,
     by_partition: HashMap<i32, HashSet<Name>>,
     /// Of these nobody learnt who reads them.
@@ -50,6 +66,8 @@ struct OfProcess {
 pub(super) struct Readers {
     processes: HashMap<Pid, OfProcess>,
     partitions: usize,
+    /// Of processes that ended.
+    outdated: Vec<Outdated>,
 }
 
 impl Readers {
@@ -63,8 +81,64 @@ impl Readers {
     }
 
     pub fn forget(&mut self, pid: Pid) {
-        if let Some(gone) = self.processes.remove(&pid) {
+        if let Some(mut gone) = self.processes.remove(&pid) {
             self.partitions -= gone.topics.len();
+            self.outdated.extend(gone.outdated(Nanos::MAX));
+        }
+    }
+
+    /// Hooks that run for each message are away since then, or are there.
+    pub fn hooks_are_away(&mut self, pid: Pid, away: Option<Nanos>) {
+        let Some(of) = self.processes.get_mut(&pid) else {
+            return;
+        };
+        of.away = away;
+        if let Some(time) = away {
+            of.windows = true;
+            of.topics
+                .values_mut()
+                .for_each(|known| known.current.hides(time));
+        }
+    }
+
+    /// A hand-over was told.
+    pub fn told(&mut self, pid: Pid, (topic, partition): (&Name, i32), time: Nanos, by: By) {
+        if let Some(known) = self.of(pid, topic, partition) {
+            known.current.tells(time, by);
+        }
+    }
+
+    /// A hand-over of the partition would have been seen since the last one.
+    pub fn is_sure(&self, pid: Pid, topic: &Name, partition: i32) -> bool {
+        let of = self.processes.get(&pid);
+        let known = of.and_then(|of| of.topics.get(&(Arc::clone(topic), partition)));
+        known.is_none_or(|known| known.current.is_sure())
+    }
+
+    /// What has grown too old by now, in an order of its own.
+    pub fn outdated(&mut self, now: Nanos) -> Vec<Outdated> {
+        let mut all = std::mem::take(&mut self.outdated);
+        for of in self.processes.values_mut().filter(|of| of.windows) {
+            all.extend(of.outdated(now));
+        }
+        let order = |one: &Outdated| (one.told, Arc::clone(&one.topic), one.partition);
+        all.sort_by_cached_key(order);
+        all
+    }
+
+    /// The process ended: of how many partitions it is not known what it was given at last.
+    pub fn ends(&self, pid: Pid) -> u64 {
+        let of = self.processes.get(&pid).into_iter();
+        let unseen = of
+            .flat_map(|of| of.topics.values())
+            .filter(|known| !known.current.is_sure() && known.stretch.is_open());
+        unseen.count() as u64
+    }
+
+    /// A client ends: what it has not handed over it throws away, and commits what it has.
+    pub fn closes(&mut self, pid: Pid) {
+        for known in self.all_of(pid) {
+            known.stretch.closes();
         }
     }
 
@@ -97,9 +171,7 @@ impl Readers {
         count: u32,
         after: Option<Option<i64>>,
     ) -> Unseen {
-        let key = (Arc::clone(topic), partition);
-        let known = self.processes.get_mut(&pid);
-        let Some(known) = known.and_then(|of| of.topics.get_mut(&key)) else {
+        let Some(known) = self.of(pid, topic, partition) else {
             let more = after.is_some_and(|before| before.is_none_or(|before| before < offsets.0));
             return Unseen { count: 0, more };
         };
@@ -116,14 +188,19 @@ impl Readers {
 
     /// Partitions are given out anew, or a client began or ended.
     pub fn reassigned(&mut self, pid: Pid) {
-        for known in self
-            .processes
-            .get_mut(&pid)
-            .into_iter()
-            .flat_map(|of| of.topics.values_mut())
-        {
+        for known in self.all_of(pid) {
             known.stretch.forget();
         }
+    }
+
+    fn all_of(&mut self, pid: Pid) -> impl Iterator<Item = &mut Known> {
+        let of = self.processes.get_mut(&pid).into_iter();
+        of.flat_map(|of| of.topics.values_mut())
+    }
+
+    fn of(&mut self, pid: Pid, topic: &Name, partition: i32) -> Option<&mut Known> {
+        let of = self.processes.get_mut(&pid)?;
+        of.topics.get_mut(&(Arc::clone(topic), partition))
     }
 
     /// A Fetch answer names its reader. True: that is news.
@@ -222,7 +299,25 @@ impl Readers {
             let topics = of.by_partition.entry(partition).or_default();
             topics.insert(Arc::clone(topic));
         }
-        Some(of.topics.entry(key).or_default())
+        let new = || Known {
+            current: Current::new(of.away),
+            ..Known::default()
+        };
+        Some(of.topics.entry(key).or_insert_with(new))
+    }
+}
+
+impl OfProcess {
+    fn outdated(&mut self, now: Nanos) -> Vec<Outdated> {
+        let outdated = |((topic, partition), known): (&(Name, i32), &mut Known)| {
+            Some(Outdated {
+                told: known.current.expires(now)?,
+                reader: known.reader.clone()?,
+                topic: Arc::clone(topic),
+                partition: *partition,
+            })
+        };
+        self.topics.iter_mut().filter_map(outdated).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::current::By;
 use super::told::{Out, Told, What};
 use super::{Processing, Reader, WAITING_MOST};
 use crate::capture::{Nanos, Task};
@@ -9,7 +10,9 @@ use crate::model::causes::{Cause, Ended};
 use crate::model::spans::Work;
 use crate::model::{Labels, Model, PATIENCE, UNKNOWN};
 use crate::observation::Processing as Processed;
-use crate::observation::{Delivered, Observation, Origin, PollInterval, ProcessingError, Signal};
+use crate::observation::{
+    Delivered, LagBasis, LagUnknown, Observation, Origin, PollInterval, ProcessingError, Signal,
+};
 
 impl Model {
     /// Says what calls showed. After each fact, as its labels may be known by now.
@@ -51,14 +54,38 @@ impl Model {
         else {
             return;
         };
-        if *count == 0 {
+        let place = (&told.topic, told.partition);
+        let by = match self.processing.is_away(told.pid) {
+            _ if *count == 0 => By::Commit,
+            true => By::Batch,
+            false => By::Window,
+        };
+        let readers = &mut self.processing.readers;
+        readers.told(told.pid, place, told.time, by);
+        if by == By::Commit {
             return;
         }
-        let place = (&told.topic, told.partition);
-        let readers = &mut self.processing.readers;
         let found = readers.handed(told.pid, place, (*first, *last), *count, *after);
         *unseen = u32::try_from(found.count).unwrap_or(u32::MAX);
         self.losses.add("delivered_unseen", u64::from(found.more));
+    }
+
+    /// Where applications are is not known for ever while hooks are away.
+    pub(in crate::model) fn forget_outdated(&mut self, now: Nanos, out: &mut Vec<Observation>) {
+        for outdated in self.processing.readers.outdated(now) {
+            let Reader { cluster, group, .. } = outdated.reader;
+            let unknown = LagUnknown {
+                origin: Origin::at(now),
+                cluster,
+                group,
+                topic: outdated.topic,
+                partition: outdated.partition,
+                basis: LagBasis::Delivered,
+            };
+            if self.lags.forget_delivered(&unknown, outdated.told) {
+                out.push(Observation::LagUnknown(unknown));
+            }
+        }
     }
 
     /// Lets go what was due up to `now`, each at its time.

@@ -16,6 +16,15 @@ pub(super) struct Stretch {
     end: Option<i64>,
     /// All before this offset was counted.
     reached: Option<i64>,
+    closing: Option<Closing>,
+}
+
+/// The client ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    Begun,
+    /// It committed since: what it has not handed over by that it throws away.
+    Committed,
 }
 
 /// Records of neighbouring offsets, of which some may be handed over already.
@@ -49,10 +58,9 @@ impl Stretch {
         if next <= first {
             return;
         }
-        if self.end != Some(first) {
+        if self.end != Some(first) || self.closing.is_some() {
             // The client went elsewhere: what it had not handed over it threw away.
-            self.chunks.clear();
-            self.reached = None;
+            self.forget();
         }
         self.end = Some(next);
         let chunk = Chunk {
@@ -75,8 +83,17 @@ impl Stretch {
 
     /// Partitions were given out anew: nobody knows what the client throws away.
     pub fn forget(&mut self) {
-        self.chunks.clear();
-        (self.end, self.reached) = (None, None);
+        *self = Stretch::default();
+    }
+
+    /// Its client ends. A last commit may still tell what the application got.
+    pub fn closes(&mut self) {
+        self.closing = self.closing.or(Some(Closing::Begun));
+    }
+
+    /// There are messages of which nobody knows whether the application got them.
+    pub fn is_open(&self) -> bool {
+        !self.chunks.is_empty() && self.closing != Some(Closing::Committed)
     }
 
     /// `count` messages from `first` to `last` were handed over. `after`: since the hand-over before, which ended in front of this offset, hooks were
@@ -87,6 +104,12 @@ impl Stretch {
         count: u32,
         after: Option<Option<i64>>,
     ) -> Unseen {
+        match self.closing {
+            // Another client's.
+            Some(_) if count > 0 => self.forget(),
+            Some(_) => self.closing = Some(Closing::Committed),
+            None => {}
+        }
         let mut unseen = Unseen::default();
         let begins = self.chunks.front().map(|chunk| chunk.first);
         let away = after.is_some();

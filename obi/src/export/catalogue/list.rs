@@ -187,7 +187,7 @@ pub static CATALOGUE: [Metric; 54] = [
         Unit::One,
         &["cluster", "group", "topic", "partition"],
         "High watermark minus the next offset that the client library hands to the application",
-        "the last value seen",
+        "the last value seen; absent when hand-overs were not seen for 10 s, see obi_sampled_share",
     ),
     table(
         Id::ConsumerLagSeconds,

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use kafka_analyzer::observation::{
-    Basis, Commit, CommittedOffset, Group, Lag, LagBasis, Rebalance,
+    Basis, Commit, CommittedOffset, Group, Lag, LagBasis, LagUnknown, Rebalance,
 };
 use lru::LruCache;
 
@@ -46,13 +46,17 @@ impl Default for Assigned {
     }
 }
 
+fn gauge(basis: LagBasis) -> Id {
+    match basis {
+        LagBasis::Committed => Id::ConsumerLag,
+        LagBasis::Position => Id::ConsumerPositionLag,
+        LagBasis::Delivered => Id::ConsumerDeliveredLag,
+    }
+}
+
 impl Measure {
     pub fn lag(&self, lag: &Lag) {
-        let id = match lag.basis {
-            LagBasis::Committed => Id::ConsumerLag,
-            LagBasis::Position => Id::ConsumerPositionLag,
-            LagBasis::Delivered => Id::ConsumerDeliveredLag,
-        };
+        let id = gauge(lag.basis);
         if !self.filter.both(&lag.group, &lag.topic) {
             return;
         }
@@ -80,6 +84,16 @@ impl Measure {
             }
             None => self.registry.remove(Id::ConsumerLagSeconds, &labels),
         }
+    }
+
+    pub fn lag_unknown(&self, unknown: &LagUnknown) {
+        let labels = [
+            Label::text(&unknown.cluster),
+            Label::text(&unknown.group),
+            Label::text(&unknown.topic),
+            unknown.partition.into(),
+        ];
+        self.registry.remove(gauge(unknown.basis), &labels);
     }
 
     pub fn committed(&self, committed: &CommittedOffset) {

@@ -77,6 +77,32 @@ fn lag_in_messages_and_seconds_and_its_age() {
 }
 
 #[test]
+fn a_lag_that_is_not_known_any_more_goes() {
+    let measure = measure(&[], false);
+    for partition in 0..2 {
+        measure.lag(&lag("g", partition, LagBasis::Delivered, 4));
+    }
+    measure.lag(&lag("g", 0, LagBasis::Position, 3));
+    let known = lag("g", 0, LagBasis::Delivered, 4);
+    measure.lag_unknown(&LagUnknown {
+        origin: known.origin,
+        cluster: known.cluster,
+        group: known.group,
+        topic: known.topic,
+        partition: 0,
+        basis: LagBasis::Delivered,
+    });
+    let of = |partition: i32| {
+        format!("{{cluster=\"c1\",group=\"g\",topic=\"orders\",partition=\"{partition}\"}}")
+    };
+    let want = [
+        format!("kafka_consumer_position_lag{} 3.0", of(0)),
+        format!("kafka_consumer_delivered_lag{} 4.0", of(1)),
+    ];
+    assert_eq!(lines("kafka_consumer_", &measure), want);
+}
+
+#[test]
 fn commits_by_result() {
     let measure = measure(&[], true);
     measure.commit(&commit("g"), &processes());
