@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_analyzer::capture::Source;
 
-use crate::attach::numbers::HookCost;
+use crate::attach::numbers::CostByHook;
 use crate::budget::bill::Costs;
 use crate::doctor::Watched;
 
@@ -30,7 +30,7 @@ pub struct Telemetry {
     processes: Mutex<BTreeMap<&'static str, u64>>,
     watched: Mutex<Watched>,
     costs: Mutex<Arc<Costs>>,
-    cost_by_hook: Mutex<Vec<HookCost>>,
+    cost_by_hook: Mutex<CostByHook>,
     /// Records of calls of client libraries.
     pub calls: AtomicU64,
     pub ring_bytes: AtomicU64,
@@ -107,12 +107,12 @@ impl Telemetry {
     }
 
     /// Replaces what each hook costs.
-    pub fn set_cost_by_hook(&self, costs: Vec<HookCost>) {
+    pub fn set_cost_by_hook(&self, costs: CostByHook) {
         *lock(&self.cost_by_hook) = costs;
     }
 
     /// Empty unless it was asked for when the agent started.
-    pub fn cost_by_hook(&self) -> Vec<HookCost> {
+    pub fn cost_by_hook(&self) -> CostByHook {
         lock(&self.cost_by_hook).clone()
     }
 

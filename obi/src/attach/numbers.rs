@@ -48,6 +48,14 @@ pub struct HookCost {
     pub ran_ns: u64,
 }
 
+/// All hooks that were hit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CostByHook {
+    /// When the kernel's table was read (monotonic): that is once a second.
+    pub at_ns: u64,
+    pub hooks: Vec<HookCost>,
+}
+
 /// Shared with whoever attaches.
 #[derive(Clone)]
 pub struct Numbers(Option<Arc<Mutex<Shapes<Site>>>>);

@@ -27,6 +27,7 @@ use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
 use crate::attach::kernel::Hooked;
+use crate::attach::numbers::CostByHook;
 use crate::budget::bucket::Budget;
 use crate::budget::windows::{Place, Windows};
 use crate::budget::{Bill, Ledger};
@@ -321,8 +322,9 @@ impl Control {
         let shares = self.windows.shares(now).collect();
         self.bill.limit(&mut costs, self.windows.budget(), &shares);
         self.telemetry.set_costs(costs);
-        if let Some(by_hook) = self.kernel.cost_by_hook(&self.ledger.prices) {
-            self.telemetry.set_cost_by_hook(by_hook);
+        if let Some(hooks) = self.kernel.cost_by_hook(&self.ledger.prices) {
+            let at_ns = monotonic();
+            self.telemetry.set_cost_by_hook(CostByHook { at_ns, hooks });
         }
     }
 

@@ -37,6 +37,7 @@ pub struct Plan {
 /// Each library at each rate. What was measured is written whenever a library is done: a failure of the next does not lose it.
 pub fn run(layout: &Layout, cluster: &Cluster, agent: &Settings, plan: &Plan) -> Result<String> {
     let mut rows = Vec::new();
+    let mut each = Vec::new();
     let mut text = String::new();
     for library in &plan.libraries {
         let name = library.name();
@@ -63,8 +64,12 @@ pub fn run(layout: &Layout, cluster: &Cluster, agent: &Settings, plan: &Plan) ->
                 pairs,
             });
         }
+        say("each hook by itself");
+        let seldom = bench.by_hook(RATES[0])?;
+        let often = bench.by_hook(0)?;
+        each.push((*library, seldom, often));
         bench.load.end()?;
-        text = report::render(layout.root(), &rows);
+        text = report::render(layout.root(), &rows, &each);
         if let Some(file) = &plan.write {
             report::write(file, &text)?;
         }

@@ -31,6 +31,13 @@ pub struct Window {
     pub end_micros: [f64; 3],
 }
 
+impl Window {
+    /// That went both ways, or were only read.
+    pub fn messages(&self) -> f64 {
+        self.acked.max(self.consumed) as f64
+    }
+}
+
 impl Load {
     /// Its files have the topic's name, and so has its service; `flags` are more of its flags.
     pub fn start(

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod by_hook;
 mod clients;
 mod figures;
 mod hooks;

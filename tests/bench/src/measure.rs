@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use obi_lab::agent::{Agent, Settings};
 use obi_lab::step::say;
 
+use crate::by_hook::{self, Figures};
 use crate::hooks::{self, Hooks};
 use crate::load::{Load, Window};
 
@@ -52,9 +53,8 @@ pub struct Pair {
 }
 
 impl Sample {
-    /// Messages that went both ways, or were only read.
     pub fn messages(&self) -> f64 {
-        self.window.acked.max(self.window.consumed) as f64
+        self.window.messages()
     }
 
     pub fn client_nanos(&self) -> f64 {
@@ -150,6 +150,22 @@ impl Bench {
         let sample = self.sample(rate, Some(&agent))?;
         agent.stop()?;
         Ok(sample)
+    }
+
+    /// What each hook costs while all of them are attached.
+    pub fn by_hook(&mut self, rate: i64) -> Result<Figures> {
+        let mut settings = self.settings.clone().flag("--overhead-budget", "100");
+        settings.flags.push("--cost-by-hook".to_owned());
+        let agent = settings.start()?;
+        self.load.rate(rate)?;
+        std::thread::sleep(LEARN);
+        let before = by_hook::ask(&settings.socket())?;
+        self.load.window()?;
+        std::thread::sleep(self.window);
+        let window = self.load.window()?;
+        let after = by_hook::ask(&settings.socket())?;
+        agent.stop()?;
+        Ok(Figures::new(window, &before, after))
     }
 
     /// The agent's totals so far.

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::figures::{added, hooks, mean, sampled, spread};
+use crate::by_hook::{Figures, Name, PerMessage};
+use crate::figures::{added, hooks, mean, number, sampled, spread};
 use crate::hooks::Hooks;
 use crate::library::Library;
 use crate::measure::{Pair, Sample};
@@ -22,7 +23,10 @@ pub struct Row {
     pub pairs: Vec<Pair>,
 }
 
-pub fn render(root: &Path, rows: &[Row]) -> String {
+/// One library at a low rate and at its highest.
+pub type EachHook = (Library, Figures, Figures);
+
+pub fn render(root: &Path, rows: &[Row], hooks: &[EachHook]) -> String {
     let pairs = rows.first().map_or(0, |row| row.pairs.len());
     let seconds = rows
         .first()
@@ -49,6 +53,13 @@ pub fn render(root: &Path, rows: &[Row]) -> String {
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     rows.iter().for_each(|row| latency(&mut text, row));
+    text.push_str(
+        "\n## Each hook\n\nWithout a budget: all hooks are attached all the time, and at the highest rate they leave room for fewer messages. ns = hits × price of the \
+         instruction + time within the program; each message is produced and read. Hooks that were not hit are left out.\n\n\
+         | library | hook | for | instruction, price in ns | at messages/s | hits a message | ns a message (of it within the program) | at messages/s | hits a message | ns a message (of it within the program) |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    hooks.iter().for_each(|each| by_hook(&mut text, each));
     text
 }
 
@@ -106,6 +117,42 @@ fn latency(text: &mut String, row: &Row) {
         let _ = write!(text, " {off} | {} |", added(&row.pairs, figure));
     }
     text.push('\n');
+}
+
+/// Dearest first at the highest rate; the sum last.
+fn by_hook(text: &mut String, (library, seldom, often): &EachHook) {
+    let mut names: Vec<&Name> = seldom.hooks.keys().chain(often.hooks.keys()).collect();
+    let ns = |name: &Name| often.of(name).ns;
+    names.sort();
+    names.dedup();
+    names.sort_by(|a, b| ns(b).total_cmp(&ns(a)));
+    let rates = [seldom, often].map(|figures| (figures, number(figures.rate())));
+    for name in names {
+        let _ = write!(
+            text,
+            "| {} | `{}` {} | {} | {}, {} |",
+            library.name(),
+            name.hook,
+            name.at,
+            name.group,
+            name.site,
+            name.price_ns
+        );
+        for (figures, rate) in &rates {
+            let _ = write!(text, " {rate} | {} |", told(figures.of(name)));
+        }
+        text.push('\n');
+    }
+    let _ = write!(text, "| {} | all | | |", library.name());
+    for (figures, rate) in &rates {
+        let _ = write!(text, " {rate} | {} |", told(figures.sum()));
+    }
+    text.push('\n');
+}
+
+fn told(cost: PerMessage) -> String {
+    let [hits, ns, ran] = [cost.hits, cost.ns, cost.ran].map(number);
+    format!("{hits} | {ns} ({ran})")
 }
 
 /// When, of what commit, on what, and how busy it was.
