@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use obi_abi::cost::{CELL_SHIFT, CLASS_BITS, class};
 use symbolizer::Machine;
@@ -19,7 +19,6 @@ use super::numbers::{NamedHook, Numbers};
 const INSTRUCTION: usize = 15;
 
 pub struct Cells {
-    path: PathBuf,
     numbers: Numbers,
     /// `None`: it cannot be opened, and each site is taken for the dearest.
     file: Option<File>,
@@ -29,7 +28,6 @@ pub struct Cells {
 impl Cells {
     pub fn of(path: &Path, numbers: Numbers) -> Cells {
         Cells {
-            path: path.to_owned(),
             numbers,
             file: File::open(path).ok(),
             trapped: HashSet::new(),
@@ -50,7 +48,7 @@ impl Cells {
         };
         let cell = u64::from(hook.group.number() << CLASS_BITS | class);
         let cookie = cookie | cell << CELL_SHIFT;
-        self.numbers.cookie(cookie, &self.path, hook)
+        self.numbers.cookie(cookie, hook)
     }
 
     fn class(&self, offset: u64) -> u8 {

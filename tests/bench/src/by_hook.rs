@@ -21,7 +21,6 @@ struct Told {
 
 #[derive(Debug, Deserialize)]
 struct HookCost {
-    file: String,
     hook: String,
     at: String,
     group: String,
@@ -39,7 +38,6 @@ pub struct Name {
     /// The instruction, and what a hit on it costs beside the program.
     pub site: String,
     pub price_ns: u64,
-    file: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -152,7 +150,6 @@ impl HookCost {
             at: self.at.clone(),
             site: self.site.clone(),
             price_ns: self.price_ns,
-            file: self.file.clone(),
         }
     }
 }
@@ -165,7 +162,7 @@ mod tests {
     fn a_hook_costs_hits_by_price_and_its_program() {
         let look = |seconds: u64, hits: u64, ran: u64| {
             let hook = |name: &str, hits: u64, ran: u64| {
-                serde_json::json!({"file": "libssl.so.3", "hook": name, "at": "entry", "group": "tls", "site": "a push", "hits": hits,
+                serde_json::json!({"hook": name, "at": "entry", "group": "tls", "site": "a push", "hits": hits,
                     "price_ns": 700, "ran_ns": ran})
             };
             let hooks = [hook("SSL_read", hits, ran), hook("SSL_free", 5, 1)];
