@@ -23,6 +23,18 @@ use crate::{goroutine, process, read, stream};
 /// Inner calls on one handle beyond which the outer call is held for lost.
 const NESTED_MAX: u8 = 8;
 const SP: usize = 19;
+/// Plaintext of a TLS record is no longer (RFC 8446, 5.1).
+const RECORD_MAX: u64 = 16 * 1024;
+
+/// `bytes.Reader`, as it begins (since Go 1.0).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Reader {
+    bytes: u64,
+    length: u64,
+    capacity: u64,
+    taken: u64,
+}
 
 static NO_TASK: Task = Task {
     depth: 0,
@@ -242,9 +254,44 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     }
     let pid_tgid = read::pid_tgid();
     let key = task_key(shape, || read::register_of(ctx, shape.task), pid_tgid);
-    let Some(task) = task(&key) else {
+    let moved = if shape.count == counted::RECORD {
+        record(ctx, shape, index, cookie)
+    } else {
+        returned(ctx, shape, index, cookie, &key, popped)
+    };
+    let Some(moved) = moved else { return };
+    let go = if shape.goid == 0 {
+        0
+    } else {
+        read::user::<u64>(key.go.wrapping_add(shape.goid as u64)).unwrap_or(0)
+    };
+    deliver(moved, pid_tgid, go);
+}
+
+/// Plaintext that passed through a TLS handle.
+struct Moved {
+    handle: u64,
+    buffer: u64,
+    length: u64,
+    began: u64,
+    shape: u8,
+    role: u8,
+    source: u8,
+}
+
+/// What the call that returns here has moved.
+#[inline(always)]
+fn returned(
+    ctx: *mut c_void,
+    shape: &CallShape,
+    index: u8,
+    cookie: u64,
+    key: &TaskKey,
+    popped: u64,
+) -> Option<Moved> {
+    let Some(task) = task(key) else {
         count(stat::LOST_UNPAIRED);
-        return;
+        return None;
     };
     let found = if shape.abi == abi::GO {
         find_go(task, index)
@@ -256,7 +303,7 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
         if task.depth == 0 {
             count(stat::LOST_UNPAIRED);
         }
-        return;
+        return None;
     };
     task.depth = found;
     let call = call(task, found);
@@ -277,14 +324,43 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     };
     // Also turns away negative results, which are huge here.
     if moved == 0 || moved > call.length {
-        return;
+        return None;
     }
-    let go = if shape.goid == 0 {
-        0
-    } else {
-        read::user::<u64>(key.go.wrapping_add(shape.goid as u64)).unwrap_or(0)
+    Some(Moved {
+        handle: call.handle,
+        buffer: call.buffer,
+        length: moved,
+        began: call.began,
+        shape: call.shape,
+        role: call.role,
+        source: call.source,
+    })
+}
+
+/// The record that was just opened: it stands in the connection, whole, until calls of Read have taken it. A record of a handshake leaves it empty.
+#[inline(always)]
+fn record(ctx: *mut c_void, shape: &CallShape, index: u8, cookie: u64) -> Option<Moved> {
+    if read::register_of(ctx, shape.result) != 0 {
+        return None;
+    }
+    let slot = cookie >> RESULT_AT_SHIFT & RESULT_AT_MASK;
+    let handle: u64 = read::user(read::context::<SP>(ctx).wrapping_add(slot)).unwrap_or(0);
+    let Some(reader) = read::user::<Reader>(handle.wrapping_add(shape.reader as u64)) else {
+        count(stat::CALL_FAULT);
+        return None;
     };
-    deliver(call, moved, pid_tgid, go);
+    if reader.length == 0 || reader.length > RECORD_MAX || reader.taken != 0 {
+        return None;
+    }
+    Some(Moved {
+        handle,
+        buffer: reader.bytes,
+        length: reader.length,
+        began: read::now(),
+        shape: index,
+        role: shape.role,
+        source: shape.source,
+    })
 }
 
 #[inline(always)]
@@ -326,16 +402,16 @@ fn each(mut step: impl FnMut(u64) -> bool) {
 }
 
 #[inline(always)]
-fn deliver(call: &Call, moved: u64, pid_tgid: u64, go: u64) {
-    let (events, bytes) = if call.source == source::GO_TLS {
+fn deliver(moved: Moved, pid_tgid: u64, go: u64) {
+    let (events, bytes) = if moved.source == source::GO_TLS {
         (stat::EVENTS_GO_TLS, stat::BYTES_GO_TLS)
     } else {
         (stat::EVENTS_OPENSSL, stat::BYTES_OPENSSL)
     };
     count(events);
-    add(bytes, moved);
-    let key: HandleKey = stream::handle_key(call.handle, pid_tgid);
-    let Some((id, conn)) = stream::of_handle(&key, call.began, call.source, call.shape) else {
+    add(bytes, moved.length);
+    let key: HandleKey = stream::handle_key(moved.handle, pid_tgid);
+    let Some((id, conn)) = stream::of_handle(&key, moved.began, moved.source, moved.shape) else {
         return;
     };
     if conn.sock == 0 {
@@ -344,22 +420,22 @@ fn deliver(call: &Call, moved: u64, pid_tgid: u64, go: u64) {
     let mut place = MaybeUninit::uninit();
     let stamp = Stamp {
         kind: 0,
-        source: call.source,
+        source: moved.source,
         len: 0,
         conn: id,
-        began: call.began,
+        began: moved.began,
         ended: read::now(),
         go,
         who: pid_tgid,
     };
     let work = Work::begin(&mut place, stamp);
-    let direction = if call.role == role::READ {
+    let direction = if moved.role == role::READ {
         direction::READ
     } else {
         direction::WRITE
     };
-    if stream::advance(id, conn, direction, moved, work) {
-        work.range(call.buffer, moved);
+    if stream::advance(id, conn, direction, moved.length, work) {
+        work.range(moved.buffer, moved.length);
         work.finish();
     }
 }

@@ -157,6 +157,19 @@ impl Binary {
         code::shallow_site(self.elf.machine, &self.code(function)?, function.address)
     }
 
+    /// Where a Go function keeps the argument that arrives in `register`, all through its body: bytes above the stack pointer.
+    pub fn kept_at(&self, function: &Function, register: code::Register) -> Option<u32> {
+        let bytes = self.code(function)?;
+        code::kept_at(self.elf.machine, &bytes, function.address, register)
+    }
+
+    /// The members of structs that the machine code of a function names.
+    pub fn members_named(&self, function: &Function) -> Vec<code::Member> {
+        self.code(function).map_or_else(Vec::new, |bytes| {
+            code::members(self.elf.machine, &bytes, function.address)
+        })
+    }
+
     /// What an accessor function gives back, on each way through it: the word at the end of this path of member offsets from its first
     /// argument. `None`: the function does more than that.
     pub fn accessor_paths(&self, function: &Function) -> Option<Vec<Vec<u16>>> {

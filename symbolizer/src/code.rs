@@ -69,6 +69,14 @@ pub struct Shallow {
     pub below: u32,
 }
 
+/// A word at a fixed distance from a register: a member of a struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    Loaded(u64),
+    /// Set to a constant.
+    Set(u64, i64),
+}
+
 /// What decoding a whole function shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
@@ -134,6 +142,25 @@ pub(crate) fn shallow_site(machine: Machine, bytes: &[u8], address: u64) -> Opti
     match machine {
         Machine::X86_64 => x86::exits::shallow_site(bytes, address),
         Machine::Aarch64 => None,
+    }
+}
+
+pub(crate) fn kept_at(
+    machine: Machine,
+    bytes: &[u8],
+    address: u64,
+    register: Register,
+) -> Option<u32> {
+    match machine {
+        Machine::X86_64 => x86::frames::kept_at(bytes, address, register),
+        Machine::Aarch64 => None,
+    }
+}
+
+pub(crate) fn members(machine: Machine, bytes: &[u8], address: u64) -> Vec<Member> {
+    match machine {
+        Machine::X86_64 => x86::frames::members(bytes, address),
+        Machine::Aarch64 => Vec::new(),
     }
 }
 

@@ -124,12 +124,12 @@ fn beginning(facts: &Facts<'_>, name: &'static str, function: &Function) -> Opti
         fd_path: [0; 4],
         itab: 0,
         goid: 0,
-        reserved2: 0,
+        reader: 0,
     };
     Some(Hook {
         name,
         shape,
-        entry: facts.binary.file_offset(function.address)?,
+        entry: Some(facts.binary.file_offset(function.address)?),
         returns: Returns::None,
     })
 }

@@ -109,8 +109,8 @@ pub struct Hook {
     /// Name in the field's terms: `SSL_read`, `crypto/tls.(*Conn).Write`.
     pub name: &'static str,
     pub shape: CallShape,
-    /// File offset of the entry probe: the cheapest instruction at which the arguments are still intact.
-    pub entry: u64,
+    /// File offset of the entry probe: the cheapest instruction at which the arguments are still intact. `None`: what stands at the return is enough.
+    pub entry: Option<u64>,
     pub returns: Returns,
 }
 
@@ -143,8 +143,8 @@ pub enum Returns {
     /// C: a uretprobe at `function` (file offset of the true entry); `sites` are its RET instructions for targets where a uretprobe is not
     /// safe (empty when disassembly was not certain).
     Uretprobe { function: u64, sites: Vec<u64> },
-    /// At one of these every call passes when it is done: RET instructions and deferred calls of a Go function; in C the instructions
-    /// behind a hooked `call`. Safe for every target.
+    /// At one of these every call passes when it is done: RET instructions and deferred calls of a Go function, or jumps behind the calls that
+    /// open a TLS record; in C the instructions behind a hooked `call`. Safe for every target.
     Sites(Vec<ReturnSite>),
 }
 
@@ -153,7 +153,7 @@ pub enum Returns {
 pub struct ReturnSite {
     /// File offset.
     pub at: u64,
-    /// The result stands this many bytes above the stack pointer; 0 = in the result register.
+    /// The result stands this many bytes above the stack pointer; 0 = in the result register. With [`obi_abi::count::RECORD`] the handle stands there.
     pub stack: u16,
 }
 

@@ -6,6 +6,7 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
+use obi_abi::count;
 use support::{fixture, go_versions, objdump};
 use symbolizer::Binary;
 use tls_hooks::{Hook, HookPlan, ReturnSite, Returns, Scope, plan};
@@ -73,14 +74,18 @@ fn text_of(name: &str, exact: bool) -> String {
             }
         };
         let mut shape_text = format!("role {}", shape.role);
-        if shape.count == 1 {
+        if shape.count == count::RECORD {
+            write!(shape_text, " record at {:#x}", shape.reader).unwrap();
+        }
+        if shape.count == count::POINTER {
             write!(shape_text, " count *{}", shape.count_arg).unwrap();
         }
         if shape.fd_steps > 0 {
             let path = &shape.fd_path[..usize::from(shape.fd_steps)];
             write!(shape_text, " fd {path:?} itab {:#x}", shape.itab).unwrap();
         }
-        writeln!(text, "  {name} {shape_text}: {} -> {returns}", show(*entry)).unwrap();
+        let entry = entry.map_or_else(|| "-".to_owned(), show);
+        writeln!(text, "  {name} {shape_text}: {entry} -> {returns}").unwrap();
     }
     for refusal in &plan.refused {
         let (hook, reason, mend) = (refusal.hook, &refusal.reason, &refusal.mend);
@@ -169,24 +174,36 @@ fn stripping_a_go_program_changes_nothing() {
             // The itab is found by symbol in one and by its methods in the other.
             for hook in &with.hooks {
                 assert!(hook.shape.itab != 0 && hook.shape.fd_steps == 3, "{name}");
-                // One return site in the deferred unlock; the others are RETs that it does not lead to.
+                // Read: behind both calls that open a record. Write: one return site in the deferred unlock; the others are RETs that it
+                // does not lead to.
                 if let Returns::Sites(sites) = &hook.returns {
-                    let deferred = sites.iter().filter(|site| site.stack > 0);
-                    assert_eq!((deferred.count(), sites.len()), (1, 4), "{name}");
+                    let on_stack = sites.iter().filter(|site| site.stack > 0).count();
+                    let expected = match hook.entry {
+                        None => (count::RECORD, 2, 2),
+                        Some(_) => (count::RETURN, 1, 4),
+                    };
+                    let found = (hook.shape.count, on_stack, sites.len());
+                    assert_eq!(found, expected, "{name} {}", hook.name);
                 }
             }
             assert_eq!(with, without, "{name}");
+            // What the code of Read shows is what DWARF says.
+            let binary = Binary::open(&fixture(&name)).unwrap();
+            let input = binary.members(&[("crypto/tls.Conn", "input")]);
+            let read = with.hooks.iter().find(|hook| hook.entry.is_none());
+            let reader = read.map(|hook| u64::from(hook.shape.reader));
+            assert!(reader.is_some() && input == [reader], "{name}: {input:?}");
         }
     }
 }
 
 /// (entry, returns) of the calls that move bytes, ascending.
-fn transfers(plan: &HookPlan) -> Vec<(u64, Returns)> {
+fn transfers(plan: &HookPlan) -> Vec<(Option<u64>, Returns)> {
     let hooks = plan
         .hooks
         .iter()
         .filter(|hook| hook.returns != Returns::None);
-    let mut sites: Vec<(u64, Returns)> = hooks
+    let mut sites: Vec<(Option<u64>, Returns)> = hooks
         .map(|hook| (hook.entry, hook.returns.clone()))
         .collect();
     sites.sort_by_key(|(entry, _)| *entry);

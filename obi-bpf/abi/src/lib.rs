@@ -168,6 +168,9 @@ pub mod count {
     pub const RETURN: u8 = 0;
     /// The return register is 1 for success and the `size_t` behind argument `count_arg` holds the bytes.
     pub const POINTER: u8 = 1;
+    /// Go: the site is where a TLS record was opened, and no call is entered. The result register is 0 for success, then a `bytes.Reader` that
+    /// stands in the connection at `CallShape::reader` holds the plaintext.
+    pub const RECORD: u8 = 2;
 }
 
 /// `CallShape::abi`.
@@ -179,7 +182,7 @@ pub mod abi {
 }
 
 /// The attach cookie of a return site shifted right by this: bytes above the stack pointer at which the result stands, 0 = it is in the
-/// result register.
+/// result register. With [`count::RECORD`]: at which the handle stands.
 pub const RESULT_AT_SHIFT: u32 = 8;
 pub const RESULT_AT_MASK: u64 = 0xffff;
 
@@ -216,7 +219,8 @@ pub struct CallShape {
     pub itab: u32,
     /// Go: member `goid` of `g`; 0 = not known.
     pub goid: u16,
-    pub reserved2: u16,
+    /// Member of the connection, for [`count::RECORD`].
+    pub reader: u16,
 }
 
 /// Value of the map `GOES`, keyed by thread group id: where a Go program's `runtime.g` has what socket calls ask of it.

@@ -192,7 +192,9 @@ impl Groups {
 /// The sites of a hook, or why it cannot be in such a process.
 pub fn of_hook(hook: &Hook, cookie: u64, safety: ReturnProbe) -> Result<Groups, String> {
     let mut groups = Groups::default();
-    groups.entries.push(hook.entry, cookie);
+    if let Some(entry) = hook.entry {
+        groups.entries.push(entry, cookie);
+    }
     match &hook.returns {
         Returns::None => {}
         Returns::Sites(sites) => sites.iter().for_each(|site| {

@@ -55,7 +55,7 @@ mod tests {
             fd_path: [0; 4],
             itab,
             goid: 0,
-            reserved2: 0,
+            reader: 0,
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub(super) mod accessor;
 pub(super) mod exits;
+pub(super) mod frames;
 
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,

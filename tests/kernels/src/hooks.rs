@@ -59,6 +59,21 @@ global_asm!(
     "push rbp",
     "pop rbp",
     "ret",
+    // Go, where a TLS record was opened: the error in rax, the handle in a slot of this frame.
+    ".globl hook_go_record",
+    ".globl hook_go_record_opened",
+    "hook_go_record:",
+    "push rbp",
+    "sub rsp, 24",
+    "mov [rsp + 16], rax",
+    "mov rax, r8",
+    "test rax, rax",
+    "hook_go_record_opened:",
+    "jne hook_go_record_end",
+    "hook_go_record_end:",
+    "add rsp, 24",
+    "pop rbp",
+    "ret",
     // Two arguments and nothing inside: SSL_set_fd, SSL_free.
     ".globl hook_set_fd",
     "hook_set_fd:",
@@ -116,6 +131,8 @@ unsafe extern "C" {
     fn hook_go_ret();
     fn hook_go_deferring();
     fn hook_go_deferred();
+    fn hook_go_record();
+    fn hook_go_record_opened();
     fn hook_set_fd(handle: u64, fd: i32);
     fn hook_free(handle: u64, ...);
 }
@@ -180,6 +197,11 @@ go_call!(
     call_go_deferring,
     hook_go_deferring
 );
+go_call!(
+    /// A record was opened, with this error or 0; what it held is read from the handle.
+    call_go_record,
+    hook_go_record
+);
 
 pub fn set_fd(handle: u64, fd: i32) {
     // SAFETY: does nothing but to be hooked.
@@ -206,6 +228,7 @@ pub enum Function {
     Jump,
     Go,
     GoDeferring,
+    GoRecord,
     SetFd,
     Free,
 }
@@ -233,6 +256,16 @@ pub fn sites(functions: &[(Function, u8)]) -> Result<(Vec<Site>, Vec<Site>)> {
                 hook_go_deferring as *const (),
                 hook_go_deferred as *const (),
             ),
+            // It has no entry.
+            Function::GoRecord => {
+                returns.push(Site {
+                    offset: file_offset(hook_go_record_opened as *const () as usize)?,
+                    shape,
+                    stack: 16,
+                    cell: RETURN_CELL,
+                });
+                continue;
+            }
             Function::SetFd => (hook_set_fd as *const () as usize, None),
             Function::Free => (hook_free as *const () as usize, None),
         };

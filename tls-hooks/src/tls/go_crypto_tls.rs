@@ -4,9 +4,12 @@
 //! stack is copied, and a probe on a RET is single-stepped. Returns are caught in the deferred unlock, where n stands in a
 //! slot of the caller's frame, and at the RETs that it does not lead to. The socket is read from the connection: interface data word,
 //! netFD, Sysfd.
+//!
+//! What is read is seen once a TLS record, where Read has just opened one (`records`): kafka-go takes a record of 16 KiB in pieces of 4 KiB, and
+//! two hits for each of them were most of what hooks on TLS cost it.
 
 use obi_abi::{CallShape, NO_REG, abi, count, role, source};
-use symbolizer::code::{Convention, Exit, Register};
+use symbolizer::code::{Convention, Cost, Exit, Member, Register};
 use symbolizer::{Binary, Function, Go, Machine};
 
 use crate::facts::Facts;
@@ -128,6 +131,11 @@ fn hook(
     call: &Call,
     function: &Function,
 ) -> Option<Hook> {
+    if call.role == role::READ
+        && let Some(hook) = records(binary, go, descriptor, call, function)
+    {
+        return Some(hook);
+    }
     let end = call.role == role::FREE;
     let args: &[Register] = if end {
         &[Register::Rax, Register::R14]
@@ -153,13 +161,31 @@ fn hook(
         };
         Returns::Sites(sites)
     };
-    let shape = CallShape {
+    let entry = Some(entry);
+    let shape = match end {
+        true => CallShape {
+            buffer: NO_REG,
+            length: NO_REG,
+            ..shape(descriptor, call)
+        },
+        false => shape(descriptor, call),
+    };
+    Some(Hook {
+        name: call.name,
+        shape,
+        entry,
+        returns,
+    })
+}
+
+fn shape(descriptor: Descriptor, call: &Call) -> CallShape {
+    CallShape {
         role: call.role,
         source: source::GO_TLS,
         abi: abi::GO,
         handle: word(Register::Rax),
-        buffer: if end { NO_REG } else { word(Register::Rbx) },
-        length: if end { NO_REG } else { word(Register::Rcx) },
+        buffer: word(Register::Rbx),
+        length: word(Register::Rcx),
         count: count::RETURN,
         count_arg: NO_REG,
         result: word(Register::Rax),
@@ -169,14 +195,77 @@ fn hook(
         fd_path: descriptor.path,
         itab: descriptor.itab,
         goid: descriptor.goid,
-        reserved2: 0,
+        reader: 0,
+    }
+}
+
+/// Opens a TLS record; `readRecord`, which only calls it, is inlined into Read.
+const READ_RECORD: &str = "crypto/tls.(*Conn).readRecordOrCCS";
+
+/// Read, seen where it has opened a record: at the jump behind each call of `readRecordOrCCS`, while the error is still in its register. The
+/// plaintext stands in `Conn.input` then, whole, for this and later calls of Read. `None` when the code is not as expected, or a socket could only be
+/// learnt from calls inside Read.
+fn records(
+    binary: &Binary,
+    go: &Go<'_>,
+    descriptor: Descriptor,
+    call: &Call,
+    function: &Function,
+) -> Option<Hook> {
+    let opens = go.functions(&[READ_RECORD]).into_iter().next()??.address;
+    let body = binary.body(function)?;
+    if !body.whole || descriptor.steps == 0 {
+        return None;
+    }
+    let stack = u16::try_from(binary.kept_at(function, Register::Rax)?).ok()?;
+    let keep = [Register::Rax, Register::R14];
+    let calls = body.calls.iter().filter(|(_, target)| *target == opens);
+    let sites: Vec<ReturnSite> = calls
+        .map(|(at, _)| {
+            let site = binary.site_behind_call(function, *at, &keep)?;
+            let at = binary.file_offset(site.address)?;
+            (site.cost == Cost::Emulated).then_some(ReturnSite { at, stack })
+        })
+        .collect::<Option<_>>()?;
+    if sites.is_empty() {
+        return None;
+    }
+    let shape = CallShape {
+        buffer: NO_REG,
+        length: NO_REG,
+        count: count::RECORD,
+        reader: input(&binary.members_named(function))?,
+        ..shape(descriptor, call)
     };
     Some(Hook {
         name: call.name,
         shape,
-        entry,
-        returns,
+        entry: None,
+        returns: Returns::Sites(sites),
     })
+}
+
+/// Members of a `bytes.Reader`.
+const READER_LENGTH: u64 = 8;
+const READER_TAKEN: u64 = 24;
+const READER_PREVIOUS: u64 = 32;
+
+/// Offset of `Conn.input`, a `bytes.Reader`, whose Read is inlined: it sets `prevRune` to -1, and asks for slice, length and how far it was taken.
+fn input(members: &[Member]) -> Option<u16> {
+    let mut set = members.iter().filter_map(|member| match member {
+        Member::Set(offset, -1) => Some(*offset),
+        _ => None,
+    });
+    let previous = set.next()?;
+    if set.any(|other| other != previous) {
+        return None;
+    }
+    let reader = previous.checked_sub(READER_PREVIOUS)?;
+    let loads = |at: u64| members.contains(&Member::Loaded(at));
+    let known = [0, READER_LENGTH, READER_TAKEN]
+        .into_iter()
+        .all(|member| reader.checked_add(member).is_some_and(loads));
+    known.then(|| u16::try_from(reader).ok())?
 }
 
 /// The deferred unlock, and the RETs that do not stand behind it. `None` when the code is not as expected: then the RETs are all there is.

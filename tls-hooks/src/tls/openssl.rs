@@ -166,7 +166,7 @@ fn whole_function(
     Some(Hook {
         name: transfer.name,
         shape: shape(transfer.role, transfer.count),
-        entry,
+        entry: Some(entry),
         returns,
     })
 }
@@ -187,7 +187,7 @@ fn binding(binary: &Binary, name: &'static str, role: u8, function: &Function) -
     Some(Hook {
         name,
         shape,
-        entry: binary.file_offset(site)?,
+        entry: Some(binary.file_offset(site)?),
         returns: Returns::None,
     })
 }
@@ -213,7 +213,7 @@ fn shape(role: u8, count: Option<Register>) -> CallShape {
         fd_path: [0; 4],
         itab: 0,
         goid: 0,
-        reserved2: 0,
+        reader: 0,
     }
 }
 

@@ -22,12 +22,12 @@ fn file(ino: u64, scope: Scope, client: bool, hooked: bool) -> Arc<KnownFile> {
         fd_path: [0; 4],
         itab: 0,
         goid: 0,
-        reserved2: 0,
+        reader: 0,
     };
     let hook = Hook {
         name: "SSL_write",
         shape,
-        entry: 64,
+        entry: Some(64),
         returns: Returns::None,
     };
     let plan = HookPlan {

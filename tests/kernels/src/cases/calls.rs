@@ -32,7 +32,7 @@ pub fn c_shape(role: u8, count: u8) -> CallShape {
         fd_path: [0; 4],
         itab: 0,
         goid: 0,
-        reserved2: 0,
+        reader: 0,
     }
 }
 
@@ -480,6 +480,78 @@ pub fn go_deferred(object: &[u8]) -> Result<()> {
     ensure!(
         agent.stat(stat::LOST_UNPAIRED)? == 0,
         "a return found no entry"
+    );
+    Ok(())
+}
+
+/// A TLS record is told once, where it was opened: what stands in the connection's `bytes.Reader` untaken. Errors, records of a handshake
+/// and lengths that no record has give nothing.
+pub fn go_record(object: &[u8]) -> Result<()> {
+    let functions = [(Function::GoRecord, GO_READ)];
+    let agent = agent(object, &functions, false, whole(), None)?;
+    agent.set_shape(
+        GO_READ,
+        CallShape {
+            buffer: NO_REG,
+            length: NO_REG,
+            count: count::RECORD,
+            goid: 16,
+            reader: 24,
+            ..go_shape()
+        },
+    )?;
+    let g = [0u64, 0, 4711];
+    let data = pattern(16_384, 18);
+    // Two connections of which the reader stands behind three words: bytes, length, capacity, taken.
+    let mut conns = [[0u64; 7]; 2];
+    let mut open = |conn: usize, [length, taken]: [u64; 2], error: i64| {
+        let at = data.as_ptr() as u64;
+        conns[conn][3..].copy_from_slice(&[at, length, 16_384, taken]);
+        let handle = conns[conn].as_ptr() as u64;
+        hooks::call_go_record(g.as_ptr() as u64, handle, &[], error);
+    };
+    open(0, [16_384, 0], 0);
+    open(1, [100, 0], 0);
+    open(0, [5, 0], 0);
+    for (reader, error) in [
+        ([7, 0], 0xc000_0000),
+        ([0, 0], 0),
+        ([100, 100], 0),
+        ([16_385, 0], 0),
+    ] {
+        open(0, reader, error);
+    }
+    hooks::call_go_record(g.as_ptr() as u64, 0x1000, &[], 0);
+    let records = agent.drain()?;
+    let told: Vec<_> = records
+        .iter()
+        .filter(|record| record.header.kind == kind::DATA)
+        .collect();
+    let payloads: Vec<&[u8]> = told.iter().map(|told| told.payload.as_slice()).collect();
+    ensure!(
+        payloads == [&data[..], &data[..100], &data[..5]],
+        "lengths {:?}",
+        payloads.iter().map(|p| p.len()).collect::<Vec<_>>()
+    );
+    let [first, other, second] = [0, 1, 2].map(|at| told[at].header);
+    ensure!(
+        first.conn == second.conn && first.conn != other.conn && second.offset == 16_384,
+        "{first:?} {other:?} {second:?}"
+    );
+    ensure!(
+        told.iter()
+            .all(|told| told.header.direction == direction::READ
+                && told.header.source == source::GO_TLS
+                && told.header.task == 4711
+                && told.header.began_ns > 0),
+        "headers {told:?}"
+    );
+    let counted = [stat::EVENTS_GO_TLS, stat::CALL_FAULT, stat::LOST_UNPAIRED];
+    let counted = counted.map(|index| agent.stat(index));
+    let [events, faults, unpaired] = counted;
+    ensure!(
+        (events?, faults?, unpaired?) == (3, 1, 0),
+        "what was counted differs"
     );
     Ok(())
 }

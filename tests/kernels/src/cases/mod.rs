@@ -27,6 +27,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("calls: missed return", calls::missed_return),
     ("calls: goroutines", calls::go_calls),
     ("calls: deferred", calls::go_deferred),
+    ("calls: TLS records of Go", calls::go_record),
     ("calls: over the limit", calls::over_the_limit),
     ("calls: largest", calls::largest_call),
     ("clients: one message", clients::one),

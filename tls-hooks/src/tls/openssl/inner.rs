@@ -90,7 +90,7 @@ pub(super) fn on_call(
     Some(Hook {
         name,
         shape: shape(role, Some(count)),
-        entry: binary.file_offset(call)?,
+        entry: Some(binary.file_offset(call)?),
         returns,
     })
 }
