@@ -93,7 +93,9 @@ pub fn agent_with(
     agent.set_shape(FREE, c_shape(role::FREE, count::RETURN))?;
     agent.set_shape(GO_READ, go_shape())?;
     let (entries, returns) = hooks::sites(functions)?;
-    agent.attach_sites("call_entry", false, &entries)?;
+    if !entries.is_empty() {
+        agent.attach_sites("call_entry", false, &entries)?;
+    }
     if uretprobe {
         let own: Vec<_> = functions
             .iter()
