@@ -129,6 +129,8 @@ impl First {
 pub(crate) struct App {
     parser: Parser,
     queries: u64,
+    /// The goroutine that read last: HTTP/1 is served by one for each connection, also where it is not known who read.
+    reader: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -136,6 +138,22 @@ enum Parser {
     Http1(http1::Server),
     Http2(http2::Server),
     Postgres(postgres::Client),
+}
+
+impl App {
+    /// net/http waits for the next request with a goroutine of its own, which takes one byte and leaves the request to the one that serves the connection.
+    fn read_by<'a>(&mut self, direction: Direction, piece: Piece<'a>) -> Piece<'a> {
+        if direction != Direction::Read || !matches!(self.parser, Parser::Http1(_)) {
+            return piece;
+        }
+        if let Some(Task::Goroutine(id)) = piece.task {
+            self.reader = Some(id);
+        }
+        Piece {
+            task: self.reader.map(Task::Goroutine).or(piece.task),
+            ..piece
+        }
+    }
 }
 
 impl Parser {
@@ -269,7 +287,11 @@ impl Connection {
         self.first = None;
         let copy = parser.copy();
         self.role = Role::App;
-        self.app = Some(Box::new(App { parser, queries: 0 }));
+        self.app = Some(Box::new(App {
+            parser,
+            queries: 0,
+            reader: None,
+        }));
         out.verdicts.push(Verdict {
             connection: self.id,
             protocol: Protocol::App,
@@ -285,6 +307,7 @@ impl Connection {
             return;
         };
         let mut events = Vec::new();
+        let piece = app.read_by(direction, piece);
         app.parser.feed(direction, piece, &mut events);
         self.say_app(events, ended, out);
         if self.app.as_ref().is_some_and(|app| app.parser.is_done()) {

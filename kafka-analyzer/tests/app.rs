@@ -325,3 +325,19 @@ fn a_server_that_speaks_first() {
         ("POST", "2", Some(200))
     );
 }
+
+#[test]
+fn a_goroutine_serves_its_connection_also_where_another_waits_for_the_next_request() {
+    let mut web = Talk::new(1);
+    for goroutine in [Some(7), None, Some(8), None] {
+        web.goroutine = goroutine;
+        web.read(post(false));
+        web.write(answer("200 OK"));
+    }
+    let (observations, _) = run_with(&Settings::default(), &web.events, 1);
+    let tasks = requests(&observations)
+        .into_iter()
+        .map(|request| request.task);
+    let expected = [7, 7, 8, 8].map(|id| Some(Task::Goroutine(id)));
+    assert_eq!(tasks.collect::<Vec<_>>(), expected);
+}

@@ -260,7 +260,7 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
         returned(ctx, shape, index, cookie, &key, popped)
     };
     let Some(moved) = moved else { return };
-    let go = if shape.goid == 0 {
+    let go = if shape.goid == 0 || moved.in_part {
         0
     } else {
         read::user::<u64>(key.go.wrapping_add(shape.goid as u64)).unwrap_or(0)
@@ -277,6 +277,17 @@ struct Moved {
     shape: u8,
     role: u8,
     source: u8,
+    /// Who made the call takes one byte of it only.
+    in_part: bool,
+}
+
+/// The first arguments of a Go method that takes a slice, as Go keeps them in the caller's frame.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Arguments {
+    handle: u64,
+    buffer: u64,
+    length: u64,
 }
 
 /// What the call that returns here has moved.
@@ -334,18 +345,22 @@ fn returned(
         shape: call.shape,
         role: call.role,
         source: call.source,
+        in_part: false,
     })
 }
 
 /// The record that was just opened: it stands in the connection, whole, until calls of Read have taken it. A record of a handshake leaves it empty.
+/// net/http waits for the next request with a goroutine that reads one byte: of whom the record is, is not known then.
 #[inline(always)]
 fn record(ctx: *mut c_void, shape: &CallShape, index: u8, cookie: u64) -> Option<Moved> {
     if read::register_of(ctx, shape.result) != 0 {
         return None;
     }
     let slot = cookie >> RESULT_AT_SHIFT & RESULT_AT_MASK;
-    let handle: u64 = read::user(read::context::<SP>(ctx).wrapping_add(slot)).unwrap_or(0);
-    let Some(reader) = read::user::<Reader>(handle.wrapping_add(shape.reader as u64)) else {
+    let kept = read::user::<Arguments>(read::context::<SP>(ctx).wrapping_add(slot));
+    let reader = kept
+        .and_then(|kept| read::user::<Reader>(kept.handle.wrapping_add(shape.reader as u64)));
+    let (Some(arguments), Some(reader)) = (kept, reader) else {
         count(stat::CALL_FAULT);
         return None;
     };
@@ -353,13 +368,14 @@ fn record(ctx: *mut c_void, shape: &CallShape, index: u8, cookie: u64) -> Option
         return None;
     }
     Some(Moved {
-        handle,
+        handle: arguments.handle,
         buffer: reader.bytes,
         length: reader.length,
         began: read::now(),
         shape: index,
         role: shape.role,
         source: shape.source,
+        in_part: arguments.length == 1,
     })
 }
 

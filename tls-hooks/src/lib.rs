@@ -153,7 +153,7 @@ pub enum Returns {
 pub struct ReturnSite {
     /// File offset.
     pub at: u64,
-    /// The result stands this many bytes above the stack pointer; 0 = in the result register. With [`obi_abi::count::RECORD`] the handle stands there.
+    /// The result stands this many bytes above the stack pointer; 0 = in the result register. With [`obi_abi::count::RECORD`] handle, buffer and length stand there.
     pub stack: u16,
 }
 

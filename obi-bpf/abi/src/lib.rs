@@ -182,7 +182,7 @@ pub mod abi {
 }
 
 /// The attach cookie of a return site shifted right by this: bytes above the stack pointer at which the result stands, 0 = it is in the
-/// result register. With [`count::RECORD`]: at which the handle stands.
+/// result register. With [`count::RECORD`]: at which handle, buffer and length of the call stand that has opened it.
 pub const RESULT_AT_SHIFT: u32 = 8;
 pub const RESULT_AT_MASK: u64 = 0xffff;
 

@@ -217,7 +217,12 @@ fn records(
     if !body.whole || descriptor.steps == 0 {
         return None;
     }
-    let stack = u16::try_from(binary.kept_at(function, Register::Rax)?).ok()?;
+    // Go keeps the words of its arguments side by side.
+    let handle = binary.kept_at(function, Register::Rax)?;
+    if binary.kept_at(function, Register::Rcx)? != handle.checked_add(16)? {
+        return None;
+    }
+    let stack = u16::try_from(handle).ok()?;
     let keep = [Register::Rax, Register::R14];
     let calls = body.calls.iter().filter(|(_, target)| *target == opens);
     let sites: Vec<ReturnSite> = calls

@@ -487,7 +487,7 @@ pub fn go_deferred(object: &[u8]) -> Result<()> {
 }
 
 /// A TLS record is told once, where it was opened: what stands in the connection's `bytes.Reader` untaken. Errors, records of a handshake
-/// and lengths that no record has give nothing.
+/// and lengths that no record has give nothing. Who reads one byte waits for somebody else.
 pub fn go_record(object: &[u8]) -> Result<()> {
     let functions = [(Function::GoRecord, GO_READ)];
     let agent = agent(object, &functions, false, whole(), None)?;
@@ -506,22 +506,22 @@ pub fn go_record(object: &[u8]) -> Result<()> {
     let data = pattern(16_384, 18);
     // Two connections of which the reader stands behind three words: bytes, length, capacity, taken.
     let mut conns = [[0u64; 7]; 2];
-    let mut open = |conn: usize, [length, taken]: [u64; 2], error: i64| {
+    let mut open = |conn: usize, room: usize, [length, taken]: [u64; 2], error: i64| {
         let at = data.as_ptr() as u64;
         conns[conn][3..].copy_from_slice(&[at, length, 16_384, taken]);
         let handle = conns[conn].as_ptr() as u64;
-        hooks::call_go_record(g.as_ptr() as u64, handle, &[], error);
+        hooks::call_go_record(g.as_ptr() as u64, handle, &data[..room], error);
     };
-    open(0, [16_384, 0], 0);
-    open(1, [100, 0], 0);
-    open(0, [5, 0], 0);
+    open(0, 4096, [16_384, 0], 0);
+    open(1, 4096, [100, 0], 0);
+    open(0, 1, [5, 0], 0);
     for (reader, error) in [
         ([7, 0], 0xc000_0000),
         ([0, 0], 0),
         ([100, 100], 0),
         ([16_385, 0], 0),
     ] {
-        open(0, reader, error);
+        open(0, 4096, reader, error);
     }
     hooks::call_go_record(g.as_ptr() as u64, 0x1000, &[], 0);
     let records = agent.drain()?;
@@ -535,18 +535,23 @@ pub fn go_record(object: &[u8]) -> Result<()> {
         "lengths {:?}",
         payloads.iter().map(|p| p.len()).collect::<Vec<_>>()
     );
-    let [first, other, second] = [0, 1, 2].map(|at| told[at].header);
+    let headers = [0, 1, 2].map(|at| told[at].header);
+    let [first, other, second] = headers;
     ensure!(
         first.conn == second.conn && first.conn != other.conn && second.offset == 16_384,
-        "{first:?} {other:?} {second:?}"
+        "{headers:?}"
     );
     ensure!(
-        told.iter()
-            .all(|told| told.header.direction == direction::READ
-                && told.header.source == source::GO_TLS
-                && told.header.task == 4711
-                && told.header.began_ns > 0),
-        "headers {told:?}"
+        headers
+            .iter()
+            .all(|header| header.direction == direction::READ
+                && header.source == source::GO_TLS
+                && header.began_ns > 0),
+        "{headers:?}"
+    );
+    ensure!(
+        headers.map(|header| header.task) == [4711, 4711, 0],
+        "goroutines {headers:?}"
     );
     let counted = [stat::EVENTS_GO_TLS, stat::CALL_FAULT, stat::LOST_UNPAIRED];
     let counted = counted.map(|index| agent.stat(index));
