@@ -28,6 +28,8 @@ const STEADY: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(60);
 /// Longest sleep: deadlines of the analysis go on by it.
 const NAP: Duration = Duration::from_millis(100);
+/// A record that is being written for so long is not waited for: its program may wait for a page of a file that is far away.
+const STUCK: Duration = Duration::from_secs(1);
 /// Records of one drain, so that facts and verdicts leave in time under a flood.
 const BATCH: usize = 4096;
 
@@ -50,7 +52,8 @@ pub enum Pace {
     Steady,
 }
 
-/// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms; it hears whether all was read that there was.
+/// Reads until `between` breaks. `between` runs after each drain, at least every 100 ms; it hears whether all was read that was there when it
+/// heard that last. Under a flood it was not; nor while a program on a busy CPU was interrupted within a record, behind which a ring cannot be read.
 ///
 /// # Errors
 /// A ring cannot be mapped, or holds what no kernel writes.
@@ -73,6 +76,7 @@ pub fn read(
     let (quarter, quarter_called) = (quarter(&rings.ring), quarter(&rings.calls));
     let mut calls = Calls::default();
     let mut busy = Instant::now();
+    let (mut ends, mut marked) = ([0; 3], Instant::now());
     loop {
         let records = data.read(BATCH, |bytes| match record(bytes) {
             Record::Event(event) => on_event(event),
@@ -90,11 +94,17 @@ pub fn read(
             Record::Event(_) | Record::Malformed => telemetry.lost("malformed_record", 1),
         })?;
         let all = records < BATCH && calling < BATCH && happened < BATCH;
-        let nap = match between(all) {
+        let all_rings = [&data, &called, &events];
+        let mut marks = all_rings.iter().zip(ends);
+        let reached = marks.all(|(ring, end)| ring.is_read_to(end)) || marked.elapsed() > STUCK;
+        let nap = match between(reached) {
             ControlFlow::Break(()) => return Ok(()),
             ControlFlow::Continue(Pace::Eager) => EAGER,
             ControlFlow::Continue(Pace::Steady) => STEADY,
         };
+        if reached {
+            (ends, marked) = (all_rings.map(Ring::end), Instant::now());
+        }
         if records + calling + happened > 0 {
             busy = Instant::now();
         }

@@ -73,8 +73,18 @@ impl Ring {
     pub fn unread(&self) -> u64 {
         // The two loads and the flag in READER, written before, must keep their order.
         std::sync::atomic::fence(Ordering::SeqCst);
-        let end = self.producer.position().load(Ordering::Acquire);
-        end.saturating_sub(self.consumer.position().load(Ordering::Relaxed))
+        self.end()
+            .saturating_sub(self.consumer.position().load(Ordering::Relaxed))
+    }
+
+    /// Where what comes next will stand, behind records that are still being written.
+    pub fn end(&self) -> u64 {
+        self.producer.position().load(Ordering::Acquire)
+    }
+
+    /// All that stood before `end` was read.
+    pub fn is_read_to(&self, end: u64) -> bool {
+        self.consumer.position().load(Ordering::Relaxed) >= end
     }
 
     fn record(&self, at: u64, bytes: u32) -> Result<&[u8]> {

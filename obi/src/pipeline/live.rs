@@ -67,8 +67,8 @@ struct State<'a> {
     exited: Vec<Pid>,
     drained: Vec<Pid>,
     told: Nanos,
-    /// All rings were read up to here at least, once they are empty again.
-    drained_from: Nanos,
+    /// What was there by then is being read.
+    reading_to: Nanos,
     second: Nanos,
     /// Returns without their entry: all, and those of calls that were under way when hooks came.
     unpaired: (u64, u64),
@@ -81,7 +81,8 @@ impl StreamThread {
     /// # Errors
     /// The ring cannot be mapped.
     pub fn run(&self, tee: Option<Tee<'_>>) -> std::io::Result<()> {
-        let shard = Shard::new(0, &self.settings);
+        let mut shard = Shard::new(0, &self.settings);
+        shard.read_to(0);
         let state = RefCell::new(State {
             shard,
             announced: HashSet::new(),
@@ -91,7 +92,7 @@ impl StreamThread {
             exited: Vec::new(),
             drained: Vec::new(),
             told: 0,
-            drained_from: 0,
+            reading_to: 0,
             second: 0,
             unpaired: (0, 0),
             tee,
@@ -101,7 +102,7 @@ impl StreamThread {
             &self.telemetry,
             |event| self.event(&mut state.borrow_mut(), &event),
             |event| self.process_event(event),
-            |all| self.between(&mut state.borrow_mut(), all),
+            |reached| self.between(&mut state.borrow_mut(), reached),
         )
     }
 
@@ -240,14 +241,17 @@ impl StreamThread {
         }
     }
 
-    fn between(&self, state: &mut State<'_>, all: bool) -> ControlFlow<(), Pace> {
-        // The rings are read one after another: one may have gone further than the other, but both as far as this. Under a flood that is not
-        // known, and nothing waits for it.
-        let read_to = if all { state.drained_from } else { Nanos::MAX };
-        state.shard.read_to(read_to);
-        Self::end_processes(state);
+    /// `reached`: all was read that was there when it was so last.
+    fn between(&self, state: &mut State<'_>, reached: bool) -> ControlFlow<(), Pace> {
+        if reached {
+            // The rings are read one after another: one may have gone further than the other, but both as far as this.
+            state.shard.read_to(state.reading_to);
+            Self::end_processes(state);
+        }
         self.take_announcements(state);
-        state.drained = std::mem::take(&mut state.exited);
+        if reached {
+            state.drained = std::mem::take(&mut state.exited);
+        }
         let now = monotonic();
         if now.saturating_sub(state.second) >= SECOND {
             state.second = now;
@@ -270,7 +274,9 @@ impl StreamThread {
         if stopping {
             return ControlFlow::Break(());
         }
-        state.drained_from = monotonic();
+        if reached {
+            state.reading_to = monotonic();
+        }
         let undecided = now.saturating_sub(state.shard.stage().undecided());
         ControlFlow::Continue(if undecided < UNDECIDED {
             Pace::Eager
