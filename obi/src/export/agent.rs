@@ -10,6 +10,7 @@ use super::catalogue::Id;
 use super::labels::Label;
 use super::registry::{Registry, Snapshot, Value};
 use crate::budget::Group;
+use crate::store::traces::Dropped;
 use crate::telemetry::Telemetry;
 
 fn rows(id: Id, series: impl IntoIterator<Item = (Vec<Label>, Value)>) -> Snapshot {
@@ -29,7 +30,7 @@ fn text(value: &str) -> Label {
 }
 
 /// All metrics that are [`Kept::Agent`](super::catalogue::Kept::Agent), in the order of the catalogue.
-pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
+pub fn snapshot(telemetry: &Telemetry, registry: &Registry, dropped: Dropped) -> Vec<Snapshot> {
     let by_source = |read: fn(&crate::telemetry::SourceCount) -> u64| {
         Source::ALL.map(|source| {
             (
@@ -72,6 +73,11 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry) -> Vec<Snapshot> {
                 .dropped()
                 .into_iter()
                 .map(|(name, n)| (vec![Label::Word(name)], Value::Counter(n))),
+        ),
+        rows(
+            Id::RecentTracesDropped,
+            [("trace", dropped.traces), ("span", dropped.spans)]
+                .map(|(what, n)| (vec![Label::Word(what)], Value::Counter(n))),
         ),
         rows(
             Id::UnresolvedTopics,

@@ -56,6 +56,7 @@ pub enum Id {
     Bytes,
     EventsLost,
     SeriesDropped,
+    RecentTracesDropped,
     UnresolvedTopics,
     Hooks,
     TargetCost,

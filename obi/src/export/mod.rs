@@ -266,7 +266,11 @@ impl Sinks {
         registry.expire(now.event);
         let mut snapshots = registry.snapshot(now);
         if live {
-            snapshots.extend(agent::snapshot(&self.0.telemetry, registry));
+            snapshots.extend(agent::snapshot(
+                &self.0.telemetry,
+                registry,
+                self.0.store.traces.dropped(),
+            ));
         }
         snapshots
     }

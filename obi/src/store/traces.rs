@@ -139,9 +139,16 @@ struct State {
     commits: Shelf,
     failed: Shelf,
     slowest: Shelf,
-    /// Traces that had to make room, or were too old.
-    forgotten: u64,
-    left_out: u64,
+    dropped: Dropped,
+}
+
+/// What is not shown any more, or never was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// That had to make room, or were too old.
+    pub traces: u64,
+    /// That found no room in their trace.
+    pub spans: u64,
 }
 
 impl State {
@@ -156,7 +163,7 @@ impl State {
         let held = held.into_iter().find_map(|shelf| shelf.take(&id));
         let mut trace = held.unwrap_or_default();
         let fits = Arc::make_mut(&mut trace).add(span, now);
-        self.left_out += u64::from(!fits);
+        self.dropped.spans += u64::from(!fits);
         match trace.is_commit() {
             true => self.commits.put(id, trace),
             false => self.recent.put(id, trace),
@@ -166,7 +173,7 @@ impl State {
 
     fn make_room(&mut self, now: Nanos) {
         while self.commits.take_oldest(&COMMITS, now).is_some() {
-            self.forgotten += 1;
+            self.dropped.traces += 1;
         }
         while let Some((id, trace)) = self.recent.take_oldest(&RECENT, now) {
             match trace.failed {
@@ -178,7 +185,7 @@ impl State {
             self.offer(id, trace);
         }
         while self.slowest.take_oldest(&CHOSEN, now).is_some() {
-            self.forgotten += 1;
+            self.dropped.traces += 1;
         }
     }
 
@@ -192,7 +199,7 @@ impl State {
             };
             let id = *least.0;
             self.slowest.take(&id);
-            self.forgotten += 1;
+            self.dropped.traces += 1;
         }
     }
 }
@@ -225,8 +232,8 @@ impl Table {
             .add(query.ids.trace_id, kept, query.origin.time);
     }
 
-    /// Cheap copies: the caller works on them without the lock. Also how many traces were forgotten, and spans left out.
-    fn all(&self, now: Nanos) -> (Shelved, u64, u64) {
+    /// Cheap copies: the caller works on them without the lock.
+    fn all(&self, now: Nanos) -> (Shelved, Dropped) {
         let mut state = self.state();
         state.make_room(now);
         let shelves = [
@@ -240,7 +247,12 @@ impl Table {
             let traces = shelf.traces.iter();
             all.extend(traces.map(|(id, trace)| (*id, (name, Arc::clone(trace)))));
         }
-        (all, state.forgotten, state.left_out)
+        (all, state.dropped)
+    }
+
+    /// Since the agent started.
+    pub fn dropped(&self) -> Dropped {
+        self.state().dropped
     }
 }
 

@@ -55,7 +55,7 @@ const fn agent(
 }
 
 /// In the order of [`Id`].
-pub static CATALOGUE: [Metric; 54] = [
+pub static CATALOGUE: [Metric; 55] = [
     table(
         Id::MessagesProduced,
         "kafka_messages_produced_total",
@@ -516,6 +516,15 @@ pub static CATALOGUE: [Metric; 54] = [
         &["metric"],
         "Updates turned away because the series table is full",
         "an update that found no room for its series",
+    ),
+    agent(
+        Id::RecentTracesDropped,
+        "obi_recent_traces_dropped_total",
+        Counter,
+        Unit::One,
+        &["what"],
+        "What `obi kafka traces` does not keep (`trace`, or `span` of a large one)",
+        "a trace that became too old or made room for newer ones, or a span beyond the 128 that are kept of one trace. OTLP got both",
     ),
     agent(
         Id::UnresolvedTopics,

@@ -189,7 +189,7 @@ struct Known<'a> {
 
 impl Table {
     pub fn report(&self, now: Clocks, makes: &Makes) -> Traces {
-        let (shelved, forgotten, spans_left_out) = self.all(now.event);
+        let (shelved, dropped) = self.all(now.event);
         let known = Known::of(&shelved);
         // Without a wall clock times are those of the events.
         let wall = |time: Nanos| match now.wall {
@@ -218,8 +218,8 @@ impl Table {
             schema: SCHEMA.to_owned(),
             makes: makes.clone(),
             traces: traces.into_iter().map(|(_, trace)| trace).collect(),
-            forgotten,
-            spans_left_out,
+            forgotten: dropped.traces,
+            spans_left_out: dropped.spans,
         }
     }
 }

@@ -105,6 +105,8 @@ fn nothing_stays_for_ever() {
     assert_eq!(old[1], ("0002".into(), "slowest".into()));
     assert_eq!(kept(&table, 3_602 * SECOND), []);
     assert_eq!(report(&table, 0).forgotten, 2);
+    let (traces, spans) = (2, 0);
+    assert_eq!(table.dropped(), Dropped { traces, spans });
     let state = table.state();
     assert_eq!(
         (state.recent.bytes, state.failed.bytes, state.slowest.bytes),
