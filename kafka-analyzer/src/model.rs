@@ -280,7 +280,8 @@ impl Model {
                 };
                 let cause = self.cause(doer);
                 let queried = Queried::clone(queried);
-                let query = self.requests.queried(origin, pid, queried, &cause);
+                let losses = &mut self.losses;
+                let query = self.requests.queried(origin, pid, queried, &cause, losses);
                 out.extend(query.and_then(|(query, alone)| self.born(query, alone, doer, &cause)));
             }
             Says::Gap { reason, bytes } => {

@@ -379,17 +379,12 @@ fn records_that_are_not_looked_at_take_their_calls() {
         ..Settings::default()
     };
     let said = run_with(&settings, &shop.events(), 1).0;
-    let requests = requests(&said);
-    let mut children = 0;
-    for send in sends(&said) {
-        let own = Some(Task::Goroutine(9 + send.offset.unwrap() as u64));
-        match requests.iter().find(|request| request.task == own) {
-            Some(request) => assert!(is_child(send, request)),
-            None => assert_eq!(send.parent, None),
-        }
-        children += usize::from(send.parent.is_some());
+    let sent = sends(&said);
+    assert!((1..40).contains(&sent.len()), "{}", sent.len());
+    // What is looked at takes its request with it, whichever requests would be chosen by themselves.
+    for send in &sent {
+        assert!(is_child(send, of(&said, 9 + send.offset.unwrap() as u64)));
     }
-    assert!(children > 0);
 }
 
 #[test]

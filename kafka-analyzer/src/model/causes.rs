@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::requests::RequestKey;
 use crate::capture::{Nanos, Pid, Task};
 use crate::losses::Losses;
 use crate::observation::{Link, Observation, SpanKind};
@@ -27,6 +28,8 @@ pub(super) enum Cause {
     /// A trace that gets no spans.
     Unsampled,
     Span(TraceId, SpanId, String),
+    /// A request that gets spans only if a message that was sent for it does.
+    Perhaps(RequestKey),
     /// The end of the work will tell, if it comes within this time.
     Later(Nanos),
 }

@@ -2,7 +2,8 @@
 //! spans, and the request that a task works for.
 //!
 //! What a task does between the head of a request and its end, it does for that request. A task with several open requests (an event loop)
-//! works for nobody in particular. Above `spans_per_second` whole traces are left out, by their id.
+//! works for nobody in particular. Above `spans_per_second` whole traces are left out, by their id, but for the requests of messages that are kept: those are
+//! chosen by their address on every node, and what caused them, which only this node knows, goes with them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -29,16 +30,21 @@ const AFTERWARDS: Nanos = 1_000_000_000;
 /// How often it is looked for those that never end.
 const SWEEP: Nanos = 60_000_000_000;
 
-type Key = (ConnectionId, u64);
+/// Spans that wait for a message to choose their request.
+const HELD_MOST: usize = 16_384;
+
+pub(super) type RequestKey = (ConnectionId, u64);
 
 #[derive(Debug)]
 pub(super) struct Requests {
-    open: HashMap<Key, Open>,
-    tasks: HashMap<(Pid, Task), Vec<Key>>,
+    open: HashMap<RequestKey, Open>,
+    tasks: HashMap<(Pid, Task), Vec<RequestKey>>,
     /// When to forget those that ended, in order of time.
-    ended: VecDeque<(Nanos, Key)>,
+    ended: VecDeque<(Nanos, RequestKey)>,
     sweep: Nanos,
     sampler: Sampler,
+    /// Spans in all `held`.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -47,6 +53,12 @@ struct Open {
     task: Option<Task>,
     /// None: no spans.
     ids: Option<Ids>,
+    /// It gets spans.
+    chosen: bool,
+    /// A message was handed to a library for it.
+    asked: bool,
+    /// Its spans until it is chosen.
+    held: Vec<Observation>,
     /// From the head on.
     began: Nanos,
     ended: Option<Nanos>,
@@ -60,6 +72,7 @@ impl Requests {
             ended: VecDeque::new(),
             sweep: 0,
             sampler: Sampler::new(settings.told()),
+            held: 0,
         }
     }
 
@@ -73,10 +86,14 @@ impl Requests {
             self.forget(over);
         }
         let key = (origin.connection, begun.request.number);
+        let (ids, chosen) = self.ids(origin, begun).unzip();
         let open = Open {
             pid,
             task: begun.task,
-            ids: self.ids(origin, begun),
+            ids,
+            chosen: chosen.unwrap_or(false),
+            asked: false,
+            held: Vec::new(),
             began: begun.request.head.last.ended,
             ended: None,
         };
@@ -94,8 +111,8 @@ impl Requests {
         self.open.insert(key, open);
     }
 
-    /// None: it gets no span.
-    fn ids(&mut self, origin: Origin, begun: &Begun) -> Option<Ids> {
+    /// And whether it gets spans by itself. None: it never does.
+    fn ids(&mut self, origin: Origin, begun: &Begun) -> Option<(Ids, bool)> {
         let level = self.sampler.level(origin.time, 1)?;
         let context = &begun.request.context;
         let headers = context
@@ -116,7 +133,8 @@ impl Requests {
             },
             Found::Context(_) | Found::Denied => return None,
         };
-        keeps(level, &ids.trace_id).then_some(ids)
+        let chosen = keeps(level, &ids.trace_id);
+        Some((ids, chosen))
     }
 
     /// A request is over: its span.
@@ -136,7 +154,48 @@ impl Requests {
         self.ended
             .push_back((origin.time.saturating_add(AFTERWARDS), key));
         let ids = open.ids.clone()?;
-        Some(Observation::Request(request(origin, pid, ids, served)))
+        if !open.chosen && !open.asked {
+            self.held = self.held.saturating_sub(open.held.len());
+            open.held.clear();
+            return None;
+        }
+        let chosen = open.chosen;
+        let request = Observation::Request(request(origin, pid, ids, served));
+        if chosen {
+            return Some(request);
+        }
+        self.hold(key, request, losses);
+        None
+    }
+
+    /// A message was handed to a library for a request that has no spans yet.
+    pub fn asked(&mut self, key: RequestKey) {
+        if let Some(open) = self.open.get_mut(&key) {
+            open.asked = true;
+        }
+    }
+
+    /// A message that was sent for the request gets a span: the request does, too. Gives what is known of it so far.
+    pub fn choose(&mut self, key: RequestKey, out: &mut Vec<Observation>) -> Cause {
+        let Some(open) = self.open.get_mut(&key) else {
+            return Cause::Unknown;
+        };
+        let Some(ids) = &open.ids else {
+            return Cause::Unsampled;
+        };
+        open.chosen = true;
+        self.held = self.held.saturating_sub(open.held.len());
+        out.append(&mut open.held);
+        cause_of(ids)
+    }
+
+    fn hold(&mut self, key: RequestKey, span: Observation, losses: &mut Losses) {
+        if self.held >= HELD_MOST {
+            losses.add("request_hold_full", 1);
+        } else if let Some(open) = self.open.get_mut(&key) {
+            self.held += 1;
+            open.held.push(span);
+        }
     }
 
     /// The database answered: its span, and whether it goes also when nobody turns out to be its cause.
@@ -146,6 +205,7 @@ impl Requests {
         pid: Pid,
         queried: Queried,
         cause: &Cause,
+        losses: &mut Losses,
     ) -> Option<(Observation, bool)> {
         let level = self.sampler.level(origin.time, 1)?;
         let began = queried.call.asked.first.began;
@@ -175,6 +235,14 @@ impl Requests {
             server: queried.server,
             task: queried.task,
         });
+        if let Cause::Perhaps(key) = cause {
+            let ids = self.open.get(key).and_then(|open| open.ids.as_ref());
+            let query = ids.and_then(|ids| under(query, &cause_of(ids)));
+            if let Some(query) = query {
+                self.hold(*key, query, losses);
+            }
+            return None;
+        }
         Some((under(query, cause)?, alone))
     }
 
@@ -183,12 +251,13 @@ impl Requests {
         let of_task = self.tasks.get(&(pid, task))?;
         let mut live = of_task
             .iter()
-            .filter_map(|key| self.open.get(key))
-            .filter(|open| open.began <= time && open.ended.is_none_or(|ended| time < ended));
-        let only = live.next().filter(|_| live.next().is_none())?;
+            .filter_map(|key| Some((key, self.open.get(key)?)))
+            .filter(|(_, open)| open.began <= time && open.ended.is_none_or(|ended| time < ended));
+        let (key, only) = live.next().filter(|_| live.next().is_none())?;
         let cause = match &only.ids {
             None => Cause::Unsampled,
-            Some(ids) => Cause::Span(ids.trace_id, ids.span_id, ids.trace_state.clone()),
+            Some(ids) if only.chosen => cause_of(ids),
+            Some(_) => Cause::Perhaps(*key),
         };
         Some((only.began, cause))
     }
@@ -215,17 +284,18 @@ impl Requests {
 
     fn forget_if(&mut self, is_over: impl Fn(&Open) -> bool) -> u64 {
         let over = self.open.iter().filter(|(_, open)| is_over(open));
-        let over: Vec<Key> = over.map(|(key, _)| *key).collect();
+        let over: Vec<RequestKey> = over.map(|(key, _)| *key).collect();
         for key in &over {
             self.forget(*key);
         }
         over.len() as u64
     }
 
-    fn forget(&mut self, key: Key) {
+    fn forget(&mut self, key: RequestKey) {
         let Some(open) = self.open.remove(&key) else {
             return;
         };
+        self.held = self.held.saturating_sub(open.held.len());
         if let Some(task) = open.task.map(|task| (open.pid, task))
             && let Some(of_task) = self.tasks.get_mut(&task)
         {
@@ -239,6 +309,10 @@ impl Requests {
     pub fn table(&self) -> (&'static str, usize, usize) {
         ("requests", self.open.len(), REQUESTS_MOST)
     }
+}
+
+fn cause_of(ids: &Ids) -> Cause {
+    Cause::Span(ids.trace_id, ids.span_id, ids.trace_state.clone())
 }
 
 fn request(origin: Origin, pid: Pid, ids: Ids, served: Served) -> Request {

@@ -32,8 +32,13 @@ impl Model {
                     time: call.time,
                 };
                 let cause = self.cause(doer);
-                if matches!(cause, Cause::Span(..) | Cause::Later(_)) {
-                    self.joins.begin();
+                match &cause {
+                    Cause::Span(..) | Cause::Later(_) => self.joins.begin(),
+                    Cause::Perhaps(request) => {
+                        self.requests.asked(*request);
+                        self.joins.begin();
+                    }
+                    Cause::Unknown | Cause::Unsampled => {}
                 }
                 let lost = self.produces.called(call, doer, cause, &mut self.losses);
                 self.send_all(lost, out);
@@ -99,6 +104,10 @@ impl Model {
     /// Each leaves under its cause, or waits for it.
     pub(super) fn send_all(&mut self, sent: Vec<Sent>, out: &mut Vec<Observation>) {
         for Sent { span, doer, cause } in sent {
+            let cause = match cause {
+                Cause::Perhaps(request) => self.requests.choose(request, out),
+                cause => cause,
+            };
             let span = self.born(span, true, doer, &cause);
             out.extend(span.and_then(|span| under(span, &cause)));
         }

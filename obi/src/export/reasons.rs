@@ -369,6 +369,11 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "a transaction that was aborted while several tasks of its process ended one: its messages are not counted as errors",
     ),
     (
+        "request_hold_full",
+        Spans,
+        "a request or statement beyond the 16384 that wait for a message to choose them, above `spans_per_second`",
+    ),
+    (
         "request_table_full",
         Spans,
         "an HTTP request beyond the 16384 that are remembered",

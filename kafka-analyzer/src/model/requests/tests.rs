@@ -209,8 +209,56 @@ fn above_the_rate_whole_traces_are_left_out() {
         let cause = setup.cause(Task::Goroutine(n), None, 10 + n);
         let request = setup.end(11 + n, n);
         assert_eq!(is_span(&cause), request.is_some());
-        assert_eq!(cause == Cause::Unsampled, request.is_none());
+        assert_eq!(matches!(cause, Cause::Perhaps(_)), request.is_none());
         shown += u32::from(request.is_some());
     }
     assert!((100..2000).contains(&shown), "{shown}");
+}
+
+#[test]
+fn a_message_that_is_kept_keeps_its_request() {
+    let mut setup = Setup::new(1);
+    let left_out = |setup: &mut Setup, from: u64| {
+        let found = (from..from + 100).find_map(|n| {
+            setup.begin(10 + n, n, Task::Goroutine(n), &[]);
+            match setup.cause(Task::Goroutine(n), None, 10 + n) {
+                Cause::Perhaps(key) => Some((n, key)),
+                _ => None,
+            }
+        });
+        found.unwrap()
+    };
+    let [in_time, late, never] = [100, 200, 300].map(|from| left_out(&mut setup, from));
+    let out = &mut Vec::new();
+    // While it is open: it goes as any other.
+    let (n, key) = in_time;
+    setup.requests.asked(key);
+    let cause = setup.requests.choose(key, out);
+    assert!(is_span(&cause) && out.is_empty());
+    assert_eq!(setup.cause(Task::Goroutine(n), None, 1000), cause);
+    let request = setup.end(2000, n).unwrap();
+    let (trace, span) = (request.ids.trace_id, request.ids.span_id);
+    assert_eq!(cause, Cause::Span(trace, span, String::new()));
+    // After its end.
+    let (n, key) = late;
+    setup.requests.asked(key);
+    assert_eq!(setup.end(2000, n), None);
+    assert_eq!(setup.requests.held, 1);
+    let cause = setup.requests.choose(key, out);
+    let [Observation::Request(request)] = &out[..] else {
+        panic!("{out:?}")
+    };
+    let (trace, span) = (request.ids.trace_id, request.ids.span_id);
+    assert_eq!(cause, Cause::Span(trace, span, String::new()));
+    // Nothing was sent for it, and nothing is kept of it.
+    assert_eq!(setup.end(2000, never.0), None);
+    assert_eq!(setup.requests.held, 0);
+    // It is forgotten a while after its end.
+    let (n, key) = left_out(&mut setup, 400);
+    setup.requests.asked(key);
+    assert_eq!(setup.end(2000, n), None);
+    setup.requests.advance(2000 + AFTERWARDS, &mut setup.losses);
+    assert_eq!(setup.requests.held, 0);
+    assert_eq!(setup.requests.choose(key, out), Cause::Unknown);
+    assert_eq!((out.len(), setup.losses.iter().next()), (1, None));
 }
