@@ -14,6 +14,7 @@ use crate::capture::recording::Reader;
 use crate::config::Config;
 use crate::export::Sinks;
 use crate::export::jsonl::Lines;
+use crate::pipeline::replay::Left;
 use crate::pipeline::{Finding, replay};
 use crate::telemetry::Telemetry;
 
@@ -21,7 +22,8 @@ use crate::telemetry::Telemetry;
 pub struct Args {
     /// Recording made by `obi record`
     file: PathBuf,
-    /// Observations, what /metrics would have shown, or the calls of client libraries as they were captured
+    /// Observations, what /metrics would have shown, the calls of client libraries as they were captured, or what is open and was lost when
+    /// the recording ends
     #[arg(long, value_enum, default_value_t)]
     output: Form,
     /// Stream stages; the result does not depend on it
@@ -38,6 +40,7 @@ enum Form {
     Json,
     Metrics,
     Calls,
+    Left,
 }
 
 /// A line of the form `calls`.
@@ -46,6 +49,17 @@ struct CallLine<'a> {
     schema: &'static str,
     #[serde(flatten)]
     call: &'a ClientCall,
+}
+
+fn lines_of(left: &Left) -> String {
+    let tables = left.tables.iter().map(|(table, entries, most)| {
+        serde_json::json!({"schema": "obi.left/1", "table": table, "entries": entries, "most": most})
+    });
+    let losses = left.losses.iter().map(|(reason, total)| {
+        serde_json::json!({"schema": "obi.left/1", "lost": reason, "total": total})
+    });
+    let lines = tables.chain(losses).map(|line| format!("{line}\n"));
+    lines.collect()
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -64,11 +78,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     settings.spans = recording.has_payload();
     settings.told_per_second = settings.spans_per_second;
     let shards = usize::from(args.shards);
+    let mut left = Left::default();
     let (ended, text) = match args.output {
         Form::Json => {
             let mut lines = Lines::default();
             let mut failed = None;
-            let ended = replay::replay(recording, &settings, shards, |finding| {
+            let ended = replay::replay(recording, &settings, shards, &mut left, |finding| {
                 if let Finding::Observation(observation) = finding {
                     failed = lines.add(observation).err().or(failed.take());
                 }
@@ -105,13 +120,24 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             }
             (ended, text)
         }
+        Form::Left => {
+            let ended = replay::replay(recording, &settings, shards, &mut left, |_| {});
+            (ended, lines_of(&left).into_bytes())
+        }
         Form::Metrics => {
             let sinks = Sinks::new(&config, Arc::new(Telemetry::default()))?;
-            let ended = replay::replay(recording, &settings, shards, |finding| match finding {
-                Finding::Observation(observation) => sinks.observe(observation),
-                Finding::Process(info) => sinks.process(info),
-                Finding::Clock { monotonic, wall } => sinks.clock(monotonic, wall),
-            });
+            let ended =
+                replay::replay(
+                    recording,
+                    &settings,
+                    shards,
+                    &mut left,
+                    |finding| match finding {
+                        Finding::Observation(observation) => sinks.observe(observation),
+                        Finding::Process(info) => sinks.process(info),
+                        Finding::Clock { monotonic, wall } => sinks.clock(monotonic, wall),
+                    },
+                );
             (ended, sinks.openmetrics(false).into_bytes())
         }
     };

@@ -3,6 +3,7 @@
 //! No threads, no privileges, no clock: time is in the events. Between them a tick goes to all shards at least every millisecond of
 //! event time, so that deadlines fall at the same places however connections are spread.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use kafka_analyzer::capture::{CaptureEvent, ConnectionId, GapReason, Nanos};
@@ -25,6 +26,14 @@ struct Replay {
     newest: Nanos,
 }
 
+/// What stands when a recording ends, before what is open is given up.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Name, entries, and how many there may be.
+    pub tables: Vec<(&'static str, usize, usize)>,
+    pub losses: BTreeMap<&'static str, u64>,
+}
+
 /// Reads to the end, or to where the recording stops making sense; findings up to there are given in either case.
 ///
 /// # Errors
@@ -33,6 +42,7 @@ pub fn replay<R: Read>(
     mut recording: Reader<R>,
     settings: &Settings,
     shards: usize,
+    left: &mut Left,
     mut found: impl FnMut(Finding<'_>),
 ) -> Result<(), Problem> {
     // What `obi record` left out is no finding of the capture.
@@ -66,6 +76,12 @@ pub fn replay<R: Read>(
     let ended = read();
     replay.read_to(Nanos::MAX);
     replay.tell(&mut found);
+    left.tables = replay.findings.model.tables().into();
+    let stages = replay.shards.iter().map(|shard| shard.stage().losses());
+    let of_model = replay.findings.losses();
+    for (reason, total) in stages.flat_map(|losses| losses.iter()).chain(of_model) {
+        *left.losses.entry(reason).or_default() += total;
+    }
     replay.findings.finish(&mut found);
     ended
 }

@@ -1,5 +1,6 @@
 //! `obi record` and `obi replay` as an operator uses them. In: a folder. Out: the recording, and what replays of it say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,14 @@ impl Recorder {
         .with_context(|| self.process.log_tail(20))
     }
 
+    /// The most resident memory so far, in KiB.
+    pub fn peak_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let word = line.and_then(|line| line.split_whitespace().next());
+        Ok(word.context("no VmHWM")?.parse()?)
+    }
+
     /// Ends it as an operator does and checks the file's mode: it may hold keys and headers.
     pub fn stop(mut self) -> Result<Recording> {
         // What the last calls brought is in the ring for a moment still.
@@ -141,7 +150,34 @@ pub struct Call {
     pub fault: bool,
 }
 
+/// What a table held when the recording ended, or what was lost for a reason.
+#[derive(Clone, Debug, Deserialize)]
+struct Left {
+    table: Option<String>,
+    #[serde(default)]
+    entries: u64,
+    lost: Option<String>,
+    #[serde(default)]
+    total: u64,
+}
+
 impl Recording {
+    /// By name: entries of tables when the recording ended, and totals of losses.
+    pub fn left(&self) -> Result<BTreeMap<String, u64>> {
+        let text = String::from_utf8(self.replay("left")?)?;
+        let mut all = BTreeMap::new();
+        for line in text.lines() {
+            let left: Left =
+                serde_json::from_str(line).with_context(|| format!("obi replay printed {line}"))?;
+            let (name, count) = match left.table {
+                Some(table) => (Some(table), left.entries),
+                None => (left.lost, left.total),
+            };
+            all.insert(name.context("neither table nor loss")?, count);
+        }
+        Ok(all)
+    }
+
     /// The calls of one process, in order.
     pub fn calls(&self, pid: u32) -> Result<Vec<Call>> {
         let text = String::from_utf8(self.replay("calls")?)?;

@@ -20,6 +20,8 @@ use cells::Cell;
 use programs::Program;
 
 const RECORDS: usize = 120;
+/// Resident memory of an agent that has met programs of 30 MiB; its rings, 32 MiB, are in it twice.
+const PEAK_KIB: u64 = 400 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn names(full: bool) -> Vec<String> {
@@ -78,7 +80,12 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     finish(&mut feeding, true)?;
     let pid = working.pid();
     finish(&mut working, cell.pattern != "crash")?;
+    let peak = recorder.peak_kib()?;
+    if peak > PEAK_KIB {
+        bail!("the agent took {peak} KiB");
+    }
     let recording = recorder.stop()?;
+    compare::nothing_left(&recording)?;
     compare::all(cell, pid, &id, &at("work.jsonl"), &recording)
 }
 

@@ -42,9 +42,9 @@ pub enum Basis {
 /// Whether it is known for which message a record was produced. If a parent is told, it is the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sends {
-    /// Of each, once the library was seen to acknowledge.
+    /// Of each, where the library acknowledges once it was seen to do so.
     Told,
-    /// By order: not always.
+    /// By order, which several tasks may leave open.
     Matched,
     /// Of none: the record goes through a channel.
     Unseen,
@@ -107,8 +107,8 @@ const CELLS: &[Cell] = &[
     cell("segmentio", Build::Stripped, "pool", Basis::Message).short(),
     cell("segmentio", Build::Newest, "async", Basis::Message),
     cell("segmentio", Build::Newest, "auto", Basis::Message),
-    cell("segmentio", Build::Stripped, "retry", Basis::Message),
-    cell("segmentio", Build::Newest, "results", Basis::Message),
+    cell("segmentio", Build::Stripped, "retry", Basis::Message).sends(Sends::Told),
+    cell("segmentio", Build::Newest, "results", Basis::Message).sends(Sends::Told),
     cell("segmentio", Build::Newest, "relay", Basis::Message),
     cell("segmentio", Build::Newest, "goroutines", Basis::Message),
     cell("segmentio", Build::Newest, "panic", Basis::Message),
@@ -142,10 +142,10 @@ const CELLS: &[Cell] = &[
     cell("confluent", Build::Newest, "async", Basis::Message).short(),
     cell("confluent", Build::Newest, "auto", Basis::Message),
     cell("confluent", Build::Newest, "channel", Basis::Estimated),
-    cell("confluent", Build::Stripped, "retry", Basis::Message),
-    cell("confluent", Build::Newest, "transaction", Basis::Message),
+    cell("confluent", Build::Stripped, "retry", Basis::Message).sends(Sends::Told),
+    cell("confluent", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
     cell("confluent", Build::Newest, "poll", Basis::Message),
-    cell("confluent", Build::Newest, "results", Basis::Message),
+    cell("confluent", Build::Newest, "results", Basis::Message).sends(Sends::Told),
     cell("confluent", Build::Newest, "relay", Basis::Message),
     cell("confluent", Build::Newest, "goroutines", Basis::Message),
     cell("confluent", Build::Newest, "panic", Basis::Message),
@@ -157,23 +157,23 @@ const CELLS: &[Cell] = &[
     cell("python", Build::Newest, "async", Basis::Message),
     cell("python", Build::Newest, "auto", Basis::Message),
     cell("python", Build::Newest, "pool", Basis::Message),
-    cell("python", Build::Newest, "retry", Basis::Message),
-    cell("python", Build::Newest, "results", Basis::Message),
+    cell("python", Build::Newest, "retry", Basis::Message).sends(Sends::Told),
+    cell("python", Build::Newest, "results", Basis::Message).sends(Sends::Told),
     cell("python-2.0", Build::Newest, "retry", Basis::Message),
     cell("python-2.0", Build::Newest, "simple", Basis::Message),
     cell("python-2.0", Build::Newest, "polled", Basis::Batch),
     cell("c", Build::Newest, "simple", Basis::Message),
     cell("c", Build::Newest, "polled", Basis::Batch),
-    cell("c", Build::Newest, "events", Basis::Message).short(),
-    cell("c", Build::Newest, "transaction", Basis::Message),
-    cell("segmentio", Build::Go122, "retry", Basis::Message),
-    cell("segmentio", Build::Go118, "retry", Basis::Message),
+    cell("c", Build::Newest, "events", Basis::Message).sends(Sends::Told).short(),
+    cell("c", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
+    cell("segmentio", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
+    cell("segmentio", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
     cell("sarama", Build::Go122, "retry", Basis::Estimated).sends(Sends::Told),
     cell("sarama", Build::Go118, "retry", Basis::Estimated).sends(Sends::Told),
-    cell("confluent", Build::Go122, "retry", Basis::Message),
-    cell("confluent", Build::Go118, "retry", Basis::Message),
+    cell("confluent", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
+    cell("confluent", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
 ];
 
 pub fn chosen(full: bool) -> Vec<Cell> {

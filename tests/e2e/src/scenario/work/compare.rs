@@ -141,6 +141,40 @@ pub fn all(
     ))
 }
 
+/// When a program is gone nothing of it is open, nothing waits for it, and no message was given up.
+pub fn nothing_left(recording: &Recording) -> Result<()> {
+    const NOTHING: [&str; 4] = [
+        "processing_open",
+        "processing_waiting",
+        "causes",
+        "produce_calls",
+    ];
+    const LOST: [&str; 7] = [
+        "call_fault",
+        "call_truncated",
+        "call_without_topic",
+        "processing_expired",
+        "processing_partial",
+        "processing_replaced",
+        "processing_table_full",
+    ];
+    let left = recording.left()?;
+    for name in NOTHING {
+        match left.get(name) {
+            Some(0) => {}
+            Some(open) => bail!("{open} in {name} when the program was gone"),
+            None => bail!("there is no table {name}"),
+        }
+    }
+    for name in LOST {
+        let lost = left.get(name).copied().unwrap_or(0);
+        if lost > 0 {
+            bail!("{lost} lost by {name}");
+        }
+    }
+    Ok(())
+}
+
 impl Said {
     fn of(&self, own: &Told) -> Option<&Processing> {
         self.processing.iter().find(|one| {
