@@ -233,8 +233,12 @@ fn span_differences(span: &Span, records: &BTreeMap<(&str, i32, i64), &Line>) ->
         }
     };
     let operation = get("messaging.operation.name");
-    // SPAN_KIND_PRODUCER and SPAN_KIND_CLIENT.
-    let kind = if operation == "send" { 4 } else { 3 };
+    // SPAN_KIND_PRODUCER, SPAN_KIND_CONSUMER and SPAN_KIND_CLIENT.
+    let kind = match operation.as_str() {
+        "send" => 4,
+        "process" => 5,
+        _ => 3,
+    };
     expect("name", &span.name, &format!("{operation} {topic}"));
     expect("kind", &span.kind.to_string(), &kind.to_string());
     expect("messaging.system", &get("messaging.system"), "kafka");
