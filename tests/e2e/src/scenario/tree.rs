@@ -228,8 +228,9 @@ fn told(diaries: &Diaries, all: &Watcher, first: &Watcher, second: &Watcher) -> 
         match (one, two) {
             (Ok(one), Ok(two)) => return Ok(format!("one agent: {one}; two agents: {two}")),
             (one, two) if began.elapsed() > TOLD => {
-                one?;
-                two?;
+                let errors = [one.err(), two.err()];
+                let errors = errors.iter().flatten().map(|error| format!("{error:#}"));
+                bail!("{}", errors.collect::<Vec<_>>().join("\n    "));
             }
             _ => std::thread::sleep(Duration::from_millis(500)),
         }

@@ -1,7 +1,7 @@
 //! Is every order one whole tree? In: diaries, the spans of the node that produces and of the one that consumes (the same, or two). Out: how many
 //! spans were compared, or the first that is not as it must be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use obi_lab::orders::{API, TOPIC};
@@ -10,8 +10,6 @@ use super::diary::{Diaries, Diary, Entry};
 use crate::sink::Span;
 
 const SERVER: i32 = 2;
-/// Of so many orders one may be told without a parent: what the agent reads late finds nothing in hand (docs/limitations.md). A wrong one never.
-const ABSENT: usize = 10;
 const CLIENT: i32 = 3;
 const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
@@ -71,7 +69,7 @@ pub fn are_processed(diaries: &Diaries, spans: &[Span]) -> bool {
 pub enum Nodes {
     /// Consumers join the trace of the request.
     One,
-    /// They can only know the record's own context, which the other agent tells of. What hangs under `process` is judged with one agent.
+    /// They can only know the record's own context, which the other agent tells of.
     Two,
 }
 
@@ -85,7 +83,7 @@ pub fn check(
     let sends = of_topic(produced, "send", PRODUCER);
     let creates = of_topic(produced, "create", PRODUCER);
     let mut requests = BTreeSet::new();
-    let (mut whole, mut absent) = (0, Vec::new());
+    let (mut whole, mut absent) = (0, BTreeMap::new());
     for (place, order) in &diaries.api {
         let mut tree = || {
             let send = at(&sends, *place).context("send")?;
@@ -96,7 +94,7 @@ pub fn check(
                 Nodes::Two => create,
             };
             for (diary, consumer) in consumers(diaries) {
-                let processed = consumer.processed(diary, nodes, origin, consumed, *place);
+                let processed = consumer.processed(diary, origin, consumed, *place);
                 seen += processed.context(consumer.group)?;
             }
             let request = request(produced, send, order)?;
@@ -109,18 +107,26 @@ pub fn check(
             Ok(())
         };
         match tree().with_context(|| format!("order {} at {place:?}", order.order)) {
-            Err(error) if error.chain().any(|cause| cause.is::<Absent>()) => absent.push(error),
-            told => told?,
+            Err(error) => match error.root_cause().downcast_ref::<Absent>() {
+                Some(Absent(what)) => absent.entry(*what).or_insert_with(Vec::new).push(error),
+                None => return Err(error),
+            },
+            Ok(()) => {}
         }
     }
     let orders = diaries.api.len();
-    if let Some(first) = absent.pop().filter(|_| absent.len() >= orders / ABSENT) {
-        bail!("{whole} trees of {orders} orders are whole: {first:#}");
+    if !absent.is_empty() {
+        let absent = absent.iter();
+        let absent =
+            absent.map(|(what, orders)| format!("{what} {} times ({:#})", orders.len(), orders[0]));
+        let absent: Vec<String> = absent.collect();
+        bail!(
+            "{whole} trees of {orders} orders are whole; absent: {}",
+            absent.join("; ")
+        );
     }
     counts(diaries, produced, consumed)?;
-    Ok(format!(
-        "{whole} whole trees of {orders} orders, {seen} spans"
-    ))
+    Ok(format!("{whole} whole trees, {seen} spans"))
 }
 
 /// There is nothing that the diaries do not know of.
@@ -224,7 +230,6 @@ impl Consumer {
     fn processed(
         &self,
         diary: &Diary,
-        nodes: Nodes,
         origin: &Span,
         spans: &[Span],
         place: (i32, i64),
@@ -248,10 +253,8 @@ impl Consumer {
             let inside = process.began <= child.began && child.trace_id == process.trace_id;
             ensure!(inside, "{child:?} is not inside of {process:?}");
         }
-        if nodes == Nodes::One {
-            self.queried(&children, entry)?;
-            committed(&children, entry)?;
-        }
+        self.queried(&children, entry)?;
+        committed(&children, entry)?;
         Ok(1 + children.len())
     }
 
