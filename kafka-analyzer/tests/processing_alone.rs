@@ -4,7 +4,7 @@ mod conversation;
 
 use conversation::calls::*;
 use kafka_analyzer::capture::Means;
-use kafka_analyzer::observation::{Done, ProcessingBasis};
+use kafka_analyzer::observation::{Done, ProcessingBasis, Signal};
 
 use Done::{Ended, Freed, NextPoll};
 use ProcessingBasis::Message;
@@ -84,4 +84,88 @@ fn messages_that_are_not_followed_are_counted() {
     let (said, losses) = told(&with(calls));
     assert_eq!(worked(&said), []);
     assert_eq!(losses, [("call_not_followed", 1)]);
+}
+
+/// Without a request that is seen, within one, and several within one request.
+#[test]
+fn a_function_that_is_called_with_a_message_has_it_until_it_returns() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    let client = calls.client;
+    for offset in 0..9 {
+        match offset {
+            3..6 => drop(calls.says(Means::Asks)),
+            6 => drop(calls.says(Means::AsksOnly)),
+            _ => {}
+        }
+        calls.client = 0;
+        let began = calls.of(Means::CallsBack, offset, offset);
+        calls.works(3 * MILLISECOND);
+        let ended = calls.of(Means::Frees, offset, offset);
+        calls.works(MILLISECOND);
+        calls.client = client;
+        if let 3..6 = offset {
+            // The poll itself gave nothing.
+            calls.says(Means::HandsOver);
+        }
+        expected.push((offset, offset, 1, Message, Freed, began, ended));
+    }
+    let (said, losses) = told(&with(calls));
+    assert_eq!(worked(&said), expected);
+    assert_eq!(delivered(&said).len(), 9);
+    assert_eq!((wrong(&said), losses), (vec![], vec![]));
+}
+
+/// Too short to be told from a copy: done when the next is there.
+#[test]
+fn short_work_of_such_a_function_ends_with_the_next_message() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    let mut last = 0;
+    for offset in 0..4 {
+        let began = calls.of(Means::CallsBack, offset, offset);
+        if offset > 0 {
+            expected.push((offset - 1, offset - 1, 1, Message, NextPoll, last, began));
+        }
+        calls.of(Means::Frees, offset, offset);
+        last = began;
+    }
+    let ended = calls.says(Means::Asks);
+    expected.push((3, 3, 1, Message, NextPoll, last, ended));
+    assert_eq!(worked(&run_calls(calls)), expected);
+}
+
+#[test]
+fn an_error_of_a_claims_handler_is_held_against_the_first_message_that_it_did_not_name() {
+    let mut calls = Calls::default();
+    let begins = |calls: &mut Calls| {
+        let mut begins = calls.by(9).call(Means::ClaimBegins);
+        (begins.topic, begins.partition) = ("orders".into(), 0);
+        calls.push(begins);
+    };
+    for (first, named) in [(0, 0), (3, 2)] {
+        begins(&mut calls);
+        calls.by(5).of(Means::HandsOver, first, first + 2);
+        for offset in first..first + named {
+            calls.by(9).of(Means::Settles, offset, offset);
+        }
+        // Of the connection, told by another goroutine.
+        calls.by(6).says(Means::Fails);
+        calls.by(9).says(Means::Fails);
+        calls.says(Means::ClaimEnds);
+        // Behind the claim.
+        calls.says(Means::Fails);
+        calls.says(Means::ClaimEnds);
+    }
+    // All that was offered is done.
+    begins(&mut calls);
+    calls.by(5).of(Means::HandsOver, 9, 9);
+    calls.by(9).of(Means::Settles, 9, 9);
+    calls.says(Means::Fails);
+    let (said, losses) = told(&with(calls));
+    assert_eq!(
+        wrong(&said),
+        [(Signal::HandlerError, 0, 1), (Signal::HandlerError, 5, 1)]
+    );
+    assert_eq!(losses, [("processing_unfinished", 4)]);
 }

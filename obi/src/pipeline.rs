@@ -3,6 +3,7 @@
 //! control line: process events ─► discovery ─► attach ─► kernel. Data line: kernel ─► stream thread ─► model thread ─► sinks. The one arrow back is
 //! the verdict. Every queue is bounded; plain threads, no async runtime.
 
+mod callbacks;
 mod findings;
 mod live;
 mod names;

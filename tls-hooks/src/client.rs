@@ -8,7 +8,7 @@ mod franz_go;
 mod go;
 mod kafka_go;
 pub mod layouts;
-mod librdkafka;
+pub mod librdkafka;
 mod sarama;
 
 use obi_abi::{CallShape, NO_REG, abi, count, role, source};

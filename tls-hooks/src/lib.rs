@@ -15,6 +15,7 @@ mod registers;
 mod tls;
 
 pub use client::layouts;
+pub use client::librdkafka::callback;
 
 use obi_abi::{CallShape, ClientShape, role};
 use symbolizer::Binary;
@@ -67,6 +68,8 @@ pub struct HookPlan {
     /// Calls of the client library; without them messages are seen on the wire only.
     pub calls: Vec<CallHook>,
     pub calls_refused: Vec<Refusal>,
+    /// The client library may call functions of the application with its messages.
+    pub calls_back: Option<Box<Callback>>,
     /// TLS library found: name (`openssl`, `go_crypto_tls`) and version when known.
     pub tls: Option<(&'static str, String)>,
     /// Kafka client library found in the file: name and version when known.
@@ -123,6 +126,13 @@ pub struct CallHook {
     pub at: CallSite,
     /// It fires for each message.
     pub per_message: bool,
+}
+
+/// How a call of an application's own function is read: at its entry, at its return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callback {
+    pub entry: ClientShape,
+    pub returns: ClientShape,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,13 +52,19 @@ pub enum Means {
     Rejects,
     /// As `Asks`, with no `HandsOver` when there was nothing to hand over.
     AsksOnly,
-    /// From here on messages reach the application in a way that is not followed (a callback, a channel).
+    /// Messages reach the application by a function of its own, of address `client`, that is not followed.
     LosesSight,
+    /// Such a function, which is followed, is called with a message. Who has it so asked for it.
+    CallsBack,
+    /// The task works on a claim from here on: it is offered messages of this partition.
+    ClaimBegins,
+    /// The handler of the task's claim gave back an error.
+    Fails,
 }
 
 impl Means {
     /// In the order of `obi_abi::client::means`, which begins with 1.
-    pub const ALL: [Means; 19] = [
+    pub const ALL: [Means; 22] = [
         Means::Asks,
         Means::HandsOver,
         Means::Settles,
@@ -78,7 +84,15 @@ impl Means {
         Means::Rejects,
         Means::AsksOnly,
         Means::LosesSight,
+        Means::CallsBack,
+        Means::ClaimBegins,
+        Means::Fails,
     ];
+
+    /// Messages are given to the application.
+    pub fn gives(self) -> bool {
+        matches!(self, Means::HandsOver | Means::CallsBack)
+    }
 }
 
 /// One run of messages of one call: neighbours in one partition.

@@ -86,11 +86,11 @@ impl Processing {
             .processes
             .entry(pid)
             .or_insert_with(|| Process::new(pid));
-        if call.means == Means::HandsOver && call.count > 0 && process.listens() {
+        if call.means.gives() && call.count > 0 && process.listens() {
             self.handed.insert(pid, call.time);
         }
         let before = process.open();
-        if full && call.means == Means::HandsOver && call.count > 0 {
+        if full && call.means.gives() && call.count > 0 {
             process.make_room(&mut out);
         }
         let wants_topic = call.topic.is_empty() && call.partition >= 0 && call.first >= 0;

@@ -22,7 +22,7 @@ impl Model {
     /// A message is handed to a library, or was acknowledged.
     pub(super) fn produce_call(&mut self, call: &ClientCall, out: &mut Vec<Observation>) {
         match call.means {
-            Means::HandsOver if call.count > 0 => self.may_cause(call.pid),
+            means if means.gives() && call.count > 0 => self.may_cause(call.pid),
             // What nothing can cause need not be matched.
             Means::Produces if self.causing.contains(&call.pid) => {
                 let doer = Doer {

@@ -55,8 +55,14 @@ pub mod means {
     pub const REJECTS: u8 = 17;
     /// As `ASKS`, of which no return is told: what the task is handed next is the answer.
     pub const ASKS_ONLY: u8 = 18;
-    /// Messages reach the application in a way that is not followed from here on (a callback).
+    /// Messages reach the application by a function of its own, whose address stands in the place of the client.
     pub const LOSES_SIGHT: u8 = 19;
+    /// Such a function is called with its message.
+    pub const CALLS_BACK: u8 = 20;
+    /// The task begins with a claim: it will be offered the messages of (topic, `partition`).
+    pub const CLAIM_BEGINS: u8 = 21;
+    /// The handler of the task's claim gave back an error.
+    pub const FAILS: u8 = 22;
 }
 
 /// How messages stand in memory: `ClientShape::walk`.

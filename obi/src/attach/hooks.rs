@@ -90,6 +90,12 @@ impl Attached {
         }
     }
 
+    /// Takes others to its own.
+    pub fn join(&mut self, others: Attached) {
+        self.links.extend(others.links);
+        self.hooks.extend(others.hooks);
+    }
+
     /// Something is attached.
     pub fn is_there(&self) -> bool {
         !self.links.is_empty()

@@ -170,6 +170,9 @@ mod tests {
             (REJECTS, Means::Rejects),
             (ASKS_ONLY, Means::AsksOnly),
             (LOSES_SIGHT, Means::LosesSight),
+            (CALLS_BACK, Means::CallsBack),
+            (CLAIM_BEGINS, Means::ClaimBegins),
+            (FAILS, Means::Fails),
         ];
         assert_eq!(numbers.len(), Means::ALL.len());
         for (number, means) in numbers {

@@ -56,6 +56,11 @@ pub enum Notice {
     Closed {
         connection: ConnectionId,
     },
+    /// A client library is to call the function at this address with messages.
+    Callback {
+        pid: Pid,
+        address: u64,
+    },
 }
 
 /// What the control line tells the stream thread.
@@ -72,6 +77,12 @@ pub enum Announcement {
         pid: Pid,
         time: Nanos,
         window: Window,
+    },
+    /// What became of [`Notice::Callback`].
+    Callback {
+        pid: Pid,
+        address: u64,
+        followed: bool,
     },
 }
 
@@ -94,6 +105,8 @@ pub struct Control {
     /// Places whose hooks come back, one after the other.
     opening: VecDeque<Place>,
     attached: BTreeMap<Place, (Arc<KnownFile>, Hooked)>,
+    /// Functions of applications that client libraries call with messages.
+    callbacks: Callbacks,
     /// Hooks for processes without a client library, and when they are due.
     deferred: VecDeque<(u64, Arc<KnownFile>, Pid)>,
     /// Executables by pid, as far as they were asked for.
@@ -136,6 +149,7 @@ impl Control {
             detacher: Detacher::start()?,
             opening: VecDeque::new(),
             attached: BTreeMap::new(),
+            callbacks: Callbacks::default(),
             deferred: VecDeque::new(),
             chosen: HashMap::new(),
             young: VecDeque::new(),
@@ -267,6 +281,7 @@ impl Control {
                 self.carry_out(actions);
             }
             Notice::Closed { connection } => self.targets.closed(connection),
+            Notice::Callback { pid, address } => self.called_back(pid, address),
         }
     }
 
@@ -446,6 +461,7 @@ impl Control {
         self.chosen.remove(&pid);
         self.files.forget(pid);
         self.connections.forget(pid);
+        self.forget_callbacks(pid);
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {
@@ -458,12 +474,14 @@ impl Control {
                     self.attach(&file, None, None);
                     self.attached
                         .retain(|(id, owner), _| *id != file.id || owner.is_none());
+                    self.follow_again(file.id);
                 }
                 Action::DetachFile(id) => {
                     self.attached.remove(&(id, None));
                 }
                 Action::AttachProcess(file, pid) if self.targets.is_client(pid) => {
                     self.attach(&file, Some(pid), Some(pid));
+                    self.follow_again(file.id);
                 }
                 Action::AttachProcess(file, pid) => {
                     self.deferred.push_back((self.now() + DEFER_MS, file, pid))
@@ -574,7 +592,10 @@ impl Control {
     }
 }
 
+mod callbacks;
 mod windows;
+
+use callbacks::Callbacks;
 
 fn say_hooked(file: &KnownFile, pid: Option<Pid>, hooked: &Hooked, began: Instant) {
     let there = |hooks: &mut dyn Iterator<Item = &HookState>| {

@@ -68,6 +68,11 @@ impl KnownFile {
         }
     }
 
+    /// The same file with another plan.
+    pub fn with_plan(self, plan: HookPlan) -> KnownFile {
+        KnownFile { plan, ..self }
+    }
+
     /// A path that leads the kernel to this very file while the agent holds it open.
     pub fn door(&self) -> PathBuf {
         door(&self.file)

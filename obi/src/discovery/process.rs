@@ -120,6 +120,32 @@ pub fn mappings(proc_root: &Path, pid: Pid) -> Vec<Mapping> {
     found
 }
 
+/// All code of files that a process maps, and where in its file each mapping begins.
+pub fn code(proc_root: &Path, pid: Pid) -> Vec<(Mapping, u64)> {
+    let maps = process(proc_root, pid).and_then(|process| process.maps().ok());
+    let code = maps.into_iter().flatten().filter_map(|map| {
+        let MMapPath::Path(path) = map.pathname else {
+            return None;
+        };
+        if !map.perms.contains(MMPermissions::EXECUTE) || map.inode == 0 {
+            return None;
+        }
+        let (start, end) = map.address;
+        let path = undeleted(path);
+        Some((Mapping { start, end, path }, map.offset))
+    });
+    code.collect()
+}
+
+/// The file whose code stands at an address, and where in the file that is.
+pub fn code_at(proc_root: &Path, pid: Pid, address: u64) -> Option<(Mapping, u64)> {
+    let all = code(proc_root, pid);
+    let holds = |(mapping, _): &(Mapping, u64)| (mapping.start..mapping.end).contains(&address);
+    let (mapping, begins) = all.into_iter().find(holds)?;
+    let within = address.checked_sub(mapping.start)?;
+    Some((mapping, begins.checked_add(within)?))
+}
+
 fn undeleted(path: PathBuf) -> PathBuf {
     match path
         .to_str()
@@ -199,6 +225,20 @@ mod tests {
         assert_eq!(all.iter().filter(|m| m.path == own).count(), 1);
         assert_eq!(exe(root(), pid), Some(own));
         assert!(pids(root()).contains(&pid));
+    }
+
+    #[test]
+    fn code_is_found_in_its_file() {
+        let pid = std::process::id();
+        let function = code_is_found_in_its_file as fn() as usize as u64;
+        let (mapping, offset) = code_at(root(), pid, function).unwrap();
+        assert_eq!(mapping.path, std::env::current_exe().unwrap());
+        let binary = symbolizer::Binary::open(&mapping.path).unwrap();
+        let address = binary.address(offset).unwrap();
+        assert_eq!(binary.function_at(address).unwrap().0, address);
+        let data = Box::new(0_u8);
+        assert_eq!(code_at(root(), pid, &raw const *data as u64), None);
+        assert_eq!(code_at(root(), pid, 0), None);
     }
 
     #[test]

@@ -236,7 +236,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "call_not_followed",
         Counts,
-        "a request of which messages reach the application by a callback (librdkafka), which is not followed: what becomes of them is not seen",
+        "a request of librdkafka, or a configuration, that names a function to be called with messages, which could not be hooked: what becomes of them is not seen",
     ),
     (
         "processing_table_full",

@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use kafka_analyzer::Settings;
 use kafka_analyzer::capture::{
-    CaptureEvent, ConnectionId, Copy, Nanos, Pid, ProcessInfo, Protocol, Verdict,
+    CaptureEvent, ClientCall, ConnectionId, Copy, Means, Nanos, Pid, ProcessInfo, Protocol, Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
 
+use super::callbacks::{Callbacks, Does};
 use super::shard::{Message, Shard};
 use crate::capture::live::{self, Pace, Rings};
 use crate::discovery::control::{Announcement, Notice};
@@ -62,6 +63,7 @@ struct State<'a> {
     forked: HashMap<Pid, ProcessInfo>,
     /// Connections to peers that the user did not choose.
     ignored: HashSet<ConnectionId>,
+    callbacks: Callbacks,
     waiting: VecDeque<Message>,
     /// Ended processes: announced during this round, and before it began.
     exited: Vec<Pid>,
@@ -88,6 +90,7 @@ impl StreamThread {
             announced: HashSet::new(),
             forked: HashMap::new(),
             ignored: HashSet::new(),
+            callbacks: Callbacks::default(),
             waiting: VecDeque::new(),
             exited: Vec::new(),
             drained: Vec::new(),
@@ -140,9 +143,25 @@ impl StreamThread {
             CaptureEvent::Closed { connection, .. } => self.notify(Notice::Closed {
                 connection: *connection,
             }),
+            CaptureEvent::Call(call) if self.is_followed(state, call) => return,
             _ => {}
         }
         state.pass(event);
+    }
+
+    /// A call that names a function which is called with messages, when these are seen, or may be.
+    fn is_followed(&self, state: &mut State<'_>, call: &ClientCall) -> bool {
+        if call.means != Means::LosesSight {
+            return false;
+        }
+        let does = state.callbacks.call(call);
+        if does == Does::Ask {
+            self.notify(Notice::Callback {
+                pid: call.pid,
+                address: call.client,
+            });
+        }
+        does != Does::Pass
     }
 
     /// A connection is ignored from the moment its peer is known and was not chosen.
@@ -205,6 +224,16 @@ impl StreamThread {
                 Announcement::Executed(pid) => {
                     state.forked.remove(&pid);
                     state.announced.remove(&pid);
+                    state.callbacks.forget(pid);
+                }
+                Announcement::Callback {
+                    pid,
+                    address,
+                    followed,
+                } => {
+                    for call in state.callbacks.answered(pid, address, followed) {
+                        state.pass(&CaptureEvent::Call(call));
+                    }
                 }
                 Announcement::Window { pid, time, window } => {
                     state.pass(&CaptureEvent::Window { pid, time, window });
@@ -220,6 +249,7 @@ impl StreamThread {
         for pid in std::mem::take(&mut state.drained) {
             state.announced.remove(&pid);
             state.forked.remove(&pid);
+            state.callbacks.forget(pid);
             state.pass(&CaptureEvent::Exited {
                 pid,
                 time: monotonic(),

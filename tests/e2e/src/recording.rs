@@ -64,6 +64,17 @@ impl Recorder {
         })
     }
 
+    /// Waits until its log has this text.
+    pub fn says(&mut self, text: &str) -> Result<()> {
+        let (limit, pause) = (Duration::from_secs(30), Duration::from_millis(20));
+        step::wait(&format!("obi record: {text}"), limit, pause, || {
+            self.process.check()?;
+            let said = fs::read_to_string(self.process.log()).unwrap_or_default();
+            Ok(said.contains(text).then_some(()))
+        })
+        .with_context(|| self.process.log_tail(20))
+    }
+
     /// Waits until this program is hooked.
     pub fn met(&mut self, program: &Path) -> Result<()> {
         let what = format!("obi record: hooks in {}", program.display());

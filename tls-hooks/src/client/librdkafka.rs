@@ -3,7 +3,10 @@
 //! Found by its functions; without symbols by a name in its assertions. Its version is the number that `rd_kafka_version`
 //! returns: `mov eax, imm32; ret`.
 
+mod callbacks;
 mod calls;
+
+pub use callbacks::callback;
 
 use crate::facts::Facts;
 use crate::{Hook, HookPlan};

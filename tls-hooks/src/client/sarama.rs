@@ -1,6 +1,6 @@
 //! sarama, before and after its move from Shopify to IBM: pure Go, TLS by crypto/tls.
 
-use obi_abi::client::{base, means, option, walk};
+use obi_abi::client::{NO_MEMBER, base, means, option, walk};
 use obi_abi::{ClientShape, Place};
 
 use super::go::{self, Call, Library, Members, of_client, says};
@@ -71,6 +71,16 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             ..go::named(means::SETTLES, topic, partition, offset)
         })
     };
+    let claims = || {
+        const FUNCTION: &str = "(*consumerGroupSession).consume";
+        let topic = library.argument(FUNCTION, "topic")?;
+        let [partition] = library.argument(FUNCTION, "partition")?;
+        let shape = go::named(means::CLAIM_BEGINS, topic, partition, partition);
+        Some(ClientShape {
+            offset: NO_MEMBER,
+            ..shape
+        })
+    };
     let sends = || {
         let [at] = library.argument("(*syncProducer).SendMessage", "msg")?;
         Some(go::unplaced(go::one(of_client(sent(means::PRODUCES)?), at)))
@@ -115,6 +125,18 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         Call::returning(
             "sarama.(*consumerGroupSession).consume",
             Some(says(means::CLAIM_ENDS)),
+        )
+        .and_entry(claims())
+        .rare(),
+        // Called with what `ConsumeClaim` gave back. Behind the claim's end come errors of the connection.
+        Call::entry(
+            "sarama.(*consumerGroup).handleError",
+            [Some(says(means::FAILS))],
+        )
+        .rare(),
+        Call::entry(
+            "sarama.(*partitionConsumer).AsyncClose",
+            [Some(says(means::CLAIM_ENDS))],
         )
         .rare(),
         Call::entry("sarama.(*consumer).Close", closes()).rare(),

@@ -38,6 +38,8 @@ pub(super) struct Tasked {
     ended_before: Nanos,
     /// Where.
     pub ended_in: Option<(Arc<str>, i32)>,
+    /// Topic and partition of the claim that it works on.
+    pub claim: Option<(Arc<str>, i32)>,
     /// It gave a message back last.
     pub freed: Nanos,
     /// It sent a record on to a dead-letter or retry topic, since it named a message.
@@ -69,6 +71,7 @@ impl Tasked {
     pub fn interrupted(&mut self, stranger: bool) {
         *self = Tasked {
             asker: self.asker,
+            claim: self.claim.take(),
             ended_in: self.ended_in.take(),
             seen: self.seen,
             ..Tasked::new(stranger)
@@ -132,6 +135,11 @@ impl Tasked {
         call.complete.then(|| std::mem::take(&mut self.gathered))
     }
 
+    /// The claim that it works on, as it began with it, or else as it named messages.
+    pub fn works_in(&self) -> Option<(Arc<str>, i32)> {
+        self.claim.clone().or_else(|| self.ended_in.clone())
+    }
+
     /// Remembers what it got; now and then forgets what `is_open` does not know any more.
     pub fn hold(&mut self, run: RunId, is_open: impl Fn(RunId) -> bool) {
         self.holding.push(run);
@@ -143,6 +151,9 @@ impl Tasked {
 
     /// Nothing is lost with it.
     pub fn is_idle(&self) -> bool {
-        self.holding.is_empty() && self.asks == 0 && self.gathered.is_empty()
+        self.holding.is_empty()
+            && self.asks == 0
+            && self.gathered.is_empty()
+            && self.claim.is_none()
     }
 }

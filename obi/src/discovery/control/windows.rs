@@ -45,7 +45,7 @@ impl Control {
     }
 
     /// Reads accounts, whoever asks for it, and acts: a period begins once.
-    fn look(&mut self, users: &Users) {
+    pub(super) fn look(&mut self, users: &Users) {
         let calls = self.telemetry.calls.load(Ordering::Relaxed);
         let times = (monotonic(), wall(), calls);
         let ledger = &mut self.ledger;
@@ -66,7 +66,7 @@ impl Control {
     }
 
     /// Who runs into hooks that run for each message, by the place where these are or were.
-    fn window_users(&self) -> Users {
+    pub(super) fn window_users(&self) -> Users {
         let each = |file: &KnownFile| file.plan.calls.iter().any(|call| call.per_message);
         let places = self.attached.iter();
         let places = places.filter(|(_, (file, _))| each(file));
@@ -76,7 +76,14 @@ impl Control {
     }
 
     fn place_users(&self, (file, owner): Place) -> Vec<Pid> {
-        owner.map_or_else(|| self.users(file), |pid| vec![pid])
+        if let Some(pid) = owner {
+            return vec![pid];
+        }
+        let mut users = self.users(file);
+        users.extend(self.callbacks.users(file));
+        users.sort_unstable();
+        users.dedup();
+        users
     }
 
     /// A process that comes where hooks are away knows it before its first call.
@@ -163,7 +170,7 @@ impl Control {
     }
 
     /// Tells the reader of calls how things stand. False: some do not know it yet.
-    fn tell_windows(&mut self, users: &Users) -> bool {
+    pub(super) fn tell_windows(&mut self, users: &Users) -> bool {
         for (pid, window) in self.windows.news(users) {
             if !self.tell_window(pid, window, monotonic()) {
                 return false;

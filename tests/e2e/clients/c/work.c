@@ -2,7 +2,8 @@
  * tests/e2e/clients/go/processing/README.md; instead of a goroutine the truth names the thread.
  *
  * Patterns: simple one message, one commit, freed at last; polled a commit for each batch; events messages inside events, done when their event
- * is given back, a producer's reports polled meanwhile; transaction results and offsets in one. */
+ * is given back, a producer's reports polled meanwhile; transaction results and offsets in one; callback a function is called with each message
+ * of a queue; consume_cb the same by the configuration of the consumer. */
 #define _GNU_SOURCE
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -77,6 +78,8 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
 		die(name, why);
 }
 
+static void called(rd_kafka_message_t *message, void *opaque);
+
 /* A record produced for the message of this number is in its place. */
 static void placed(const rd_kafka_message_t *message) {
 	struct told *told = &results[(size_t)message->_private - 1];
@@ -101,6 +104,8 @@ static rd_kafka_t *client(rd_kafka_type_t type) {
 	set(conf, "sasl.username", member("user", value, sizeof value));
 	set(conf, "sasl.password", member("password", value, sizeof value));
 	if (type == RD_KAFKA_CONSUMER) {
+		if (!strcmp(pattern, "consume_cb"))
+			rd_kafka_conf_set_consume_cb(conf, called);
 		set(conf, "group.id", member("group", value, sizeof value));
 		set(conf, "auto.offset.reset", "earliest");
 		set(conf, "enable.auto.commit", "false");
@@ -280,6 +285,43 @@ static void transactions(void) {
 	}
 }
 
+/* When it asked last; and the message before, until it is known when its function had returned. */
+static long long asked_at, ended_at;
+static struct told before;
+
+static void returned(void) {
+	if (ended_at)
+		done(&before, ended_at, now());
+	ended_at = 0;
+}
+
+static void called(rd_kafka_message_t *message, void *opaque) {
+	(void)opaque;
+	returned();
+	before = hand(message, asked_at);
+	work(&before);
+	ended_at = now();
+}
+
+static void callbacks(void) {
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
+	while (left > 0) {
+		asked_at = now();
+		if (rd_kafka_consume_callback_queue(queue, 1000, called, NULL) < 0)
+			die("rd_kafka_consume_callback_queue", rd_kafka_err2str(rd_kafka_last_error()));
+		returned();
+	}
+	rd_kafka_queue_destroy(queue);
+}
+
+static void consume_cb(void) {
+	while (left > 0) {
+		asked_at = now();
+		rd_kafka_poll(consumer, 1000);
+		returned();
+	}
+}
+
 int main(int count, char **words) {
 	char value[1024];
 	FILE *file = count > 1 ? fopen(words[1], "r") : NULL;
@@ -312,6 +354,10 @@ int main(int count, char **words) {
 		events();
 	else if (!strcmp(pattern, "transaction"))
 		transactions();
+	else if (!strcmp(pattern, "callback"))
+		callbacks();
+	else if (!strcmp(pattern, "consume_cb"))
+		consume_cb();
 	else
 		die("there is no pattern", pattern);
 	rd_kafka_consumer_close(consumer);

@@ -1,11 +1,14 @@
 //! Calls of client libraries as they are captured, before any model: each record that a client read was handed to it once, by name, and
-//! each message that it was given one by one was freed. librdkafka's two ways: batches (confluent-kafka), one by one (kcat in a group).
+//! each message that it was given one by one was given back. librdkafka's three ways: batches (confluent-kafka), one by one (kcat in a group), by a function of the
+//! application that is called with each (kcat by itself).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use obi_lab::process::Launch;
+use obi_lab::process::{Launch, Process};
 
 use crate::cells::Library;
 use crate::clients::{Golden, Plan};
@@ -24,8 +27,9 @@ pub fn run(world: &World) -> Result<String> {
         &config,
         "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 100\n",
     )?;
-    let flags = ["--config", &config.display().to_string()];
-    let recorder = Recorder::start(&settings.program, &folder.join("recording"), &flags)?;
+    let config = config.display().to_string();
+    let flags = ["--config", &config, "--log-level", "info"];
+    let mut recorder = Recorder::start(&settings.program, &folder.join("recording"), &flags)?;
     let id = world.fresh("client-calls");
     world.cluster.admin.create(&id, 3, 1)?;
     let plan = Plan {
@@ -42,26 +46,46 @@ pub fn run(world: &World) -> Result<String> {
     client.run(&format!("many {RECORDS} {id}"))?;
     client.run(&format!("consume {RECORDS} {id}"))?;
     client.close()?;
-    let kcat = kcat(world, &id, &folder.join("kcat.log"))?;
+    let group = format!("{id}-kcat");
+    let mut in_group = kcat(world, &folder.join("kcat.log"), &["-e", "-G", &group, &id])?;
+    let in_group = finish(&mut in_group)?;
+    // The first shows which function of its program is called.
+    let by_itself = ["-C", "-o", "beginning", "-t", &id];
+    let mut first = kcat(world, &folder.join("kcat-first.log"), &by_itself)?;
+    recorder.says("called with messages, followed")?;
+    first.stop(Duration::from_secs(10))?;
+    let whole = [&by_itself[..], &["-e"]].concat();
+    let mut called = kcat(world, &folder.join("kcat-called.log"), &whole)?;
+    let called = finish(&mut called)?;
     let recording = recorder.stop()?;
 
     let truth = Truth::read(&client.truth)?;
     let batches = in_batches(&recording.calls(python)?, &truth)?;
-    let polls = one_by_one(&recording, kcat, &truth)?;
-    Ok(format!("confluent-kafka: {batches}; kcat: {polls}"))
+    let polls = one_by_one(&recording, in_group, "hands_over", &truth)?;
+    let calls = one_by_one(&recording, called, "calls_back", &truth)?;
+    let not_followed = recording.calls(called)?;
+    if let Some(call) = not_followed.iter().find(|call| call.means == "loses_sight") {
+        bail!("a function that is followed is counted as one that is not: {call:?}");
+    }
+    Ok(format!(
+        "confluent-kafka: {batches}; kcat: {polls}, {calls} by a function of its own"
+    ))
 }
 
-/// Reads all records in a group of its own; gives its process id.
-fn kcat(world: &World, topic: &str, log: &std::path::Path) -> Result<u32> {
+fn kcat(world: &World, log: &Path, words: &[&str]) -> Result<Process> {
     let version = Command::new("kcat").arg("-V").output();
     version.context("kcat is not there\n  hint: apt-get install kcat")?;
-    let mut kcat = Launch::new("kcat", "kcat", log)
+    Launch::new("kcat", "kcat", log)
         .args(["-b", &world.cluster.bootstrap(false)])
-        .args(["-X", "auto.offset.reset=earliest", "-q", "-e"])
-        .args(["-G", &format!("{topic}-kcat"), topic])
-        .start()?;
+        .args(["-X", "auto.offset.reset=earliest", "-q"])
+        .args(words)
+        .start()
+}
+
+/// Gives its process id.
+fn finish(kcat: &mut Process) -> Result<u32> {
     let pid = kcat.pid();
-    let status = kcat.wait(std::time::Duration::from_secs(60))?;
+    let status = kcat.wait(Duration::from_secs(60))?;
     if !status.is_some_and(|status| status.success()) {
         bail!("kcat ended with {status:?}\n{}", kcat.log_tail(20));
     }
@@ -151,10 +175,10 @@ fn in_batches(calls: &[Call], truth: &Truth) -> Result<String> {
     ))
 }
 
-fn one_by_one(recording: &Recording, pid: u32, truth: &Truth) -> Result<String> {
+fn one_by_one(recording: &Recording, pid: u32, given: &str, truth: &Truth) -> Result<String> {
     let topic = &truth.lines.first().context("no record was read")?.topic;
     let calls = recording.calls(pid)?;
-    let handed = of(&calls, "hands_over");
+    let handed = of(&calls, given);
     compare("handed over one by one", &places(&handed, topic)?, truth)?;
     let freed = calls.iter().filter(|call| call.means == "frees");
     let mut freed: Vec<_> = freed

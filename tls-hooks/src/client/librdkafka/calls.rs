@@ -2,8 +2,8 @@
 //!
 //! `rd_kafka_message_t`, `rd_kafka_topic_partition_list_t` and `rd_kafka_vu_t` are public and have not changed since 1.0; the topic behind
 //! `rd_kafka_topic_t` and the type of an event are read with the offsets that `rd_kafka_topic_name` and `rd_kafka_event_type` show in
-//! their own code. Without them topics stay unnamed, and events are refused. Callbacks (`rd_kafka_consume_callback`, consume_cb) are pointers into the
-//! application, which no plan of this file knows: that they are used is told, so that messages which nobody sees are no riddle.
+//! their own code. Without them topics stay unnamed, and events are refused. Functions of the application that are called with messages
+//! (`rd_kafka_consume_callback`, consume_cb) are in `callbacks`: here their addresses are told.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use symbolizer::{Binary, Function};
 
 use crate::facts::Facts;
 use crate::registers::word;
-use crate::{CallHook, CallSite, HookPlan, Refusal};
+use crate::{CallHook, CallSite, Callback, HookPlan, Refusal};
 
 const AX: u8 = word(Register::Rax);
 const DI: u8 = word(Register::Rdi);
@@ -40,11 +40,12 @@ const VU: u16 = 72;
 const POLL: u16 = 1;
 const EVENT: u16 = 2;
 const BATCH: u16 = 3;
+const CALLBACK: u16 = 4;
 /// Callers of the function inside `rd_kafka_consumer_poll` that are looked at.
 const CALLERS: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     /// With the registers that must still hold the arguments.
     Entry(&'static [Register]),
     Return,
@@ -97,6 +98,7 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
             mend: "none is needed for consumers: their topics are found by what they fetch".into(),
         });
     }
+    plan.calls_back = Some(Box::new(called_back(inside)));
     let core = Core::find(binary, &found);
     for (name, side, shape, per_message) in &probes {
         let Some(function) = found.get(name) else {
@@ -128,7 +130,12 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
 }
 
-fn site(binary: &Binary, function: &Function, side: Side, shape: &ClientShape) -> Option<CallSite> {
+pub(super) fn site(
+    binary: &Binary,
+    function: &Function,
+    side: Side,
+    shape: &ClientShape,
+) -> Option<CallSite> {
     let true_entry = binary.file_offset(function.address)?;
     Some(match side {
         // Arguments on the stack are found from where the stack pointer was then.
@@ -394,13 +401,19 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         let frees = guarded(frees, Place::word(DI, member), EVENT_FETCH);
         all.push(("rd_kafka_event_destroy", Entry(&[ARG1]), frees, true));
     }
-    for (name, per_message) in [
-        ("rd_kafka_consume_callback", true),
-        ("rd_kafka_consume_callback_queue", true),
-        ("rd_kafka_conf_set_consume_cb", false),
+    let called = |at| ClientShape {
+        client: Place::register(at),
+        ..says(means::LOSES_SIGHT)
+    };
+    for (name, at, arguments) in [
+        ("rd_kafka_consume_callback", CX, &[ARG1, ARG4]),
+        ("rd_kafka_consume_callback_queue", DX, &[ARG1, ARG3]),
     ] {
-        all.push((name, Entry(&[]), says(means::LOSES_SIGHT), per_message));
+        all.push((name, Entry(arguments), asks_only, true));
+        all.push((name, Entry(arguments), called(at), true));
     }
+    let name = "rd_kafka_conf_set_consume_cb";
+    all.push((name, Entry(&[ARG2]), called(SI), false));
     for name in [
         "rd_kafka_consumer_close",
         "rd_kafka_consumer_close_queue",
@@ -411,6 +424,15 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         all.push((name, Entry(&[ARG1]), closes, false));
     }
     all
+}
+
+/// `consume_cb(message, opaque)`: the library takes the message back when it returns.
+fn called_back(inside: Inside) -> Callback {
+    let shape = |means, at| message(inside, means, walk::ONE, Place::register(at));
+    Callback {
+        entry: keeping(shape(means::CALLS_BACK, DI), CALLBACK, [DI, NO_REG]),
+        returns: kept(shape(means::FREES, base::KEPT), CALLBACK),
+    }
 }
 
 fn settling(inside: Inside) -> Vec<Probe> {

@@ -6,7 +6,8 @@ use super::hand_over::is_place;
 use super::{End, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task};
 use crate::model::processing::dead_letters;
-use crate::model::processing::run::{Part, RunId, State};
+use crate::model::processing::run::{Part, Run, RunId, State};
+use crate::model::processing::task::Tasked;
 use crate::model::processing::told::{Out, Told, What};
 use crate::observation::{Done, Signal};
 
@@ -32,6 +33,7 @@ impl Process {
             Means::Asks => self.asks(call, out),
             Means::AsksOnly => self.asks_only(call, out),
             Means::LosesSight => out.losses.add("call_not_followed", 1),
+            Means::CallsBack => self.calls_back(call, out),
             Means::HandsOver if call.client == 0 => self.gives(call, out),
             Means::HandsOver => self.hands_over(call, out),
             Means::Settles => self.settles(call, None, out),
@@ -44,7 +46,13 @@ impl Process {
             Means::Frees => self.frees(call, out),
             Means::Seeks => self.seeks(call, out),
             Means::Closes => self.closes(call, out),
+            Means::ClaimBegins => {
+                let claim = Some((Arc::clone(&call.topic), call.partition));
+                self.task(call.task, call.time, out).claim =
+                    claim.filter(|(topic, _)| !topic.is_empty());
+            }
             Means::ClaimEnds => self.claim_ends(call, out),
+            Means::Fails => self.fails(call, out),
             Means::Panics => self.panics(call, out),
             Means::TaskEnds => self.task_ends(call, out),
             Means::Produces => self.produces(call, out),
@@ -361,14 +369,44 @@ impl Process {
         true
     }
 
+    /// The handler of a claim gave back an error. It failed at the first message that it did not name, if it was offered one: whether it took more of
+    /// them is not known, nor that it took this one, so that the message has no other finding.
+    fn fails(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let claim = self.tasks.get(&call.task).and_then(Tasked::works_in);
+        let Some((topic, partition)) = claim else {
+            return;
+        };
+        let offered = self
+            .runs
+            .values()
+            .filter(|run| run.topic == topic && run.partition == partition);
+        if let Some(offset) = offered.map(Run::next).min() {
+            out.tell(Told {
+                time: call.time,
+                pid: self.pid,
+                topic,
+                partition,
+                what: What::Wrong {
+                    offset,
+                    count: 1,
+                    signal: Signal::HandlerError,
+                },
+            });
+        }
+    }
+
     /// What was offered and not named may never have been taken.
     fn claim_ends(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let tasked = self.tasks.get_mut(&call.task);
+        let claim = tasked.and_then(|tasked| {
+            let claim = tasked.works_in();
+            (tasked.claim, tasked.ended_in) = (None, None);
+            claim
+        });
+        let named = (Arc::clone(&call.topic), call.partition);
         let place = match call.topic.is_empty() {
-            true => self
-                .tasks
-                .get(&call.task)
-                .and_then(|tasked| tasked.ended_in.clone()),
-            false => Some((Arc::clone(&call.topic), call.partition)),
+            true => claim,
+            false => Some(named),
         };
         let Some((topic, partition)) = place else {
             return;

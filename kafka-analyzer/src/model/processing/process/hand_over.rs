@@ -17,6 +17,9 @@ impl Process {
         let tasked = self.task(task, time, out);
         let inner = tasked.asks();
         tasked.asked = Some(time).filter(|_| !inner).or(tasked.asked);
+        if !inner && call.client != 0 {
+            tasked.asked_of = call.client;
+        }
         let handed = tasked.handed.take().filter(|_| !inner);
         if let Some(handed) = handed {
             self.interval(task, time.saturating_sub(handed), time, out);
@@ -52,6 +55,12 @@ impl Process {
             ..call.clone()
         };
         self.hands_over(&given, out);
+    }
+
+    /// A function of the application is called with a message: it asked for it, though perhaps in a way that is not seen.
+    pub(super) fn calls_back(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        self.task(call.task, call.time, out).asker = true;
+        self.gives(call, out);
     }
 
     fn interval(&mut self, task: Task, nanos: Nanos, time: Nanos, out: &mut Out<'_>) {

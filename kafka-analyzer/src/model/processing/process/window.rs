@@ -159,7 +159,8 @@ impl Process {
 
     /// True: the call says nothing of its message now.
     pub(super) fn passes_over(&mut self, call: &ClientCall, out: &mut Out<'_>) -> bool {
-        let polls = matches!(call.means, Means::Asks | Means::AsksOnly | Means::HandsOver);
+        let asks = matches!(call.means, Means::Asks | Means::AsksOnly);
+        let polls = asks || call.means.gives();
         self.watch.named |= match call.means {
             Means::Settles | Means::Releases | Means::Rejects => true,
             Means::Frees => !self.is_asker(call.task),
@@ -169,7 +170,7 @@ impl Process {
             Window::Open if polls => self.is_unclear(call, out),
             Window::Open => false,
             // What lasts longer than a window.
-            _ if matches!(call.means, Means::Seeks | Means::Closes | Means::TaskEnds) => false,
+            _ if lasts(call.means) => false,
             Window::Shut if polls => {
                 self.counts(call, out);
                 true
@@ -181,7 +182,7 @@ impl Process {
     /// The task may stand within a call that began before the window.
     fn is_unclear(&mut self, call: &ClientCall, out: &mut Out<'_>) -> bool {
         // Within such a request stands no other.
-        let only = call.means == Means::AsksOnly;
+        let only = matches!(call.means, Means::AsksOnly | Means::CallsBack);
         let asks = only || call.means == Means::Asks;
         // A request that is seen and stands within one that is not began between two instructions of it: while hooks were attached for 10 ms no call
         // counted. Who has windows again and again runs into that, who has his first does not, and his first message is as good as others.
@@ -201,7 +202,7 @@ impl Process {
     /// Hand-overs of hooks that stay: what they say of messages is whole.
     fn counts(&mut self, call: &ClientCall, out: &mut Out<'_>) {
         let task = self.task(call.task, call.time, out);
-        if call.means != Means::HandsOver {
+        if !call.means.gives() {
             task.asks();
             if call.means == Means::AsksOnly {
                 task.returns(false);
@@ -270,6 +271,12 @@ impl Process {
             self.next.insert(key, Next { offset, ..next });
         }
     }
+}
+
+/// It says something that holds beyond a window.
+fn lasts(means: Means) -> bool {
+    use Means::{ClaimBegins, ClaimEnds, Closes, Seeks, TaskEnds};
+    matches!(means, Seeks | Closes | TaskEnds | ClaimBegins | ClaimEnds)
 }
 
 /// Of which messages it tells is known.

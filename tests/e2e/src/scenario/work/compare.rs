@@ -56,6 +56,16 @@ struct Processing {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+struct Wrong {
+    pid: u32,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    count: u32,
+    signal: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 struct Span {
     span: String,
     pid: u32,
@@ -85,6 +95,7 @@ type Creation = (String, String);
 struct Said {
     processing: Vec<Processing>,
     spans: Vec<Span>,
+    errors: Vec<Wrong>,
     /// Contexts of records by their `send` spans.
     sent: BTreeMap<(i32, i64), Creation>,
     /// The `send` spans of what the program itself produced.
@@ -113,6 +124,9 @@ pub fn all(
     let mut wrong = Vec::new();
     let (mut latest, mut tied) = (Vec::new(), (0, 0));
     once(&truth, &said, &mut wrong);
+    if cell.pattern == "fails" {
+        errors(&truth, &said, &mut wrong);
+    }
     for own in &truth {
         if let Some(one) = said.of(own) {
             let mut differences = figures(cell, own, one);
@@ -201,6 +215,7 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
     let mut said = Said {
         processing: Vec::new(),
         spans: Vec::new(),
+        errors: Vec::new(),
         sent: BTreeMap::new(),
         results: BTreeMap::new(),
     };
@@ -209,6 +224,7 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
         match value.get("kind").and_then(serde_json::Value::as_str) {
             Some("processing") => said.processing.push(parse(value, line)?),
             Some("span") => said.spans.push(parse(value, line)?),
+            Some("processing_error") => said.errors.push(parse(value, line)?),
             _ => {}
         }
     }
@@ -231,6 +247,8 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
         .retain(|one| one.pid == pid && one.topic == topic);
     said.spans
         .retain(|span| span.pid == pid && span.topic == topic);
+    said.errors
+        .retain(|error| error.pid == pid && error.topic == topic);
     Ok(said)
 }
 
@@ -255,6 +273,22 @@ fn once(truth: &[Told], said: &Said, wrong: &mut Vec<String>) {
     if let Some(place) = times.keys().next() {
         let n = times.len();
         wrong.push(format!("{n} were never handed over, such as {place:?}"));
+    }
+}
+
+/// Each error that a handler gave back is told of its message, and no other.
+fn errors(truth: &[Told], said: &Said, wrong: &mut Vec<String>) {
+    let failed = truth.iter().filter(|own| own.failed);
+    let mut failed: Vec<_> = failed.map(|own| (own.partition, own.offset, 1)).collect();
+    let told = said.errors.iter();
+    let told = told.filter(|error| error.signal == "handler_error");
+    let mut told: Vec<_> = told
+        .map(|error| (error.partition, error.offset, error.count))
+        .collect();
+    failed.sort_unstable();
+    told.sort_unstable();
+    if failed.is_empty() || told != failed {
+        wrong.push(format!("handlers failed at {failed:?}, told are {told:?}"));
     }
 }
 

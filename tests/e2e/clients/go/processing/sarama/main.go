@@ -86,7 +86,10 @@ func (p *program) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
 func (p *program) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	err := work.Run(p.plan, p.truth, &consumer{p, session, claim})
-	if err != nil && !errors.Is(err, work.Closed) {
+	if errors.Is(err, work.Closed) {
+		return nil
+	}
+	if !errors.Is(err, work.Failed) {
 		p.failed = err
 	}
 	return err

@@ -19,6 +19,11 @@ type Given struct {
 // Closed is what Fetch says when there will be no more.
 var Closed = errors.New("closed")
 
+// Failed is what a handler of the pattern fails says of some messages, the first time.
+var Failed = errors.New("failed")
+
+var failures sync.Map
+
 // Consumer is a client library, used as its documentation shows.
 type Consumer interface {
 	// Fetch asks once, for at most so many messages where the library has a choice. It may give none.
@@ -35,6 +40,7 @@ type pattern func(*Plan, *Truth, Consumer) error
 
 var patterns = map[string]pattern{
 	"simple":  func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
+	"fails":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"retry":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"async":   func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
 	"channel": func(p *Plan, t *Truth, c Consumer) error { return rounds(p, t, c, 1) },
@@ -72,6 +78,15 @@ func work(p *Plan, c Consumer, m Given) error {
 		if m.Told.Failed = m.Told.Offset%10 == 0; !m.Told.Failed {
 			return nil
 		}
+	case "fails":
+		if m.Told.Offset%30 != 7 {
+			return nil
+		}
+		if _, again := failures.LoadOrStore([2]int64{int64(m.Told.Partition), m.Told.Offset}, true); !again {
+			return Failed
+		}
+		m.Told.Failed = true
+		return nil
 	default:
 		return nil
 	}
