@@ -128,7 +128,8 @@ impl Told {
 
 fn run(recording: &[u8], settings: &Settings, found: impl FnMut(Finding<'_>)) {
     let reader = Reader::new(recording).expect("a recording");
-    replay::replay(reader, settings, 1, found).expect("a whole recording");
+    let mut left = replay::Left::default();
+    replay::replay(reader, settings, 1, &mut left, found).expect("a whole recording");
 }
 
 fn read(recording: &[u8], mut on: impl FnMut(&CaptureEvent<'_>)) {
