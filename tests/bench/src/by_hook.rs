@@ -35,9 +35,8 @@ pub struct Name {
     pub group: String,
     pub hook: String,
     pub at: String,
-    /// The instruction, and what a hit on it costs beside the program.
+    /// The instruction. Not its price, which each agent measures anew.
     pub site: String,
-    pub price_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -149,7 +148,6 @@ impl HookCost {
             hook: self.hook.clone(),
             at: self.at.clone(),
             site: self.site.clone(),
-            price_ns: self.price_ns,
         }
     }
 }

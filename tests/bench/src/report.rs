@@ -56,7 +56,7 @@ pub fn render(root: &Path, rows: &[Row], hooks: &[EachHook]) -> String {
     text.push_str(
         "\n## Each hook\n\nWithout a budget: all hooks are attached all the time, and at the highest rate they leave room for fewer messages. ns = hits × price of the \
          instruction + time within the program; each message is produced and read. Hooks that were not hit are left out.\n\n\
-         | library | hook | for | instruction, price in ns | at messages/s | hits a message | ns a message (of it within the program) | at messages/s | hits a message | ns a message (of it within the program) |\n\
+         | library | hook | for | instruction | at messages/s | hits a message | ns a message (of it within the program) | at messages/s | hits a message | ns a message (of it within the program) |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     hooks.iter().for_each(|each| by_hook(&mut text, each));
@@ -130,13 +130,12 @@ fn by_hook(text: &mut String, (library, seldom, often): &EachHook) {
     for name in names {
         let _ = write!(
             text,
-            "| {} | `{}` {} | {} | {}, {} |",
+            "| {} | `{}` {} | {} | {} |",
             library.name(),
             name.hook,
             name.at,
             name.group,
-            name.site,
-            name.price_ns
+            name.site
         );
         for (figures, rate) in &rates {
             let _ = write!(text, " {rate} | {} |", told(figures.of(name)));
