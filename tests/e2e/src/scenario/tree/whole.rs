@@ -106,12 +106,11 @@ pub fn check(
             whole += 1;
             Ok(())
         };
-        match tree().with_context(|| format!("order {} at {place:?}", order.order)) {
-            Err(error) => match error.root_cause().downcast_ref::<Absent>() {
-                Some(Absent(what)) => absent.entry(*what).or_insert_with(Vec::new).push(error),
-                None => return Err(error),
-            },
-            Ok(()) => {}
+        if let Err(error) = tree().with_context(|| format!("order {} at {place:?}", order.order)) {
+            let Some(Absent(what)) = error.root_cause().downcast_ref() else {
+                return Err(error);
+            };
+            absent.entry(*what).or_insert_with(Vec::new).push(error);
         }
     }
     let orders = diaries.api.len();
