@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use kafka_wire::api;
 
-use crate::capture::{ConnectionId, Nanos, Pid};
+use crate::capture::{ConnectionId, Means, Nanos, Pid};
 use crate::fact::{self, Fact, Queried, Says, Served};
 use crate::losses::Losses;
 use crate::observation::{CaptureGap, Observation, Origin, Unsupported};
@@ -239,6 +239,9 @@ impl Model {
                     api_version,
                     reason,
                 }));
+            }
+            Says::Call(call) if call.means == Means::Serves => {
+                self.requests.serves(call, &mut self.losses);
             }
             Says::Call(call) => {
                 if self.processing.calls(call.pid, call.time) == spans::Calls::None {

@@ -82,6 +82,7 @@ pub fn run_with(
         ring_bytes: ring_bytes(config),
         settings,
         client_hooks: config.instrumentation.kafka.client_hooks,
+        app: config.instrumentation.app.enabled,
     };
     let mut kernel = Kernel::load(&options).map_err(failure)?;
     let config = &settled(config, &kernel, telemetry);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-const WANTED: [(&str, &str); 7] = [
+const WANTED: [(&str, &str); 13] = [
     ("crypto/tls.Conn", "conn"),
     ("net.conn", "fd"),
     ("net.netFD", "pfd"),
@@ -12,6 +12,19 @@ const WANTED: [(&str, &str); 7] = [
     ("runtime.g", "goid"),
     ("runtime.g", "m"),
     ("runtime.g", "parentGoid"),
+    ("net/http.http2responseWriter", "rws"),
+    ("net/http.http2responseWriterState", "stream"),
+    ("net/http.http2stream", "id"),
+    // By hand in `xtask/src/layouts/wanted.rs`.
+    ("google.golang.org/grpc/internal/transport.Stream", "id"),
+    (
+        "google.golang.org/grpc/internal/transport.ServerStream",
+        "Stream",
+    ),
+    (
+        "google.golang.org/grpc/internal/transport.ServerStream",
+        "st",
+    ),
 ];
 
 fn main() -> Result<(), symbolizer::Error> {

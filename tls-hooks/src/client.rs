@@ -6,6 +6,7 @@
 mod confluent_kafka_go;
 mod franz_go;
 mod go;
+mod http2_servers;
 mod kafka_go;
 pub mod layouts;
 pub mod librdkafka;
@@ -92,6 +93,7 @@ pub(crate) fn calls(facts: &Facts<'_>, plan: &mut HookPlan) {
     for (calls, library) in held {
         library.plan(&calls, task, plan);
     }
+    http2_servers::plan(facts, program, task, plan);
     if !plan.calls.is_empty() {
         go::goroutines(facts, program, task, plan);
     }

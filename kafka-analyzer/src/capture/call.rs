@@ -60,11 +60,13 @@ pub enum Means {
     ClaimBegins,
     /// The handler of the task's claim gave back an error.
     Fails,
+    /// The task begins to serve the stream `first` of the HTTP/2 connection that the server knows as `client`; without a message: to read it.
+    Serves,
 }
 
 impl Means {
     /// In the order of `obi_abi::client::means`, which begins with 1.
-    pub const ALL: [Means; 22] = [
+    pub const ALL: [Means; 23] = [
         Means::Asks,
         Means::HandsOver,
         Means::Settles,
@@ -87,6 +89,7 @@ impl Means {
         Means::CallsBack,
         Means::ClaimBegins,
         Means::Fails,
+        Means::Serves,
     ];
 
     /// Messages are given to the application.

@@ -2,8 +2,11 @@
 //! spans, and the request that a task works for.
 //!
 //! What a task does between the head of a request and its end, it does for that request. A task with several open requests (an event loop)
-//! works for nobody in particular. Above `spans_per_second` whole traces are left out, by their id, but for the requests of messages that are kept: those are
+//! works for nobody in particular, unless the server says which it begins to serve ([`handlers`]). Above `spans_per_second` whole traces are left out,
+//! by their id, but for the requests of messages that are kept: those are
 //! chosen by their address on every node, and what caused them, which only this node knows, goes with them.
+
+mod handlers;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,6 +21,7 @@ use crate::settings::Settings;
 use crate::trace::address::{SpanId, TraceId, own_ids};
 use crate::trace::context::{Found, find};
 use crate::trace::sampling::Sampler;
+use handlers::Handlers;
 
 /// Requests that are remembered at once.
 const REQUESTS_MOST: usize = 16_384;
@@ -45,11 +49,13 @@ pub(super) struct Requests {
     sampler: Sampler,
     /// Spans in all `held`.
     held: usize,
+    handlers: Handlers,
 }
 
 #[derive(Debug)]
 struct Open {
     pid: Pid,
+    /// Who works for it: its handler, or while that is not known who read its head.
     task: Option<Task>,
     /// None: no spans.
     ids: Option<Ids>,
@@ -59,9 +65,13 @@ struct Open {
     asked: bool,
     /// Its spans until it is chosen.
     held: Vec<Observation>,
-    /// From the head on.
+    /// From the head on, or the beginning of its handler.
     began: Nanos,
     ended: Option<Nanos>,
+    /// Who read its head reads other requests of the connection meanwhile.
+    multiplexed: bool,
+    /// Its handler was seen to begin.
+    handled: bool,
 }
 
 impl Requests {
@@ -73,6 +83,7 @@ impl Requests {
             sweep: 0,
             sampler: Sampler::new(settings.told()),
             held: 0,
+            handlers: Handlers::default(),
         }
     }
 
@@ -96,19 +107,36 @@ impl Requests {
             held: Vec::new(),
             began: begun.request.head.last.ended,
             ended: None,
+            multiplexed: matches!(begun.request.protocol, Protocol::Http2 | Protocol::Grpc),
+            handled: false,
         };
         if let Some(task) = open.task {
-            let of_task = self.tasks.entry((pid, task)).or_default();
-            if of_task.len() >= OF_TASK_MOST {
-                let open = &self.open;
-                of_task.retain(|key| open.get(key).is_some_and(|open| open.ended.is_none()));
-            }
-            match of_task.len() < OF_TASK_MOST {
-                true => of_task.push(key),
-                false => losses.add("requests_of_task_full", 1),
-            }
+            self.give((pid, task), key, losses);
         }
         self.open.insert(key, open);
+    }
+
+    /// The task works for the request.
+    fn give(&mut self, task: (Pid, Task), key: RequestKey, losses: &mut Losses) {
+        let of_task = self.tasks.entry(task).or_default();
+        if of_task.len() >= OF_TASK_MOST {
+            let open = &self.open;
+            of_task.retain(|key| open.get(key).is_some_and(|open| open.ended.is_none()));
+        }
+        match of_task.len() < OF_TASK_MOST {
+            true => of_task.push(key),
+            false => losses.add("requests_of_task_full", 1),
+        }
+    }
+
+    /// It does no more.
+    fn take(&mut self, task: (Pid, Task), key: RequestKey) {
+        if let Some(of_task) = self.tasks.get_mut(&task) {
+            of_task.retain(|other| *other != key);
+            if of_task.is_empty() {
+                self.tasks.remove(&task);
+            }
+        }
     }
 
     /// And whether it gets spans by itself. None: it never does.
@@ -153,14 +181,14 @@ impl Requests {
         open.ended = Some(served.ended);
         self.ended
             .push_back((origin.time.saturating_add(AFTERWARDS), key));
-        let ids = open.ids.clone()?;
+        let (ids, task) = (open.ids.clone()?, open.task);
         if !open.chosen && !open.asked {
             self.held = self.held.saturating_sub(open.held.len());
             open.held.clear();
             return None;
         }
         let chosen = open.chosen;
-        let request = Observation::Request(request(origin, pid, ids, served));
+        let request = Observation::Request(request(origin, pid, ids, task, served));
         if chosen {
             return Some(request);
         }
@@ -249,17 +277,25 @@ impl Requests {
     /// The request that a task works for at `time`, and since when.
     pub fn of(&self, pid: Pid, task: Task, time: Nanos) -> Option<(Nanos, Cause)> {
         let of_task = self.tasks.get(&(pid, task))?;
-        let mut live = of_task
+        let tells = self.handlers.tells(pid);
+        let live = of_task
             .iter()
             .filter_map(|key| Some((key, self.open.get(key)?)))
-            .filter(|(_, open)| open.began <= time && open.ended.is_none_or(|ended| time < ended));
-        let (key, only) = live.next().filter(|_| live.next().is_none())?;
-        let cause = match &only.ids {
+            .filter(|(_, open)| open.began <= time && open.ended.is_none_or(|ended| time < ended))
+            .filter(|(_, open)| open.handled || !(open.multiplexed && tells));
+        // A task that begins with the next is done with the one before, though its answer may still be written.
+        let handled = live.clone().filter(|(_, open)| open.handled);
+        let newest = handled.max_by_key(|(_, open)| open.began);
+        let (key, of) = newest.or_else(|| {
+            let mut live = live;
+            live.next().filter(|_| live.next().is_none())
+        })?;
+        let cause = match &of.ids {
             None => Cause::Unsampled,
-            Some(ids) if only.chosen => cause_of(ids),
+            Some(ids) if of.chosen => cause_of(ids),
             Some(_) => Cause::Perhaps(*key),
         };
-        Some((only.began, cause))
+        Some((of.began, cause))
     }
 
     /// Forgets what is over.
@@ -274,12 +310,14 @@ impl Requests {
             let due = now.saturating_sub(PATIENCE);
             let never = self.forget_if(|open| open.ended.is_none() && open.began < due);
             losses.add("request_never_ended", never);
+            self.handlers.sweep(now);
         }
     }
 
     /// The process ended.
     pub fn exited(&mut self, pid: Pid) {
         self.forget_if(|open| open.pid == pid);
+        self.handlers.exited(pid);
     }
 
     fn forget_if(&mut self, is_over: impl Fn(&Open) -> bool) -> u64 {
@@ -296,13 +334,8 @@ impl Requests {
             return;
         };
         self.held = self.held.saturating_sub(open.held.len());
-        if let Some(task) = open.task.map(|task| (open.pid, task))
-            && let Some(of_task) = self.tasks.get_mut(&task)
-        {
-            of_task.retain(|other| *other != key);
-            if of_task.is_empty() {
-                self.tasks.remove(&task);
-            }
+        if let Some(task) = open.task {
+            self.take((open.pid, task), key);
         }
     }
 
@@ -315,7 +348,7 @@ fn cause_of(ids: &Ids) -> Cause {
     Cause::Span(ids.trace_id, ids.span_id, ids.trace_state.clone())
 }
 
-fn request(origin: Origin, pid: Pid, ids: Ids, served: Served) -> Request {
+fn request(origin: Origin, pid: Pid, ids: Ids, task: Option<Task>, served: Served) -> Request {
     let call = served.call;
     let asked = &call.request;
     let grpc = asked.protocol == Protocol::Grpc;
@@ -349,7 +382,7 @@ fn request(origin: Origin, pid: Pid, ids: Ids, served: Served) -> Request {
         encrypted: served.encrypted,
         local: served.local,
         peer: served.peer,
-        task: served.task,
+        task,
     }
 }
 

@@ -63,6 +63,8 @@ pub mod means {
     pub const CLAIM_BEGINS: u8 = 21;
     /// The handler of the task's claim gave back an error.
     pub const FAILS: u8 = 22;
+    /// The task begins to serve the stream `first` of the HTTP/2 connection that `client` is, or (no message) to read that connection.
+    pub const SERVES: u8 = 23;
 }
 
 /// How messages stand in memory: `ClientShape::walk`.

@@ -11,7 +11,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType,
     ProgramMut,
 };
-use obi_abi::client::CLIENT_SHAPES;
+use obi_abi::client::{CLIENT_SHAPES, means};
 use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
 use tls_hooks::{CallHook, HookPlan, Scope};
 use zerocopy::{FromZeros, IntoBytes};
@@ -47,6 +47,8 @@ pub struct Options {
     pub settings: obi_abi::Settings,
     /// Client libraries are hooked too.
     pub client_hooks: bool,
+    /// Requests of other protocols are read: who serves them is of interest.
+    pub app: bool,
 }
 
 pub struct Kernel {
@@ -59,6 +61,7 @@ pub struct Kernel {
     client_shapes: Shapes<ClientShape>,
     client_hooks: bool,
     numbers: Numbers,
+    app: bool,
     kind: ProbeKind,
     sockets: Option<SocketPath>,
     /// What was tried on the way, and what came of it.
@@ -145,6 +148,7 @@ impl Kernel {
             ring_bytes: 64 * 1024,
             settings: obi_abi::Settings::DEFAULT,
             client_hooks: true,
+            app: true,
         }
     }
 
@@ -244,6 +248,7 @@ impl Kernel {
             client_shapes: Shapes::new(CLIENT_SHAPES),
             client_hooks: options.client_hooks,
             numbers: Numbers::new(options.settings.by_hook != 0),
+            app: options.app,
             kind,
             sockets,
             steps: Vec::new(),
@@ -376,6 +381,9 @@ impl Kernel {
         let of_group = |call: &&CallHook| call.per_message == (group == Group::EachMessage);
         let mut wanted: Vec<Wanted> = Vec::new();
         for call in plan.calls.iter().filter(of_group) {
+            if call.shape.means == means::SERVES && !self.app {
+                continue;
+            }
             let index = self.intern_client(call.shape);
             let groups = index.and_then(|index| of_call(call, u64::from(index), safety));
             wanted.push((call.name, groups));
@@ -637,6 +645,7 @@ mod tests {
             ring_bytes: 1 << 20,
             settings: obi_abi::Settings::DEFAULT,
             client_hooks: true,
+            app: true,
         }
     }
 

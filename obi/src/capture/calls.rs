@@ -173,6 +173,7 @@ mod tests {
             (CALLS_BACK, Means::CallsBack),
             (CLAIM_BEGINS, Means::ClaimBegins),
             (FAILS, Means::Fails),
+            (SERVES, Means::Serves),
         ];
         assert_eq!(numbers.len(), Means::ALL.len());
         for (number, means) in numbers {

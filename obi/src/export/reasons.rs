@@ -394,6 +394,16 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
         "an HTTP request without an answer for 10 minutes",
     ),
     (
+        "request_handler_unknown",
+        Spans,
+        "a handler of an HTTP/2 request that could not be told from others, or whose connection is not followed: what it did has no parent",
+    ),
+    (
+        "request_reader_table_full",
+        Spans,
+        "an HTTP/2 connection beyond the 16384 whose reader is known: what handlers of its requests did has no parent",
+    ),
+    (
         "otlp_queue_full",
         Spans,
         "a span or event that found the queue to the OTLP endpoint full",

@@ -26,7 +26,7 @@ const fn row(
 }
 
 /// Read from the DWARF of programs built by 1.18.10, 1.19.13, 1.20.14, 1.21.0, 1.22.12, 1.23.12, 1.24.9, 1.25.3 and 1.26.8.
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 15] = [
     row("crypto/tls.Conn", "conn", (18, 26), 0),
     row("net.conn", "fd", (18, 26), 0),
     row("net.netFD", "pfd", (18, 26), 0),
@@ -39,6 +39,9 @@ const TABLE: [Row; 12] = [
     row("runtime.g", "parentGoid", (23, 24), 280),
     row("runtime.g", "parentGoid", (25, 25), 272),
     row("runtime.g", "parentGoid", (26, 26), 280),
+    row("net/http.http2responseWriter", "rws", (18, 26), 0),
+    row("net/http.http2responseWriterState", "stream", (18, 26), 0),
+    row("net/http.http2stream", "id", (18, 26), 8),
 ];
 
 pub(super) fn member(minor: u32, structure: &str, member: &str) -> Option<u64> {

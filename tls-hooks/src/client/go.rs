@@ -140,6 +140,16 @@ pub(super) fn slice(shape: ClientShape, form: u8, slice: &[u8]) -> Option<Client
     })
 }
 
+/// The stream whose struct is at `at` begins to be served.
+pub(super) fn serves(at: Place, id: u16) -> ClientShape {
+    ClientShape {
+        walk: walk::ONE,
+        at,
+        offset: id,
+        ..says(means::SERVES)
+    }
+}
+
 /// The message whose address is in a register.
 pub(super) fn one(shape: ClientShape, at: u8) -> ClientShape {
     ClientShape {
@@ -226,8 +236,9 @@ impl<'a> Library<'a> {
         module: &'static str,
         wanted: Members,
     ) -> Option<Library<'a>> {
+        let path = layouts::module(module)?;
         let mut modules = go.info.dependencies.iter();
-        let named = modules.any(|found| found.path == module);
+        let named = modules.any(|found| found.path == path);
         (named || go.info.main.is_none()).then(|| Library {
             facts,
             go,
@@ -326,6 +337,37 @@ impl<'a> Library<'a> {
     fn symbol(&self, call: &Call) -> Option<String> {
         let (_, function) = call.name.split_once('.')?;
         layouts::symbol(self.module, function)
+    }
+}
+
+/// Whether a function of the module is part of the program.
+pub(super) fn links(go: &Go<'_>, module: &str, function: &str) -> bool {
+    let symbol = layouts::symbol(module, function);
+    symbol.is_some_and(|symbol| go.functions(&[&symbol]).iter().any(Option::is_some))
+}
+
+/// Plans what can be of Go's own library, whose functions are named as the linker does, and says of the rest why not.
+pub(super) fn standard(
+    facts: &Facts<'_>,
+    go: &Go<'_>,
+    calls: &[Call],
+    task: ClientShape,
+    plan: &mut HookPlan,
+) {
+    let names: Vec<&str> = calls.iter().map(|call| call.name).collect();
+    for (call, function) in calls.iter().zip(go.functions(&names)) {
+        let Some(function) = function else { continue };
+        let known = call.is_known();
+        let hooks = known.then(|| hooks(facts.binary, call, &function, task, plan.calls.len()));
+        match hooks.flatten() {
+            Some(hooks) => plan.calls.extend(hooks),
+            None => refuse(
+                plan,
+                call.name,
+                format!("how {} holds its streams is not known", go.info.version),
+                "",
+            ),
+        }
     }
 }
 

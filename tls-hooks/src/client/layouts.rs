@@ -1,4 +1,5 @@
-//! Layouts and signatures of the Kafka clients for Go: what must be known of a release before it is hooked.
+//! Layouts and signatures of the Kafka clients for Go, and of servers beside them: what must be known of a release before it is hooked.
+//! A part of a module is asked for by the module's path; where it has several, the others by the path of their package.
 //!
 //! In: a Go program. Out: offsets in structs by its own DWARF, else by the table of the release that its build information names;
 //! where functions take arguments and leave results, by the table alone. Whatever the table does not name (a fork, a pseudo-version, a
@@ -34,7 +35,7 @@ pub fn offsets(
             .filter(|((of, _), _)| *of == structure)
             .any(|(_, answer)| answer.is_some())
     };
-    let release = release(go, module);
+    let release = release(go, part.module);
     wanted
         .iter()
         .zip(&told)
@@ -50,13 +51,21 @@ pub fn offsets(
 
 /// The signature of a function (`(*Client).PollRecords`) in the release that the program holds.
 pub fn signature(go: &Go<'_>, module: &str, function: &str) -> Option<Signature> {
-    Part::of(module)?.signature(release(go, module)?, function)
+    let part = Part::of(module)?;
+    part.signature(release(go, part.module)?, function)
 }
 
 /// Whether the table names the release that the program holds.
 pub fn knows(go: &Go<'_>, module: &str) -> bool {
-    let part = Part::of(module).zip(release(go, module));
-    part.is_some_and(|(part, release)| part.releases.contains(&release))
+    let Some(part) = Part::of(module) else {
+        return false;
+    };
+    release(go, part.module).is_some_and(|release| part.releases.contains(&release))
+}
+
+/// The module of a part.
+pub fn module(of: &str) -> Option<&'static str> {
+    Part::of(of).map(|part| part.module)
 }
 
 /// What the linker calls a function of the module's client.
@@ -132,6 +141,7 @@ fn release<'a>(go: &'a Go<'_>, module: &str) -> Option<&'a str> {
 
 /// A module's part of the table.
 struct Part {
+    module: &'static str,
     package: &'static str,
     releases: Vec<&'static str>,
     rows: &'static str,
@@ -139,11 +149,15 @@ struct Part {
 
 impl Part {
     fn of(module: &str) -> Option<Part> {
-        let rows = TABLE.split("\n\n").find(|part| {
-            part.lines().next().and_then(|l| l.strip_prefix("module ")) == Some(module)
-        })?;
+        let names = |part: &&str| {
+            let mut lines = part.lines();
+            let mut next = |word| lines.next().and_then(|line| line.strip_prefix(word));
+            [next("module "), next("package ")].contains(&Some(module))
+        };
+        let rows = TABLE.split("\n\n").find(names)?;
         let after = |word: &'static str| rows.lines().filter_map(move |l| l.strip_prefix(word));
         Some(Part {
+            module: after("module ").next()?,
             package: after("package ").next()?,
             releases: after("releases ")
                 .flat_map(|line| line.split(' '))

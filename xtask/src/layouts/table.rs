@@ -21,6 +21,17 @@ pub fn part(module: &Module, releases: &[(String, String)]) -> String {
         let _ = writeln!(text, "releases {}", line.join(" "));
     }
     for subject in module.subjects() {
+        let by_hand = module
+            .by_hand
+            .iter()
+            .filter(|row| row.starts_with(&format!("{subject} ")));
+        let before = text.len();
+        by_hand.for_each(|row| {
+            let _ = writeln!(text, "{row}");
+        });
+        if text.len() > before {
+            continue;
+        }
         for (from, to, value) in rows(&subject, releases) {
             let _ = writeln!(text, "{subject} {from} {to} {value}");
         }
@@ -68,7 +79,8 @@ mod tests {
         path: "a.b/c",
         package: "/d",
         structs: &[("S", "A B")],
-        functions: &["(*T).F"],
+        functions: &["(*T).F", "(*T).G"],
+        by_hand: &["function (*T).G v1.0.0 v1.1.0 | t=AX |  | func()"],
     };
 
     fn release(version: &str, answers: &str) -> (String, String) {
@@ -82,7 +94,7 @@ mod tests {
             release("v1.1.0", "member S A 0\nmember S B 16\n"),
             release(
                 "v1.2.0",
-                "member S A 0\nfunction (*T).F | t=AX |  | func()\n",
+                "member S A 0\nfunction (*T).F | t=AX |  | func()\nfunction (*T).G | ? | ? | func()\n",
             ),
             release("v1.3.0", "member S A 0\nmember S B 16\n"),
         ];
@@ -91,7 +103,7 @@ mod tests {
             text,
             "module a.b/c\npackage a.b/c/d\nreleases v1.0.0 v1.1.0 v1.2.0 v1.3.0\n\
              member S A v1.0.0 v1.3.0 0\nmember S B v1.0.0 v1.0.0 8\nmember S B v1.1.0 v1.1.0 16\nmember S B v1.3.0 v1.3.0 16\n\
-             function (*T).F v1.2.0 v1.2.0 | t=AX |  | func()\n"
+             function (*T).F v1.2.0 v1.2.0 | t=AX |  | func()\nfunction (*T).G v1.0.0 v1.1.0 | t=AX |  | func()\n"
         );
         let named: Vec<&str> = super::releases(&text).iter().map(|(_, v)| *v).collect();
         assert_eq!(named, ["v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"]);

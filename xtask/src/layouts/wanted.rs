@@ -1,4 +1,4 @@
-//! What hooks must know of the Kafka clients for Go.
+//! What hooks must know of the Kafka clients for Go, and of servers for Go in the same programs.
 
 pub struct Module {
     pub path: &'static str,
@@ -6,6 +6,9 @@ pub struct Module {
     pub package: &'static str,
     pub structs: &'static [(&'static str, &'static str)],
     pub functions: &'static [&'static str],
+    /// Rows in place of those that are read, where types of other packages stand in the way: these are not followed. Read from the DWARF of a program
+    /// (`cargo run -p symbolizer --example members`), for releases whose source has the same declarations.
+    pub by_hand: &'static [&'static str],
 }
 
 /// Before this month only the last release is of interest.
@@ -67,7 +70,7 @@ const CONFLUENT_FUNCTIONS: &[&str] = &[
     "(*handle).newMessageFromGlueMsg",
 ];
 
-pub const MODULES: [Module; 6] = [
+pub const MODULES: [Module; 9] = [
     Module {
         path: "github.com/twmb/franz-go",
         package: "/pkg/kgo",
@@ -101,18 +104,21 @@ pub const MODULES: [Module; 6] = [
             "(*Client).BeginTransaction",
             "(*Client).EndTransaction",
         ],
+        by_hand: &[],
     },
     Module {
         path: "github.com/IBM/sarama",
         package: "",
         structs: SARAMA_STRUCTS,
         functions: SARAMA_FUNCTIONS,
+        by_hand: &[],
     },
     Module {
         path: "github.com/Shopify/sarama",
         package: "",
         structs: SARAMA_STRUCTS,
         functions: SARAMA_FUNCTIONS,
+        by_hand: &[],
     },
     Module {
         path: "github.com/segmentio/kafka-go",
@@ -137,18 +143,55 @@ pub const MODULES: [Module; 6] = [
             "(*Conn).ReadMessage",
             "(*Conn).WriteMessages",
         ],
+        by_hand: &[],
     },
     Module {
         path: "github.com/confluentinc/confluent-kafka-go",
         package: "/kafka",
         structs: CONFLUENT_STRUCTS,
         functions: CONFLUENT_FUNCTIONS,
+        by_hand: &[],
     },
     Module {
         path: "github.com/confluentinc/confluent-kafka-go/v2",
         package: "/kafka",
         structs: CONFLUENT_STRUCTS,
         functions: CONFLUENT_FUNCTIONS,
+        by_hand: &[],
+    },
+    Module {
+        path: "golang.org/x/net",
+        package: "/http2",
+        structs: &[
+            ("responseWriter", "rws"),
+            ("responseWriterState", "stream"),
+            ("stream", "id"),
+        ],
+        functions: &["(*serverConn).readFrames", "(*serverConn).runHandler"],
+        by_hand: &[],
+    },
+    Module {
+        path: "google.golang.org/grpc",
+        package: "",
+        structs: &[],
+        functions: &["(*Server).handleStream"],
+        by_hand: &[
+            "function (*Server).handleStream v1.50.1 v1.58.3 | s=AX t=BX:CX stream=DI trInfo=SI |  | func(t transport.ServerTransport, stream *transport.Stream, trInfo *traceInfo)",
+            "function (*Server).handleStream v1.59.0 v1.68.1 | s=AX t=BX:CX stream=DI |  | func(t transport.ServerTransport, stream *transport.Stream)",
+            "function (*Server).handleStream v1.69.0 v1.85.0 | s=AX t=BX:CX stream=DI |  | func(t transport.ServerTransport, stream *transport.ServerStream)",
+        ],
+    },
+    Module {
+        path: "google.golang.org/grpc",
+        package: "/internal/transport",
+        structs: &[("Stream", "id"), ("ServerStream", "Stream st")],
+        functions: &["(*http2Server).HandleStreams"],
+        by_hand: &[
+            "member Stream id v1.50.1 v1.76.0 0",
+            "member Stream id v1.77.0 v1.85.0 108",
+            "member ServerStream st v1.69.0 v1.76.0 8",
+            "member ServerStream st v1.77.0 v1.85.0 360",
+        ],
     },
 ];
 

@@ -20,6 +20,15 @@ fn origin(time: Nanos, connection: u64) -> Origin {
 
 /// A head that was read at `time`.
 fn head(time: Nanos, number: u64, context: &[(&'static str, &str)]) -> Arc<app_wire::Request> {
+    of_protocol(Protocol::Http11, time, number, context)
+}
+
+fn of_protocol(
+    protocol: Protocol,
+    time: Nanos,
+    number: u64,
+    context: &[(&'static str, &str)],
+) -> Arc<app_wire::Request> {
     let stamp = Stamp {
         began: time - 1,
         ended: time,
@@ -27,7 +36,7 @@ fn head(time: Nanos, number: u64, context: &[(&'static str, &str)]) -> Arc<app_w
     };
     Arc::new(app_wire::Request {
         number,
-        protocol: Protocol::Http11,
+        protocol,
         method: "POST".to_owned(),
         path: "/orders".to_owned(),
         host: None,
@@ -103,6 +112,172 @@ impl Setup {
 
 fn is_span(cause: &Cause) -> bool {
     matches!(cause, Cause::Span(..))
+}
+
+/// Connection 1, which goroutine 18 reads.
+mod streams {
+    use super::*;
+    use crate::capture::{ClientCall, Means};
+
+    const CONNECTION: u64 = 0xc000;
+    const READER: Task = GOROUTINE;
+
+    fn begin(setup: &mut Setup, time: Nanos, stream: u64, reader: Task) {
+        let begun = Begun {
+            request: of_protocol(Protocol::Http2, time, stream, &[]),
+            task: Some(reader),
+        };
+        let origin = origin(time, 1);
+        setup.requests.begun(origin, PID, &begun, &mut setup.losses);
+    }
+
+    /// Stream -1: it begins to read.
+    fn serve(setup: &mut Setup, time: Nanos, goroutine: u64, parent: u64, stream: i64) {
+        let call = ClientCall {
+            task: Task::Goroutine(goroutine),
+            parent: Some(parent),
+            first: stream,
+            last: stream,
+            count: u32::from(stream >= 0),
+            ..reader(time)
+        };
+        setup.requests.serves(&call, &mut setup.losses);
+    }
+
+    fn end(setup: &mut Setup, time: Nanos, stream: u64) -> Request {
+        let served = Served {
+            call: app_wire::ServerCall {
+                request: of_protocol(Protocol::Http2, time, stream, &[]),
+                received: Extent::default(),
+                status: Some(200),
+                grpc_status: None,
+                answered: None,
+                fault: None,
+            },
+            task: Some(READER),
+            ended: time,
+            encrypted: false,
+            local: None,
+            peer: None,
+        };
+        let origin = origin(time, 1);
+        let request = setup
+            .requests
+            .served(origin, PID, served, &mut setup.losses);
+        match request {
+            Some(Observation::Request(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn lost(setup: &Setup) -> Vec<(&'static str, u64)> {
+        setup.losses.iter().collect()
+    }
+
+    #[test]
+    fn each_is_served_by_its_handler() {
+        let mut setup = Setup::new(1000);
+        serve(&mut setup, 5, 18, 3, -1);
+        begin(&mut setup, 10, 1, READER);
+        begin(&mut setup, 11, 3, READER);
+        assert_eq!(setup.cause(READER, None, 12), Cause::Unknown);
+        // What stands behind the stream's number in memory means nothing.
+        serve(&mut setup, 13, 41, 3, 3 | 7 << 32);
+        serve(&mut setup, 14, 40, 3, 1);
+        let causes = [40, 41].map(|id| setup.cause(Task::Goroutine(id), None, 15));
+        let worker = setup.cause(Task::Goroutine(50), Some(41), 15);
+        let [first, second] = [end(&mut setup, 20, 1), end(&mut setup, 21, 3)];
+        for (cause, request, id) in [(&causes[0], &first, 40), (&causes[1], &second, 41)] {
+            let (trace, span) = (request.ids.trace_id, request.ids.span_id);
+            assert_eq!(*cause, Cause::Span(trace, span, String::new()));
+            assert_eq!(request.task, Some(Task::Goroutine(id)));
+        }
+        assert_eq!(worker, causes[1], "started by the handler");
+        assert_eq!(setup.cause(Task::Goroutine(40), None, 20), Cause::Unknown);
+        assert_eq!(lost(&setup), []);
+    }
+
+    #[test]
+    fn a_worker_is_at_what_it_began_last() {
+        let mut setup = Setup::new(1000);
+        serve(&mut setup, 5, 18, 3, -1);
+        begin(&mut setup, 10, 1, READER);
+        begin(&mut setup, 11, 3, READER);
+        serve(&mut setup, 12, 40, 2, 1);
+        let before = setup.cause(Task::Goroutine(40), None, 13);
+        serve(&mut setup, 14, 40, 2, 3);
+        let after = setup.cause(Task::Goroutine(40), None, 15);
+        assert!(is_span(&before) && is_span(&after) && before != after);
+        assert_eq!(setup.cause(Task::Goroutine(40), None, 13), before);
+    }
+
+    #[test]
+    fn heads_that_the_starter_of_the_reader_or_of_the_handler_read() {
+        let mut setup = Setup::new(1000);
+        // gRPC reads the beginning of a connection before its reader begins.
+        begin(&mut setup, 4, 1, Task::Goroutine(3));
+        serve(&mut setup, 5, 18, 3, -1);
+        serve(&mut setup, 6, 40, 18, 1);
+        assert!(is_span(&setup.cause(Task::Goroutine(40), None, 7)));
+        // Its reader began unseen.
+        let mut setup = Setup::new(1000);
+        begin(&mut setup, 10, 5, READER);
+        serve(&mut setup, 11, 41, 18, 5);
+        assert!(is_span(&setup.cause(Task::Goroutine(41), None, 12)));
+        assert_eq!(lost(&setup), []);
+    }
+
+    #[test]
+    fn what_is_not_known_is_counted_and_has_no_cause() {
+        let mut setup = Setup::new(1000);
+        begin(&mut setup, 10, 1, READER);
+        serve(&mut setup, 11, 40, 3, 1);
+        assert_eq!(setup.cause(Task::Goroutine(40), None, 12), Cause::Unknown);
+        assert_eq!(setup.cause(READER, None, 12), Cause::Unknown);
+        // A stream is served once; stream 0 is of a server within another.
+        serve(&mut setup, 13, 18, 3, -1);
+        serve(&mut setup, 14, 40, 3, 1);
+        serve(&mut setup, 15, 41, 3, 1);
+        serve(&mut setup, 16, 42, 3, 0);
+        assert_eq!(lost(&setup), [("request_handler_unknown", 2)]);
+        setup.requests.exited(PID);
+        assert!(!setup.requests.handlers.tells(PID));
+        for address in 0..20_000 {
+            let call = ClientCall {
+                client: address,
+                ..reader(17)
+            };
+            setup.requests.serves(&call, &mut setup.losses);
+        }
+        let full = ("request_reader_table_full", 20_000 - 16_384);
+        assert!(lost(&setup).contains(&full), "{:?}", lost(&setup));
+        setup.requests.handlers.sweep(17 + 600_000_000_000);
+        setup.requests.serves(&reader(18), &mut setup.losses);
+        assert!(lost(&setup).contains(&full));
+    }
+
+    fn reader(time: Nanos) -> ClientCall {
+        ClientCall {
+            time,
+            pid: PID,
+            tid: 1,
+            task: READER,
+            parent: None,
+            means: Means::Serves,
+            client: CONNECTION,
+            message: 0,
+            topic: "".into(),
+            partition: -1,
+            first: -1,
+            last: -1,
+            count: 0,
+            key_len: None,
+            value_len: None,
+            complete: true,
+            truncated: false,
+            fault: false,
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Requests that a Kafka client serves and statements that it runs, against its own truth (`tests/e2e/clients/go/app`). In: a Go program that serves
-//! HTTP/1.1, HTTP/2 and gRPC, in the clear and over TLS, and asks PostgreSQL through lib/pq and pgx, by the simple and the extended protocol. Out: one
-//! span for each, with its method, path, status, rows and goroutine, on the program's own time; a statement belongs to the request that it was made for.
+//! Requests that a Kafka client serves, statements that it runs and messages that it produces for them, against its own truth
+//! (`tests/e2e/clients/go/app`). In: a Go program that serves HTTP/1.1, HTTP/2 and gRPC, in the clear and over TLS, several at once on a connection,
+//! asks PostgreSQL through lib/pq and pgx, by the simple and the extended protocol, and produces by franz-go. Out: one span for each, with its method,
+//! path, status, rows and goroutine, on the program's own time; a statement or message is a child of the request that it was made for.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -19,6 +20,7 @@ use crate::world::World;
 
 const ROUNDS: usize = 10;
 const SERVER: i32 = 2;
+const PRODUCER: i32 = 4;
 /// A span may begin before the program knows of it, and end after: the read of the head, the write of the answer.
 const SLACK: u64 = 200_000_000;
 
@@ -30,6 +32,8 @@ struct Line {
     method: String,
     #[serde(default)]
     path: String,
+    #[serde(default)]
+    key: String,
     status: u32,
     #[serde(default)]
     version: String,
@@ -55,8 +59,10 @@ pub fn run(world: &World) -> Result<String> {
     let postgres = Postgres::start(&world.layout, &world.cluster.certificates)?;
     let sink = Sink::start()?;
     let config = folder.join("obi.yaml");
-    let text = "instrumentation:\n  app:\n    enabled: true\n";
+    let text = "instrumentation:\n  kafka:\n    client_hooks: true\n  app:\n    enabled: true\noverhead:\n  budget: 100\n";
     std::fs::write(&config, text)?;
+    let topic = world.fresh("app");
+    world.cluster.admin.create(&topic, 1, 1)?;
     let mut settings = world
         .settings("app-agent")?
         .flag("--config", &config.display().to_string())
@@ -71,7 +77,7 @@ pub fn run(world: &World) -> Result<String> {
 
     let truth = folder.join("truth.jsonl");
     let plan = serde_json::json!({
-        "brokers": [world.cluster.bootstrap(false)], "http": ports::free()?, "https": ports::free()?, "grpc": ports::free()?,
+        "brokers": [world.cluster.bootstrap(false)], "topic": topic, "http": ports::free()?, "https": ports::free()?, "grpc": ports::free()?,
         "chain": world.cluster.certificates.broker, "databases": [postgres.url(false), postgres.url(true)],
         "truth": truth, "requests": ROUNDS,
     });
@@ -144,21 +150,28 @@ fn is_kafka(span: &Span) -> bool {
     span.attribute("messaging.system").is_some()
 }
 
-/// Spans of a service, without what its drivers ask by themselves.
+/// Spans of a service, without what its drivers ask by themselves; of Kafka those of messages that were sent.
 fn of(sink: &Sink, service: &str) -> Vec<Span> {
     let own = |span: &Span| {
         let text = span.attribute("db.query.text");
         span.service == service
-            && !is_kafka(span)
+            && (!is_kafka(span) || is_send(span))
             && text.is_none_or(|text| text.contains("generate_series"))
     };
     sink.spans().into_iter().filter(own).collect()
+}
+
+fn is_send(span: &Span) -> bool {
+    span.kind == PRODUCER && span.attribute("messaging.operation.name") == Some("send")
 }
 
 /// What must be equal of both.
 fn key(span: &Span) -> String {
     let word = |key: &str| span.attribute(key).unwrap_or("-").to_owned();
     let task = word("goroutine.id");
+    if is_send(span) {
+        return format!("send {}", word("messaging.kafka.message.key"));
+    }
     if span.kind != SERVER {
         return format!(
             "query {} rows {} on {task}",
@@ -167,22 +180,30 @@ fn key(span: &Span) -> String {
         );
     }
     match span.attribute("rpc.method") {
-        Some(method) => format!("rpc {method} {}", word("rpc.response.status_code")),
-        None => {
-            let on = if word("network.protocol.version") == "2" {
-                String::new()
-            } else {
-                format!(" on {task}")
-            };
-            format!(
-                "request {} {} {} over {} {}{on}",
-                word("http.request.method"),
-                word("url.path"),
-                word("http.response.status_code"),
-                word("url.scheme"),
-                word("network.protocol.version"),
-            )
-        }
+        Some(method) => format!(
+            "rpc {method} {} on {task}",
+            word("rpc.response.status_code")
+        ),
+        None => format!(
+            "request {} {} {} over {} {} on {task}",
+            word("http.request.method"),
+            word("url.path"),
+            word("http.response.status_code"),
+            word("url.scheme"),
+            word("network.protocol.version"),
+        ),
+    }
+}
+
+/// The parent is the request of that path; of gRPC, the one on the same goroutine.
+fn is_child(span: &Span, line: &Line, spans: &[Span]) -> bool {
+    let mut servers = spans.iter().filter(|span| span.kind == SERVER);
+    let Some(parent) = servers.find(|server| Some(&server.span_id) == span.parent.as_ref()) else {
+        return false;
+    };
+    match parent.attribute("rpc.method") {
+        Some(_) => parent.attribute("goroutine.id") == Some(&line.goroutine.to_string()),
+        None => parent.attribute("url.path") == Some(&line.path),
     }
 }
 
@@ -198,20 +219,15 @@ fn told(line: &Line) -> Result<String> {
     } = line;
     Ok(match line.what.as_str() {
         "query" => format!("query SELECT rows {rows} on {goroutine}"),
+        "send" => format!("send {}", line.key),
         "rpc" => format!(
-            "rpc {} {}",
+            "rpc {} {} on {goroutine}",
             path.trim_start_matches('/'),
             if *status == 0 { "OK" } else { "NOT_FOUND" }
         ),
         "request" => {
             let scheme = if line.tls { "https" } else { "http" };
-            // The frames of HTTP/2 are read by a goroutine of its own.
-            let on = if version == "2" {
-                String::new()
-            } else {
-                format!(" on {goroutine}")
-            };
-            format!("request {method} {path} {status} over {scheme} {version}{on}")
+            format!("request {method} {path} {status} over {scheme} {version} on {goroutine}")
         }
         other => bail!("{other} is not known"),
     })
@@ -222,7 +238,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
     for line in lines {
         missing.entry(told(line)?).or_default().push(line);
     }
-    let (mut strange, mut late, mut apart) = (Vec::new(), Vec::new(), 0);
+    let (mut strange, mut late, mut apart) = (Vec::new(), Vec::new(), Vec::new());
     for span in spans {
         let of_kind = missing.get_mut(&key(span));
         let fits = |line: &&&Line| {
@@ -242,18 +258,16 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
                 {
                     late.push((key(span), span.began, line.began, span.ended, line.ended));
                 }
-                let parent = span.kind == SERVER
-                    || spans
-                        .iter()
-                        .any(|it| it.kind == SERVER && it.trace_id == span.trace_id);
-                apart += usize::from(!parent);
+                if span.kind != SERVER && !is_child(span, line, spans) {
+                    apart.push(format!("{} for {}", key(span), line.path));
+                }
             }
             _ => strange.push(key(span)),
         }
     }
     missing.retain(|_, lines| !lines.is_empty());
     let count: usize = missing.values().map(Vec::len).sum();
-    if count > 0 || !strange.is_empty() || !late.is_empty() || apart > 0 {
+    if count > 0 || !strange.is_empty() || !late.is_empty() || !apart.is_empty() {
         let drivers: Vec<_> = missing
             .values()
             .flatten()
@@ -263,17 +277,20 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
         let missing: Vec<_> = missing.keys().take(12).collect();
         strange.sort();
         bail!(
-            "of {} done, {count} have no span: {missing:#?} {drivers:?}; {} spans are of nothing: {:#?}; at other times: {late:?}; {apart} statements belong to no request",
+            "of {} done, {count} have no span: {missing:#?} {drivers:?}; {} spans are of nothing: {:#?}; at other times: {late:?}; {} are no children of their requests: {:#?}",
             lines.len(),
             strange.len(),
-            &strange[..strange.len().min(12)]
+            &strange[..strange.len().min(12)],
+            apart.len(),
+            &apart[..apart.len().min(12)],
         );
     }
     let of_kind = |what: &str| lines.iter().filter(|line| line.what == what).count();
     Ok(format!(
-        "{} requests, {} calls of gRPC, {} statements, each once; statements and HTTP/1 on their goroutine",
+        "{} requests, {} calls of gRPC, {} statements, {} messages, each once, on its goroutine, and a child of its request",
         of_kind("request"),
         of_kind("rpc"),
-        of_kind("query")
+        of_kind("query"),
+        of_kind("send")
     ))
 }

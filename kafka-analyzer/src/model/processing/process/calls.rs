@@ -63,7 +63,7 @@ impl Process {
             Means::EndsTransaction => {
                 self.task(call.task, call.time, out).ending = Some(call.time);
             }
-            Means::Produced | Means::Acknowledged => {}
+            Means::Produced | Means::Acknowledged | Means::Serves => {}
         }
     }
 

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,8 +32,9 @@ import (
 )
 
 type Plan struct {
-	// Of the broker, only so that this is a client of Kafka.
 	Brokers []string `json:"brokers"`
+	// What handlers produce to.
+	Topic string `json:"topic"`
 	// Ports of http, https and gRPC.
 	HTTP  int    `json:"http"`
 	HTTPS int    `json:"https"`
@@ -47,7 +49,10 @@ type Plan struct {
 type Line struct {
 	What      string `json:"what"`
 	Method    string `json:"method,omitempty"`
-	Path      string `json:"path,omitempty"`
+	// Of the request; of a statement or a message: of the request that it was made for.
+	Path string `json:"path,omitempty"`
+	// Of the message that was produced.
+	Key       string `json:"key,omitempty"`
 	Status    int    `json:"status"`
 	Version   string `json:"version,omitempty"`
 	TLS       bool   `json:"tls"`
@@ -101,9 +106,10 @@ func main() {
 	}
 	truth.file, err = os.Create(plan.Truth)
 	check(err)
-	client, err := kgo.NewClient(kgo.SeedBrokers(plan.Brokers...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(plan.Brokers...), kgo.DefaultProduceTopic(plan.Topic))
 	check(err)
 	defer client.Close()
+	produced := &producer{client: client}
 	// The first byte is to be met by hooks that are in place.
 	fmt.Println("here")
 	_, err = fmt.Scanln(new(string))
@@ -112,7 +118,7 @@ func main() {
 	handle := func(w http.ResponseWriter, r *http.Request) {
 		line := Line{What: "request", Method: r.Method, Path: r.URL.Path, TLS: r.TLS != nil, Version: strings.TrimSuffix(strings.TrimPrefix(r.Proto, "HTTP/"), ".0"), Began: time.Now().UnixNano()}
 		_, _ = io.Copy(io.Discard, r.Body)
-		line.Status = serve(w, r, databases)
+		line.Status = serve(w, r, databases, produced)
 		note(line)
 	}
 	http1 := &http.Server{Addr: fmt.Sprintf("127.0.0.1:%d", plan.HTTP), Handler: http.HandlerFunc(handle)}
@@ -122,23 +128,39 @@ func main() {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", plan.GRPC))
 	check(err)
 	server := grpc.NewServer()
-	health.RegisterHealthServer(server, checker{})
+	health.RegisterHealthServer(server, checker{produced: produced})
 	go func() { check(server.Serve(listener)) }()
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-type checker struct {
-	health.UnimplementedHealthServer
+// What handlers produce: each message has a key of its own.
+type producer struct {
+	client *kgo.Client
+	number atomic.Int64
 }
 
-func (checker) Check(_ context.Context, request *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+// On this goroutine, or on one that it starts.
+func (p *producer) produce(path string) {
+	line := Line{What: "send", Path: path, Key: fmt.Sprint("key-", p.number.Add(1)), Began: time.Now().UnixNano()}
+	record := &kgo.Record{Key: []byte(line.Key), Value: []byte("ordered")}
+	check(p.client.ProduceSync(context.Background(), record).FirstErr())
+	note(line)
+}
+
+type checker struct {
+	health.UnimplementedHealthServer
+	produced *producer
+}
+
+func (c checker) Check(_ context.Context, request *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
 	line := Line{What: "rpc", Path: "/grpc.health.v1.Health/Check", Version: "2", Began: time.Now().UnixNano()}
 	var err error
 	if request.Service != "" {
 		line.Status = int(codes.NotFound)
 		err = status.Error(codes.NotFound, "no such service")
 	}
+	c.produced.produce(line.Path)
 	note(line)
 	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, err
 }
@@ -195,17 +217,28 @@ func count(rows *sql.Rows, err error) (int, error) {
 	return n, rows.Err()
 }
 
-// /ask/DRIVER/N asks a database for N rows; /large writes a body longer than is copied; the rest has the last word of its path as status.
-func serve(w http.ResponseWriter, r *http.Request, databases map[string]asker) int {
+// /ask/DRIVER/N asks a database for N rows; /order produces a message, /worker lets another goroutine do so, /large writes a body longer than is copied; the rest has the last word of its path as status.
+func serve(w http.ResponseWriter, r *http.Request, databases map[string]asker, produced *producer) int {
 	words := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	number, _ := strconv.Atoi(words[len(words)-1])
 	switch words[0] {
 	case "ask":
-		line := Line{What: "query", Driver: words[1], TLS: strings.HasSuffix(words[1], "tls"), Operation: "SELECT", Began: time.Now().UnixNano()}
+		line := Line{What: "query", Path: r.URL.Path, Driver: words[1], TLS: strings.HasSuffix(words[1], "tls"), Operation: "SELECT", Began: time.Now().UnixNano()}
 		rows, err := databases[words[1]](number)
 		check(err)
 		line.Rows = rows
 		note(line)
+		return http.StatusOK
+	case "order":
+		produced.produce(r.URL.Path)
+		return http.StatusOK
+	case "worker":
+		done := make(chan struct{})
+		go func() {
+			produced.produce(r.URL.Path)
+			close(done)
+		}()
+		<-done
 		return http.StatusOK
 	case "large":
 		_, _ = w.Write(make([]byte, number))
@@ -233,23 +266,43 @@ func ask(plan Plan) {
 		client *http.Client
 	}{{plain, over(false)}, {secret, over(false)}, {secret, over(true)}}
 	for round := range plan.Requests {
-		for _, way := range clients {
+		var asking sync.WaitGroup
+		for at, way := range clients {
+			// Streams of one connection, at once.
+			for n := range 5 {
+				asking.Go(func() {
+					for _, path := range []string{"order", "worker"} {
+						get(way.client, fmt.Sprintf("%s/%s/%d-%d-%d/200", way.base, path, round, at, n))
+					}
+				})
+			}
+			asking.Wait()
 			for _, path := range []string{"/orders/200", "/orders/404", "/orders/503", fmt.Sprintf("/large/%d", 10+round*7000)} {
 				get(way.client, way.base+path)
 			}
-			if way.base == plain {
-				// Each statement has a number of rows of its own.
-				for at, driver := range drivers(plan) {
-					get(way.client, fmt.Sprintf("%s/ask/%s/%d", way.base, driver, 1+8*round+at))
+			if at == 1 {
+				continue
+			}
+			// Each statement has a number of rows of its own.
+			for nth, driver := range drivers(plan) {
+				asking.Go(func() {
+					get(way.client, fmt.Sprintf("%s/ask/%s/%d", way.base, driver, 1+1000*at+8*round+nth))
+				})
+				if at == 0 {
+					asking.Wait()
 				}
 			}
+			asking.Wait()
 		}
-		for _, service := range []string{"", "nobody"} {
-			_, err := rpc.Check(context.Background(), &health.HealthCheckRequest{Service: service})
-			if err != nil && status.Code(err) != codes.NotFound {
-				log.Fatal(err)
-			}
+		for _, service := range []string{"", "nobody", "", "nobody"} {
+			asking.Go(func() {
+				_, err := rpc.Check(context.Background(), &health.HealthCheckRequest{Service: service})
+				if err != nil && status.Code(err) != codes.NotFound {
+					log.Fatal(err)
+				}
+			})
 		}
+		asking.Wait()
 	}
 }
 
