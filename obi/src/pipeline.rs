@@ -82,10 +82,10 @@ pub fn run_with(
         ring_bytes: ring_bytes(config),
         settings,
         client_hooks: config.instrumentation.kafka.client_hooks,
-        app: config.instrumentation.app.enabled,
     };
     let mut kernel = Kernel::load(&options).map_err(failure)?;
     let config = &settled(config, &kernel, telemetry);
+    kernel.app = config.instrumentation.app.enabled == When::Always;
     telemetry.ring_bytes.store(
         u64::from(options.ring_bytes),
         std::sync::atomic::Ordering::Relaxed,

@@ -47,8 +47,6 @@ pub struct Options {
     pub settings: obi_abi::Settings,
     /// Client libraries are hooked too.
     pub client_hooks: bool,
-    /// Requests of other protocols are read: who serves them is of interest.
-    pub app: bool,
 }
 
 pub struct Kernel {
@@ -61,7 +59,8 @@ pub struct Kernel {
     client_shapes: Shapes<ClientShape>,
     client_hooks: bool,
     numbers: Numbers,
-    app: bool,
+    /// Requests of other protocols are read: who serves them is of interest.
+    pub app: bool,
     kind: ProbeKind,
     sockets: Option<SocketPath>,
     /// What was tried on the way, and what came of it.
@@ -148,7 +147,6 @@ impl Kernel {
             ring_bytes: 64 * 1024,
             settings: obi_abi::Settings::DEFAULT,
             client_hooks: true,
-            app: true,
         }
     }
 
@@ -248,7 +246,7 @@ impl Kernel {
             client_shapes: Shapes::new(CLIENT_SHAPES),
             client_hooks: options.client_hooks,
             numbers: Numbers::new(options.settings.by_hook != 0),
-            app: options.app,
+            app: false,
             kind,
             sockets,
             steps: Vec::new(),
@@ -645,7 +643,6 @@ mod tests {
             ring_bytes: 1 << 20,
             settings: obi_abi::Settings::DEFAULT,
             client_hooks: true,
-            app: true,
         }
     }
 
