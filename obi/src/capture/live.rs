@@ -96,7 +96,7 @@ pub fn read(
         let all = records < BATCH && calling < BATCH && happened < BATCH;
         let all_rings = [&data, &called, &events];
         let mut marks = all_rings.iter().zip(ends);
-        let reached = marks.all(|(ring, end)| ring.is_read_to(end)) || marked.elapsed() > STUCK;
+        let reached = marks.all(|(ring, end)| ring.read_to() >= end) || marked.elapsed() > STUCK;
         let nap = match between(reached) {
             ControlFlow::Break(()) => return Ok(()),
             ControlFlow::Continue(Pace::Eager) => EAGER,

@@ -73,8 +73,7 @@ impl Ring {
     pub fn unread(&self) -> u64 {
         // The two loads and the flag in READER, written before, must keep their order.
         std::sync::atomic::fence(Ordering::SeqCst);
-        self.end()
-            .saturating_sub(self.consumer.position().load(Ordering::Relaxed))
+        self.end().saturating_sub(self.read_to())
     }
 
     /// Where what comes next will stand, behind records that are still being written.
@@ -82,9 +81,9 @@ impl Ring {
         self.producer.position().load(Ordering::Acquire)
     }
 
-    /// All that stood before `end` was read.
-    pub fn is_read_to(&self, end: u64) -> bool {
-        self.consumer.position().load(Ordering::Relaxed) >= end
+    /// All that stood before this was read.
+    pub fn read_to(&self) -> u64 {
+        self.consumer.position().load(Ordering::Relaxed)
     }
 
     fn record(&self, at: u64, bytes: u32) -> Result<&[u8]> {
