@@ -107,7 +107,7 @@ proptest! {
         let said = run(&captured(&steps));
         // How often each message was handed over, and ended.
         let mut handed: HashMap<(i32, i64), u32> = HashMap::new();
-        for step in steps.iter().filter(|step| step.means == Means::HandsOver) {
+        for step in steps.iter().filter(|step| step.means.gives()) {
             for offset in step.first..=step.first + step.more {
                 *handed.entry((step.partition, offset)).or_default() += 1;
             }
