@@ -229,13 +229,44 @@ fn a_first_hand_over_whose_request_was_not_seen_may_be_within_another() {
     // ReadMessage stood in FetchMessage, and commits.
     calls.of(Means::HandsOver, 0, 0);
     calls.of(Means::Settles, 0, 0);
-    calls.of(Means::HandsOver, 0, 0);
+    let first = calls.of(Means::HandsOver, 0, 0);
     calls.works(5 * MILLISECOND);
-    let began = calls.polls(1, 1);
+    let asked = calls.says(Means::Asks);
+    let began = calls.of(Means::HandsOver, 1, 1);
     calls.works(5 * MILLISECOND);
     let ended = calls.of(Means::Settles, 1, 1);
     let (said, _) = run_windows(calls);
-    assert_eq!(worked(&said), [(1, 1, 1, Message, Settled, began, ended)]);
+    let outer = (0, 0, 1, Message, NextPoll, first, asked);
+    assert_eq!(
+        worked(&said),
+        [(1, 1, 1, Message, Settled, began, ended), outer]
+    );
+}
+
+/// sarama: a goroutine of the library offers, one of the application works; nobody asks.
+#[test]
+fn what_is_only_offered_is_told_from_the_first_claim_that_was_seen_to_begin() {
+    for (claim, first_told) in [(true, 0), (false, 1)] {
+        let mut calls = Calls::default();
+        calls.window(Window::Changing);
+        calls.window(Window::Open);
+        if claim {
+            calls.of(Means::ClaimBegins, -1, -1);
+        }
+        let mut expected = Vec::new();
+        for offset in 0..3 {
+            let began = calls.by(9).of(Means::HandsOver, offset, offset);
+            calls.works(MILLISECOND);
+            let ended = calls.by(7).of(Means::Settles, offset, offset);
+            expected.push((offset, began, ended));
+        }
+        let (said, _) = run_windows(calls);
+        let told: Vec<_> = worked(&said)
+            .iter()
+            .map(|(first, _, _, _, _, began, ended)| (*first, *began, *ended))
+            .collect();
+        assert_eq!(told, expected[first_told..]);
+    }
 }
 
 /// (time, offset; `None`: it is not known any more) of what is said of partition 0's hand-overs when that changes.

@@ -48,6 +48,7 @@ impl Process {
             Means::Seeks => self.seeks(call, out),
             Means::Closes => self.closes(call, out),
             Means::ClaimBegins => {
+                self.watch.offers();
                 let claim = Some((Arc::clone(&call.topic), call.partition));
                 self.task(call.task, call.time, out).claim =
                     claim.filter(|(topic, _)| !topic.is_empty());

@@ -93,6 +93,11 @@ impl Watch {
         }
     }
 
+    /// Claims are offered their messages by others.
+    pub fn offers(&mut self) {
+        self.offers = true;
+    }
+
     /// Its calls may stand within each other: not so where messages are only offered.
     fn may_nest(&self) -> bool {
         self.asks || !self.offers
@@ -191,9 +196,11 @@ impl Process {
         if task.stranger && asks && (task.got || only || first) {
             task.stranger = false;
         }
+        let asker = task.asker || asks;
+        // Who hands over again and never asks only offers messages to others.
+        task.stranger &= asker || !task.got;
         task.got |= !asks && call.count > 0;
         let unclear = task.stranger;
-        let asker = task.asker || asks;
         self.watch.asks |= asks;
         self.watch.offers |= !asks && !asker;
         unclear
