@@ -17,7 +17,7 @@ const LIBRARIES: [Library; 4] = [
     Library::Segmentio,
     Library::ConfluentPython,
 ];
-const TRIES: u32 = 3;
+const TRIES: u32 = 8;
 /// What the broker says to one that it no longer knows.
 const REFUSALS: [&str; 3] = [
     "UNKNOWN_MEMBER_ID",
