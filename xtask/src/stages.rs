@@ -76,7 +76,12 @@ struct Outcome {
     name: &'static str,
     took: Duration,
     tally: Tally,
+    /// Lines that name what failed, or passed only when tried again.
+    bad: Vec<String>,
 }
+
+/// Lines of a stage that are kept for the end.
+const BAD_MOST: usize = 40;
 
 /// Runs the stages; true when nothing failed.
 pub fn run(args: &Args) -> Result<bool> {
@@ -99,6 +104,11 @@ pub fn run(args: &Args) -> Result<bool> {
     println!();
     for outcome in &outcomes {
         println!("{:<12} {}", outcome.name, line(outcome));
+    }
+    for outcome in &outcomes {
+        for line in &outcome.bad {
+            println!("{}: {line}", outcome.name);
+        }
     }
     let passed: u64 = outcomes.iter().map(|o| o.tally.passed).sum();
     let failed: u64 = outcomes.iter().map(|o| o.tally.failed).sum();
@@ -129,11 +139,15 @@ fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
         .spawn()
         .with_context(|| format!("stage {}: cannot start {program}", stage.name))?;
     let mut counted = Tally::default();
+    let mut bad = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line?;
             let text = String::from_utf8_lossy(&line);
             writeln!(std::io::stdout(), "{text}")?;
+            if names_failure(&text) && bad.len() < BAD_MOST {
+                bad.push(text.trim_end().to_owned());
+            }
             if let Some(found) = tally_of(&text) {
                 counted.passed += found.passed;
                 counted.failed += found.failed;
@@ -156,11 +170,18 @@ fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
         name: stage.name,
         took: began.elapsed(),
         tally,
+        bad,
     })
 }
 
-/// Reads `test result: ok. 3 passed; 1 failed; ...` and `3 passed, 1 failed`.
-/// What a line says about tests. An indented one is part of a sum that follows.
+/// A line that names what failed: of the end-to-end tests, the fuzzer, the kernels, cargo.
+fn names_failure(line: &str) -> bool {
+    let cargo = line.starts_with("---- ") && line.trim_end().ends_with(" stdout ----");
+    let starts = ["failed: ", "unsteady: ", "BAD fuzz/", "FAIL "];
+    cargo || starts.iter().any(|start| line.starts_with(start))
+}
+
+/// What a line says about tests, `test result: ok. 3 passed; 1 failed; ...` or `3 passed, 1 failed`. An indented one is part of a sum that follows.
 fn tally_of(line: &str) -> Option<Tally> {
     let line = line.trim_end();
     if line.starts_with(' ') {
@@ -205,6 +226,27 @@ mod tests {
         ] {
             let want = want.map(|(passed, failed)| Tally { passed, failed });
             assert_eq!(tally_of(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_failed_is_named() {
+        for line in [
+            "failed: golden/kcat: 3 records too few",
+            "unsteady: reconnects: late",
+            "BAD fuzz/http1: a crash",
+            "FAIL load: refused",
+            "---- model::tests::lag stdout ----",
+        ] {
+            assert!(names_failure(line), "{line}");
+        }
+        for line in [
+            "failures:",
+            "---- a bar",
+            "ok  failed: no",
+            "BAD reconnects",
+        ] {
+            assert!(!names_failure(line), "{line}");
         }
     }
 
