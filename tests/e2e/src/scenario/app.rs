@@ -1,25 +1,27 @@
-//! Requests that a Kafka client serves, statements that it runs and messages that it produces for them, against its own truth
-//! (`tests/e2e/clients/go/app`). In: a Go program that serves HTTP/1.1, HTTP/2 and gRPC, in the clear and over TLS, several at once on a connection,
-//! asks PostgreSQL through lib/pq and pgx, by the simple and the extended protocol, and produces by franz-go. Out: one span for each, with its method,
-//! path, status, rows and goroutine, on the program's own time; a statement or message is a child of the request that it was made for.
+//! Requests that a Kafka client serves, statements that it runs and messages that it produces for them, against the client's own truth. In: clients of two
+//! kinds ([`go`], [`python`]), asked by another program. Out: one span for each, with its method, path, status, rows and goroutine or thread, on the
+//! program's own time; a statement or message is a child of the request that it was made for.
+
+pub mod go;
+pub mod python;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ChildStdin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use obi_lab::golang::{self, Symbols};
+use obi_lab::agent::Agent;
 use obi_lab::metrics::Scrape;
 use obi_lab::postgres::Postgres;
-use obi_lab::process::Launch;
+use obi_lab::process::{Launch, Process};
 use obi_lab::{ports, step};
 use serde::Deserialize;
 
 use crate::sink::{Sink, Span};
 use crate::world::World;
 
-const ROUNDS: usize = 10;
 /// Of so many one may be told without its parent, or its handler: calls of libraries that the agent reads late find nothing open (docs/limitations.md). A
 /// wrong one never.
 const ABSENT: usize = 10;
@@ -46,98 +48,159 @@ struct Line {
     #[serde(default)]
     driver: String,
     rows: u32,
-    goroutine: u64,
+    #[serde(alias = "goroutine", alias = "thread")]
+    task: u64,
     began: u64,
     ended: u64,
+    /// Which call made the record is known by order only, and others were made at the same time: it may have no parent.
+    #[serde(default)]
+    perhaps: bool,
 }
 
-pub fn run(world: &World) -> Result<String> {
-    let folder = world.layout.run().join("app");
-    std::fs::create_dir_all(&folder)?;
-    let program = golang::build(
-        &world.layout.root().join("tests/e2e/clients/go/app"),
-        ".",
-        &folder.join("app"),
-        Symbols::Stripped,
-        true,
-    )?;
-    let postgres = Postgres::start(&world.layout, &world.cluster.certificates)?;
-    let sink = Sink::start()?;
-    let config = folder.join("obi.yaml");
-    let text = "instrumentation:\n  kafka:\n    client_hooks: true\n  app:\n    enabled: true\noverhead:\n  budget: 100\n";
-    std::fs::write(&config, text)?;
-    let topic = world.fresh("app");
-    world.cluster.admin.create(&topic, 1, 1)?;
-    let mut settings = world
-        .settings("app-agent")?
-        .flag("--config", &config.display().to_string())
-        .flag(
-            "--otlp-endpoint",
-            &format!("http://127.0.0.1:{}", sink.port),
-        );
-    settings
-        .environment
-        .push(("OTEL_EXPORTER_OTLP_PROTOCOL".into(), "http/protobuf".into()));
-    let agent = settings.start()?;
+/// What surrounds the client: a database, an agent, and what that tells.
+struct Stage {
+    folder: PathBuf,
+    topic: String,
+    postgres: Postgres,
+    sink: Sink,
+    agent: Agent,
+}
 
-    let truth = folder.join("truth.jsonl");
-    let plan = serde_json::json!({
-        "brokers": [world.cluster.bootstrap(false)], "topic": topic, "http": ports::free()?, "https": ports::free()?, "grpc": ports::free()?,
-        "chain": world.cluster.certificates.broker, "databases": [postgres.url(false), postgres.url(true)],
-        "truth": truth, "requests": ROUNDS,
-    });
-    let file = folder.join("plan.json");
-    std::fs::write(&file, plan.to_string())?;
-    let mut serving = Launch::new("app", &program, folder.join("app.log"))
-        .arg("serve")
-        .arg(&file)
-        .env("OTEL_SERVICE_NAME", "app")
-        .piped()
-        .start()?;
-    // It serves until its input ends.
-    let (mut input, output) = serving.pipes().context("a program has no pipes")?;
-    let mut output = BufReader::new(output);
-    expect(&mut output, "here")?;
-    agent.met(&program)?;
-    writeln!(input, "go")?;
-    expect(&mut output, "ready")?;
-    let mut asking = Launch::new("ask", &program, folder.join("ask.log"))
-        .arg("ask")
-        .arg(&file)
-        .env("OTEL_SERVICE_NAME", "ask")
-        .start()?;
-    let status = asking.wait(Duration::from_secs(60))?;
-    ensure!(
-        status.is_some_and(|status| status.success()),
-        "asking ended with {status:?}\n{}",
-        asking.log_tail(20)
-    );
-    let lines = read(&truth)?;
-    let pid = serving.pid();
-    let expected = lines.len();
-    let waited = step::wait(
-        "a span for each request and statement",
-        Duration::from_secs(20),
-        Duration::from_millis(200),
-        || Ok((of(&sink, "app").len() >= expected).then_some(())),
-    );
-    let lost = agent.scrape()?;
-    agent.stop()?;
-    serving.signal(obi_lab::process::Signal::KILL)?;
-    let spans = of(&sink, "app");
-    let said =
-        compare(&lines, &spans).with_context(|| format!("pid {pid}; lost: {}", losses(&lost)))?;
-    waited?;
-    let strange: Vec<_> = of(&sink, "ask")
-        .into_iter()
-        .filter(|span| !is_kafka(span))
-        .collect();
+/// A client that serves until its input ends.
+struct Serving {
+    process: Process,
+    input: ChildStdin,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Stage {
+    fn set(world: &World, name: &str, partitions: u32) -> Result<Self> {
+        let folder = world.layout.run().join(name);
+        std::fs::create_dir_all(&folder)?;
+        let postgres = Postgres::start(&world.layout, &world.cluster.certificates)?;
+        let sink = Sink::start()?;
+        let config = folder.join("obi.yaml");
+        let text = "instrumentation:\n  kafka:\n    client_hooks: true\n  app:\n    enabled: true\noverhead:\n  budget: 100\n";
+        std::fs::write(&config, text)?;
+        let topic = world.fresh(name);
+        world.cluster.admin.create(&topic, partitions, 1)?;
+        let mut settings = world
+            .settings(&format!("{name}-agent"))?
+            .flag("--config", &config.display().to_string())
+            .flag(
+                "--otlp-endpoint",
+                &format!("http://127.0.0.1:{}", sink.port),
+            );
+        settings
+            .environment
+            .push(("OTEL_EXPORTER_OTLP_PROTOCOL".into(), "http/protobuf".into()));
+        let agent = settings.start()?;
+        Ok(Self {
+            folder,
+            topic,
+            postgres,
+            sink,
+            agent,
+        })
+    }
+
+    fn truth(&self) -> PathBuf {
+        self.folder.join("truth.jsonl")
+    }
+
+    /// What the programs are told, with `more` of their own; gives its file.
+    fn plan(&self, world: &World, more: &serde_json::Value) -> Result<PathBuf> {
+        let mut plan = serde_json::json!({
+            "brokers": [world.cluster.bootstrap(false)], "topic": self.topic, "http": ports::free()?, "https": ports::free()?, "grpc": ports::free()?,
+            "chain": world.cluster.certificates.broker, "databases": [self.postgres.url(false), self.postgres.url(true)], "truth": self.truth(),
+        });
+        if let (Some(plan), Some(more)) = (plan.as_object_mut(), more.as_object()) {
+            plan.extend(more.clone());
+        }
+        let file = self.folder.join("plan.json");
+        std::fs::write(&file, plan.to_string())?;
+        Ok(file)
+    }
+
+    /// The client begins when the agent has met all of `hooked`.
+    fn serve(&self, launch: Launch, hooked: &[PathBuf]) -> Result<Serving> {
+        let mut process = launch.env("OTEL_SERVICE_NAME", "app").piped().start()?;
+        let (input, output) = process.pipes().context("a program has no pipes")?;
+        let output = BufReader::new(output);
+        let mut serving = Serving {
+            process,
+            input,
+            output,
+        };
+        serving.says("here")?;
+        for file in hooked {
+            self.agent.met(file)?;
+        }
+        writeln!(serving.input, "go")?;
+        serving.says("ready")?;
+        Ok(serving)
+    }
+
+    /// Waits for `expected` spans of the client; gives what the agent says that it lost, and whether they came.
+    fn told(&self, expected: usize) -> Result<(String, Result<()>)> {
+        let waited = step::wait(
+            "a span for each request and statement",
+            Duration::from_secs(20),
+            Duration::from_millis(200),
+            || Ok((of(&self.sink, "app").len() >= expected).then_some(())),
+        );
+        Ok((losses(&self.agent.scrape()?), waited))
+    }
+
+    fn close(self) -> Result<Sink> {
+        self.agent.stop()?;
+        self.postgres.stop()?;
+        Ok(self.sink)
+    }
+}
+
+/// Who asks is no client and has no spans; and nothing secret has left.
+fn nothing_else(sink: &Sink) -> Result<()> {
+    let asked = of(sink, "ask").into_iter();
+    let strange: Vec<_> = asked.filter(|span| !is_kafka(span)).collect();
     ensure!(strange.is_empty(), "who asks has spans: {strange:?}");
     for secret in ["4111-secret", "secret-"] {
         ensure!(!sink.holds(secret.as_bytes()), "{secret} was sent");
     }
-    postgres.stop()?;
-    Ok(said)
+    Ok(())
+}
+
+impl Serving {
+    fn says(&mut self, word: &str) -> Result<()> {
+        let mut said = String::new();
+        self.output.read_line(&mut said)?;
+        ensure!(
+            said.trim_end() == word,
+            "the program says {said:?}\n{}",
+            self.process.log_tail(20)
+        );
+        Ok(())
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.process.signal(obi_lab::process::Signal::KILL)
+    }
+}
+
+/// A program that ends by itself.
+fn finish(launch: Launch, service: &str) -> Result<()> {
+    let mut process = launch.env("OTEL_SERVICE_NAME", service).start()?;
+    end(&mut process)
+}
+
+fn end(process: &mut Process) -> Result<()> {
+    let status = process.wait(Duration::from_secs(60))?;
+    ensure!(
+        status.is_some_and(|status| status.success()),
+        "a program ended with {status:?}\n{}",
+        process.log_tail(20)
+    );
+    Ok(())
 }
 
 /// What the agent says that it lost, for whoever reads of a failure.
@@ -146,13 +209,6 @@ fn losses(scrape: &Scrape) -> String {
     let told = all.filter(|(_, value)| *value > 0.0);
     let told = told.map(|(labels, value)| format!("{:?} {value}", labels.get("reason")));
     told.collect::<Vec<_>>().join(", ")
-}
-
-fn expect(output: &mut impl BufRead, word: &str) -> Result<()> {
-    let mut said = String::new();
-    output.read_line(&mut said)?;
-    ensure!(said.trim_end() == word, "the program says {said:?}");
-    Ok(())
 }
 
 fn read(truth: &Path) -> Result<Vec<Line>> {
@@ -183,10 +239,15 @@ fn is_send(span: &Span) -> bool {
         && key != Some("first")
 }
 
+fn task(span: &Span) -> Option<&str> {
+    let goroutine = span.attribute("goroutine.id");
+    goroutine.or_else(|| span.attribute("thread.id"))
+}
+
 /// What must be equal of both.
 fn key(span: &Span) -> String {
     let word = |key: &str| span.attribute(key).unwrap_or("-").to_owned();
-    let task = word("goroutine.id");
+    let task = task(span).unwrap_or("-").to_owned();
     if is_send(span) {
         return format!("send {}", word("messaging.kafka.message.key"));
     }
@@ -222,17 +283,17 @@ fn is_child(span: &Span, line: &Line, spans: &[Span], readers: &[&Span]) -> Opti
     };
     match parent.attribute("rpc.method") {
         Some(_) if readers.iter().any(|of| of.span_id == parent.span_id) => None,
-        Some(_) => Some(parent.attribute("goroutine.id") == Some(&line.goroutine.to_string())),
+        Some(_) => Some(task(parent) == Some(&line.task.to_string())),
         None => Some(parent.attribute("url.path") == Some(&line.path)),
     }
 }
 
 /// An HTTP/2 request that is told by the goroutine that read it.
 fn is_by_reader(span: &Span, lines: &[Line]) -> bool {
-    let task = span.attribute("goroutine.id");
+    let task = task(span);
     let multiplexed = span.attribute("rpc.method").is_some()
         || span.attribute("network.protocol.version") == Some("2");
-    let is_handler = |line: &Line| Some(&*line.goroutine.to_string()) == task;
+    let is_handler = |line: &Line| Some(&*line.task.to_string()) == task;
     span.kind == SERVER && multiplexed && !lines.iter().any(is_handler)
 }
 
@@ -242,21 +303,21 @@ fn told(line: &Line) -> Result<String> {
         path,
         status,
         version,
-        goroutine,
+        task,
         rows,
         ..
     } = line;
     Ok(match line.what.as_str() {
-        "query" => format!("query SELECT rows {rows} on {goroutine}"),
+        "query" => format!("query SELECT rows {rows} on {task}"),
         "send" => format!("send {}", line.key),
         "rpc" => format!(
-            "rpc {} {} on {goroutine}",
+            "rpc {} {} on {task}",
             path.trim_start_matches('/'),
             if *status == 0 { "OK" } else { "NOT_FOUND" }
         ),
         "request" => {
             let scheme = if line.tls { "https" } else { "http" };
-            format!("request {method} {path} {status} over {scheme} {version} on {goroutine}")
+            format!("request {method} {path} {status} over {scheme} {version} on {task}")
         }
         other => bail!("{other} is not known"),
     })
@@ -270,7 +331,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
     let (mut strange, mut late, mut apart) = (Vec::new(), Vec::new(), Vec::new());
     let (readers, handled): (Vec<&Span>, Vec<&Span>) =
         spans.iter().partition(|span| is_by_reader(span, lines));
-    let mut absent = readers.len();
+    let (mut absent, mut perhaps) = (readers.len(), 0);
     // Those with a handler choose first.
     for span in handled.into_iter().chain(readers.iter().copied()) {
         let (key, by_reader) = (key(span), is_by_reader(span, lines));
@@ -303,6 +364,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
                     match is_child(span, line, spans, &readers) {
                         Some(true) => {}
                         Some(false) => apart.push(format!("{:?} for {}", span, line.path)),
+                        None if line.perhaps => perhaps += 1,
                         None => absent += 1,
                     }
                 }
@@ -337,7 +399,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
     }
     let of_kind = |what: &str| lines.iter().filter(|line| line.what == what).count();
     Ok(format!(
-        "{} requests, {} calls of gRPC, {} statements, {} messages, each once, on its goroutine, and a child of its request but for {absent}",
+        "{} requests, {} calls of gRPC, {} statements, {} messages, each once, on its goroutine or thread, and a child of its request but for {absent}, and {perhaps} that were produced at once",
         of_kind("request"),
         of_kind("rpc"),
         of_kind("query"),
