@@ -344,7 +344,9 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
             })
             .map(|(_, lines)| lines);
         let fits = |line: &&&Line| {
-            span.began < span.ended && span.began <= line.ended && span.ended + SLACK >= line.began
+            // Who does not wait for a message's acknowledgement has gone on when it is written.
+            let by = line.ended + if is_send(span) { SLACK } else { 0 };
+            span.began < span.ended && span.began <= by && span.ended + SLACK >= line.began
         };
         let at = of_kind.as_ref().and_then(|lines| {
             let within = lines.iter().enumerate().filter(|(_, line)| fits(line));
