@@ -14,6 +14,17 @@ use obi_lab::process::{Launch, Process};
 use obi_lab::step;
 use serde::Deserialize;
 
+/// Where it logs. What an earlier try of the test left there goes: nobody but us may overwrite a recording.
+fn afresh(file: &Path) -> Result<PathBuf> {
+    let log = file.with_extension("log");
+    for old in [file, &log] {
+        if old.exists() {
+            fs::remove_file(old)?;
+        }
+    }
+    Ok(log)
+}
+
 /// A running `obi record`.
 pub struct Recorder {
     process: Process,
@@ -23,7 +34,7 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn start(program: &Path, file: &Path, flags: &[&str]) -> Result<Self> {
-        let log = file.with_extension("log");
+        let log = afresh(file)?;
         let mut process = Launch::new("obi record", program, &log)
             .arg("record")
             .arg(file)
@@ -50,7 +61,7 @@ impl Recorder {
 
     /// Does not wait for anything: its log says when a program is hooked.
     pub fn start_at_once(program: &Path, file: &Path, flags: &[&str]) -> Result<Self> {
-        let process = Launch::new("obi record", program, file.with_extension("log"))
+        let process = Launch::new("obi record", program, afresh(file)?)
             .arg("record")
             .arg(file)
             .args(["--log-level", "info"])
