@@ -35,7 +35,7 @@ use crate::losses::Losses;
 use crate::observation::{CaptureGap, Observation, Origin, Unsupported};
 use crate::settings::Settings;
 
-use causes::{Cause, Causes, Doer};
+use causes::{By, Cause, Causes, Doer};
 use clusters::Clusters;
 use commits::Commits;
 use consumers::Consumers;
@@ -259,11 +259,15 @@ impl Model {
             }
             Says::Exited => {
                 self.processing.exited(pid, fact.known, &mut self.losses);
+                self.say_processing(out);
                 self.requests.exited(pid);
-                self.causes.exited(pid);
-                self.causing.remove(&pid);
+                let causing = self.causing.remove(&pid);
                 let left = self.produces.exited(pid);
                 self.send_all(left, out);
+                if causing {
+                    let waits = self.processing.waits_for_labels(pid);
+                    out.extend(self.causes.exited(pid, fact.known, waits));
+                }
             }
             Says::Begun(begun) => {
                 self.may_cause(pid);
@@ -338,6 +342,7 @@ impl Model {
         self.advance_processing(now, out);
         out.extend(self.causes.overdue(now));
         self.tick(now, out);
+        self.causes.forget(now);
     }
 
     /// Says what changed, each second of event time for itself; what is too much for once follows in the tenths of that second.
@@ -445,11 +450,19 @@ impl Model {
         let Doer { pid, time, .. } = doer;
         for task in doer.tasks() {
             let request = self.requests.of(pid, task, time);
-            let hand = self.processing.in_hand(pid, task, time);
+            let itself = doer.task == Some(task);
+            let hand = match itself {
+                true => self.processing.in_hand(pid, task, time),
+                false => self.processing.in_hand_of_starter(doer, task),
+            };
+            let by = if itself { By::Itself } else { By::Starter };
             let since = request.as_ref().map_or(0, |(since, _)| *since);
             match hand {
                 Hand::One(one) if one.handed >= since => return self.spans.cause(&one),
-                Hand::Several(handed) if handed >= since => return Cause::Later(causes::HELD),
+                Hand::Several(handed) if handed >= since => return Cause::Later(causes::HELD, by),
+                Hand::Loose(handed) if handed >= since => {
+                    return Cause::Later(causes::LOOSE, By::Itself);
+                }
                 _ => {}
             }
             if let Some((_, cause)) = request {
@@ -457,7 +470,7 @@ impl Model {
             }
         }
         match self.processing.is_loose(pid) && doer.task.is_some() {
-            true => Cause::Later(causes::LOOSE),
+            true => Cause::Later(causes::LOOSE, By::Itself),
             false => Cause::Unknown,
         }
     }
@@ -471,7 +484,11 @@ impl Model {
         cause: &Cause,
     ) -> Option<Observation> {
         match cause {
-            Cause::Later(patience) => {
+            Cause::Later(patience, by) => {
+                let doer = Doer {
+                    parent: doer.parent.filter(|_| *by == By::Starter),
+                    ..doer
+                };
                 let (causes, losses) = (&mut self.causes, &mut self.losses);
                 causes.wait(doer, *patience, observation, alone, losses)
             }

@@ -3,7 +3,9 @@
 //! A message that its task has in hand is known at once. Of a batch, a pool, a channel only the end of the work tells who worked on what, and when: what
 //! tasks did meanwhile waits for it, a bounded time. Where several works fit none is taken: a parent is right or absent.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod works;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::requests::RequestKey;
@@ -11,6 +13,7 @@ use crate::capture::{Nanos, Pid, Task};
 use crate::losses::Losses;
 use crate::observation::{Link, Observation, SpanKind};
 use crate::trace::address::{SpanId, TraceId};
+use works::Works;
 
 /// Spans that wait.
 const WAITING_MOST: usize = 16_384;
@@ -19,6 +22,9 @@ pub(super) const HELD: Nanos = 60_000_000_000;
 pub(super) const LOOSE: Nanos = 10_000_000_000;
 /// Partitions whose last work is remembered for its commit.
 const FINISHED_MOST: usize = 16_384;
+/// Findings of a process that is no more, and facts of it, wait so long for their labels.
+const AFTERWARDS: Nanos = 2 * super::PATIENCE;
+const GONE_MOST: usize = 1024;
 
 /// What a task does, it does for this.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +37,15 @@ pub(super) enum Cause {
     /// A request that gets spans only if a message that was sent for it does.
     Perhaps(RequestKey),
     /// The end of the work will tell, if it comes within this time.
-    Later(Nanos),
+    Later(Nanos, By),
+}
+
+/// Whose work it is that will tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Itself,
+    /// Or of the one that started it, which waits for it.
+    Starter,
 }
 
 /// Who did something, and when.
@@ -63,6 +77,8 @@ pub(super) struct Ended {
     pub worker: Option<(Task, Nanos)>,
     /// Who named it, and when.
     pub named: Option<(Task, Nanos)>,
+    /// All that one call gave.
+    pub whole: bool,
     pub ended: Nanos,
     pub cause: Cause,
 }
@@ -87,10 +103,13 @@ pub(super) struct Causes {
     /// Those that found something since [`Causes::decide`].
     touched: BTreeSet<u64>,
     finished: HashMap<(Pid, Arc<str>, i32), Ended>,
+    works: Works,
+    /// Processes that are no more, until when something may be told of them, and whether works may.
+    gone: VecDeque<(Nanos, Pid, bool)>,
 }
 
 impl Causes {
-    /// The end of some work will tell whose child it is. Returns one that has to go as it is, if there is no room.
+    /// The end of some work will tell whose child it is, or has told it. Returns what can go: it, or one that has to go as it is, if there is no room.
     pub fn wait(
         &mut self,
         doer: Doer,
@@ -99,6 +118,17 @@ impl Causes {
         alone: bool,
         losses: &mut Losses,
     ) -> Option<Observation> {
+        let found = self.works.find(doer);
+        if found.iter().any(|found| !found.is_empty()) {
+            return child(observation, alone, found, losses);
+        }
+        if self
+            .gone
+            .iter()
+            .any(|(_, pid, waits)| *pid == doer.pid && !waits)
+        {
+            return alone.then_some(observation);
+        }
         let mut gone = None;
         if self.waiting.len() >= WAITING_MOST
             && let Some(oldest) = self.waiting.keys().next().copied()
@@ -125,9 +155,14 @@ impl Causes {
         gone
     }
 
-    /// Some work ended: what its task did meanwhile was for it.
-    pub fn ended(&mut self, ended: Ended) {
+    /// Some work ended: what its task did meanwhile was for it. `sends`: more of that may be told later.
+    pub fn ended(&mut self, ended: Ended, sends: bool) {
         if let Some((task, since)) = ended.worker {
+            if sends {
+                let (task, times) = ((ended.pid, task), (since, ended.ended));
+                self.works
+                    .ended(task, times, ended.whole, ended.cause.clone());
+            }
             let of_task = self.by_task.get(&(ended.pid, task)).into_iter().flatten();
             for number in of_task {
                 let Some(waiting) = self.waiting.get_mut(number) else {
@@ -136,15 +171,8 @@ impl Causes {
                 if !(since..=ended.ended).contains(&waiting.doer.time) {
                     continue;
                 }
-                let [own, other] = &mut waiting.found;
-                let found = if waiting.doer.task == Some(task) {
-                    own
-                } else {
-                    other
-                };
-                if !found.contains(&ended.cause) {
-                    found.push(ended.cause.clone());
-                }
+                let itself = waiting.doer.task == Some(task);
+                works::add(&mut waiting.found, itself, ended.whole, &ended.cause);
                 self.touched.insert(*number);
             }
         }
@@ -160,19 +188,12 @@ impl Causes {
 
     /// All works that one fact ended were told: what fits one of them has its parent, what fits several has none.
     pub fn decide(&mut self, losses: &mut Losses) -> Vec<Observation> {
+        self.works.turn();
         let mut out = Vec::new();
         for number in std::mem::take(&mut self.touched) {
-            let Some(mut waiting) = self.take(number) else {
-                continue;
-            };
-            let [own, other] = std::mem::take(&mut waiting.found);
-            let mut found = if own.is_empty() { other } else { own };
-            match found.pop().filter(|_| found.is_empty()) {
-                Some(cause) => out.extend(under(waiting.observation, &cause)),
-                None => {
-                    losses.add("cause_ambiguous", 1);
-                    out.extend(waiting.alone());
-                }
+            if let Some(waiting) = self.take(number) {
+                let (observation, alone) = (waiting.observation, waiting.alone);
+                out.extend(child(observation, alone, waiting.found, losses));
             }
         }
         out
@@ -184,7 +205,15 @@ impl Causes {
         while let Some((_, number)) = self.due.first().filter(|(due, _)| *due <= now).copied() {
             out.extend(self.take(number).and_then(Waiting::alone));
         }
+        while self.gone.front().is_some_and(|(until, ..)| *until <= now) {
+            out.extend(self.forget_gone());
+        }
         out
+    }
+
+    /// All that is told up to `now` was told.
+    pub fn forget(&mut self, now: Nanos) {
+        self.works.advance(now);
     }
 
     /// The work that a commit up to before these offsets ends, if one call named it; and who did, and when.
@@ -216,8 +245,36 @@ impl Causes {
         newest.filter(|_| !several)
     }
 
-    pub fn exited(&mut self, pid: Pid) {
+    /// Its works were told, unless some wait for their labels: what found none of them has none.
+    pub fn exited(&mut self, pid: Pid, time: Nanos, waits: bool) -> Vec<Observation> {
+        let mut out = match waits {
+            true => Vec::new(),
+            false => self.let_go(pid),
+        };
+        if self.gone.len() >= GONE_MOST {
+            out.extend(self.forget_gone());
+        }
+        let until = time.saturating_add(AFTERWARDS);
+        self.gone.push_back((until, pid, waits));
+        out
+    }
+
+    /// Nothing more is told of the process that went first.
+    fn forget_gone(&mut self) -> Vec<Observation> {
+        let Some((_, pid, _)) = self.gone.pop_front() else {
+            return Vec::new();
+        };
+        self.works.exited(pid);
         self.finished.retain(|(of, ..), _| *of != pid);
+        self.let_go(pid)
+    }
+
+    fn let_go(&mut self, pid: Pid) -> Vec<Observation> {
+        let of_process = self.waiting.iter();
+        let of_process = of_process.filter(|(_, waiting)| waiting.doer.pid == pid);
+        let numbers: Vec<u64> = of_process.map(|(number, _)| *number).collect();
+        let all = numbers.into_iter().filter_map(|number| self.take(number));
+        all.filter_map(Waiting::alone).collect()
     }
 
     pub fn table(&self) -> (&'static str, usize, usize) {
@@ -243,6 +300,23 @@ impl Causes {
 impl Waiting {
     fn alone(self) -> Option<Observation> {
         self.alone.then_some(self.observation)
+    }
+}
+
+/// It leaves under the one work that was found.
+fn child(
+    observation: Observation,
+    alone: bool,
+    [own, other]: [Vec<Cause>; 2],
+    losses: &mut Losses,
+) -> Option<Observation> {
+    let mut found = if own.is_empty() { other } else { own };
+    match found.pop().filter(|_| found.is_empty()) {
+        Some(cause) => under(observation, &cause),
+        None => {
+            losses.add("cause_ambiguous", 1);
+            alone.then_some(observation)
+        }
     }
 }
 

@@ -174,7 +174,7 @@ impl Model {
             time: exchange.began,
         };
         match self.cause(doer) {
-            Cause::Later(_) => Cause::Unknown,
+            Cause::Later(..) => Cause::Unknown,
             cause => cause,
         }
     }

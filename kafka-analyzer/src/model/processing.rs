@@ -269,6 +269,11 @@ impl Processing {
         }
     }
 
+    /// Some of what was found of the process is not told yet.
+    pub fn waits_for_labels(&self, pid: Pid) -> bool {
+        self.waiting.iter().any(|told| told.pid == pid)
+    }
+
     /// When something is due that nobody calls for.
     pub fn due(&self) -> Option<Nanos> {
         let after = |told: &Told| told.time.saturating_add(PATIENCE);

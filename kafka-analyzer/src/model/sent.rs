@@ -33,7 +33,7 @@ impl Model {
                 };
                 let cause = self.cause(doer);
                 match &cause {
-                    Cause::Span(..) | Cause::Later(_) => self.joins.begin(),
+                    Cause::Span(..) | Cause::Later(..) => self.joins.begin(),
                     Cause::Perhaps(request) => {
                         self.requests.asked(*request);
                         self.joins.begin();

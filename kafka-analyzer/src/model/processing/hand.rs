@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::habit::Way;
 use super::process::Process;
 use super::run::Run;
+use super::task::Tasked;
+use super::told::Out;
 use super::{Name, Processing};
-use crate::capture::{Nanos, Pid, Task};
+use crate::capture::{ClientCall, Nanos, Pid, Task};
+use crate::model::causes::Doer;
 
 /// A message that was handed over and is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,18 +30,41 @@ pub(in crate::model) enum Hand {
     One(InHand),
     /// Which of several it works on, only their ends will tell.
     Several(Nanos),
+    /// Something, but whom it started may work on another: only a name given to it will tell.
+    Loose(Nanos),
+}
+
+impl Hand {
+    fn since(&self) -> Option<Nanos> {
+        match self {
+            Hand::Empty => None,
+            Hand::One(one) => Some(one.handed),
+            Hand::Several(since) | Hand::Loose(since) => Some(*since),
+        }
+    }
 }
 
 impl Processing {
     /// What a task has in hand now, and had at `time`.
     pub fn in_hand(&self, pid: Pid, task: Task, time: Nanos) -> Hand {
-        let hand = match self.processes.get(&pid) {
-            Some(process) => process.in_hand(task, time),
-            None => Hand::Empty,
+        let process = self.processes.get(&pid);
+        let hand = process.map_or(Hand::Empty, |process| process.in_hand(task, time));
+        self.settled(hand)
+    }
+
+    /// ... and what that is worth as what a goroutine that it started works on.
+    pub fn in_hand_of_starter(&self, doer: Doer, starter: Task) -> Hand {
+        let hand = match (self.processes.get(&doer.pid), doer.task) {
+            (Some(process), Some(task)) => process.in_hand_of_starter(starter, task, doer.time),
+            _ => Hand::Empty,
         };
+        self.settled(hand)
+    }
+
+    fn settled(&self, hand: Hand) -> Hand {
         match hand {
             // Which of its records get spans is not known yet.
-            Hand::One(one) if !self.readers.is_settled(pid, &one.topic, one.partition) => {
+            Hand::One(one) if !self.readers.is_settled(one.pid, &one.topic, one.partition) => {
                 Hand::Several(one.handed)
             }
             hand => hand,
@@ -76,6 +102,44 @@ impl Process {
                 handed: run.began,
             }),
             (Some(run), _) => Hand::Several(run.began),
+        }
+    }
+
+    /// What a task has in hand as what `of`, a goroutine that it started, can only have been started for: all that it got before is done, and nobody
+    /// that it started ever did anything longer than it had a message.
+    pub(super) fn in_hand_of_starter(&self, task: Task, of: Task, time: Nanos) -> Hand {
+        let hand = self.in_hand(task, time);
+        let Some(since) = hand.since() else {
+            return hand;
+        };
+        let starter = self.tasks.get(&task);
+        let thorough = starter.is_some_and(Tasked::is_thorough);
+        let known = self.tasks.get(&of);
+        let before = known.is_some_and(|known| known.first < since);
+        match thorough && !before && !self.holds_of_a_pool(task) {
+            true => hand,
+            false => Hand::Loose(since),
+        }
+    }
+
+    fn holds_of_a_pool(&self, task: Task) -> bool {
+        let held = self.held(task);
+        let mut runs = held.iter().filter_map(|id| self.runs.get(id));
+        runs.any(|run| self.is_pool(&run.topic))
+    }
+
+    /// Somebody that a reader started does something: it was there before what the reader has in hand, or the reader has nothing. So what those whom
+    /// it started do may be for anything that it ever got.
+    pub(super) fn meets_started(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        let starter = call.parent.map(Task::Goroutine);
+        let Some(starter) = starter.filter(|starter| self.is_asker(*starter)) else {
+            return;
+        };
+        let since = self.in_hand(starter, call.time).since();
+        let first = self.task(call.task, call.time, out).first;
+        let tasked = self.tasks.get_mut(&starter);
+        if let Some(tasked) = tasked.filter(|_| since.is_none_or(|since| first < since)) {
+            tasked.lets_go = true;
         }
     }
 

@@ -266,10 +266,13 @@ impl Process {
         run.is_some_and(|run| run.asker || self.is_asker(run.task))
     }
 
-    fn task(&mut self, task: Task, time: Nanos, out: &mut Out<'_>) -> &mut Tasked {
+    pub(super) fn task(&mut self, task: Task, time: Nanos, out: &mut Out<'_>) -> &mut Tasked {
         if self.tasks.len() >= TASKS_MOST && !self.tasks.contains_key(&task) {
             // The sweep of each second was not enough.
-            self.tasks.retain(|_, task| !task.is_idle());
+            self.tasks.retain(|_, task| task.asker || !task.is_idle());
+            if self.tasks.len() >= TASKS_MOST {
+                self.tasks.retain(|_, task| !task.is_idle());
+            }
             if self.tasks.len() >= TASKS_MOST {
                 out.losses.add("processing_task_table_full", 1);
                 self.tasks.clear();
@@ -279,7 +282,7 @@ impl Process {
         let task = self
             .tasks
             .entry(task)
-            .or_insert_with(|| Tasked::new(stranger));
+            .or_insert_with(|| Tasked::new(stranger, time));
         task.seen = task.seen.max(time);
         task
     }
@@ -291,14 +294,14 @@ impl Process {
         self.habits.entry(Arc::clone(topic)).or_default()
     }
 
-    fn is_pool(&self, topic: &Name) -> bool {
+    pub(super) fn is_pool(&self, topic: &Name) -> bool {
         self.habits
             .get(topic)
             .is_some_and(|habit| habit.way == Way::Pool)
     }
 
     /// The newest open run with this offset.
-    fn find(&self, topic: &Name, partition: i32, offset: i64) -> Option<RunId> {
+    pub(super) fn find(&self, topic: &Name, partition: i32, offset: i64) -> Option<RunId> {
         self.within(topic, partition, offset, offset)
             .first()
             .copied()
@@ -347,6 +350,12 @@ impl Process {
             return;
         };
         self.open = (self.open + run.weight()).saturating_sub(weight);
+        let itself = end.by.is_some_and(|(task, _)| task == run.task);
+        if !(itself && end.done == Done::Settled)
+            && let Some(tasked) = self.tasks.get_mut(&run.task)
+        {
+            tasked.lets_go = true;
+        }
         // Of a batch only what is named stands for itself, and what is left over then.
         let named = divided || !matches!(part, Part::All);
         let apart = taken.count == 1 && (run.total == 1 || named);
@@ -381,6 +390,7 @@ impl Process {
                     handed: run.began,
                     worker,
                     named: end.by.map(|(task, _)| (task, end.at)),
+                    whole: run.total == u64::from(taken.count),
                 },
             });
         }
@@ -405,6 +415,9 @@ impl Process {
     fn drop_run(&mut self, id: RunId, reason: &'static str, out: &mut Out<'_>) {
         if let Some(run) = self.remove(id) {
             out.losses.add(reason, u64::from(run.left));
+            if let Some(tasked) = self.tasks.get_mut(&run.task) {
+                tasked.lets_go = true;
+            }
         }
     }
 

@@ -163,6 +163,7 @@ impl Model {
                 handed,
                 worker,
                 named,
+                whole,
             } => {
                 let work = work_of(&told, &reader, origin);
                 let work = Work {
@@ -177,13 +178,14 @@ impl Model {
                 };
                 let span = self.spans.processed(&work);
                 let ids = span.as_ref().map(|span| (span.trace_id, span.span_id));
-                self.causes.ended(Ended {
+                let work = Ended {
                     pid: told.pid,
                     topic: Arc::clone(&told.topic),
                     partition: told.partition,
                     offsets: (first, last),
                     worker,
                     named,
+                    whole,
                     ended,
                     cause: match &span {
                         Some(span) => {
@@ -192,7 +194,9 @@ impl Model {
                         }
                         None => Cause::Unsampled,
                     },
-                });
+                };
+                let sends = self.produces.knows(told.pid);
+                self.causes.ended(work, sends);
                 out.extend(span.map(Observation::Span));
                 out.push(Observation::Processing(Processed {
                     origin,

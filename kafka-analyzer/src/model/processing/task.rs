@@ -12,6 +12,8 @@ use crate::observation::Signal;
 /// Runs of one call that are put together before its last one is told.
 const GATHERED_MOST: usize = 64;
 const HELD_LEAST: usize = 64;
+/// Rounds that show that a task waits for all work on what it got before it asks again. One may be the commit of every tenth message.
+const ROUNDS: u8 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Tasked {
@@ -53,6 +55,12 @@ pub(super) struct Tasked {
     pub stranger: bool,
     /// It got messages since hooks came.
     pub got: bool,
+    /// Requests in a row before which it had named all that it had got.
+    rounds: u8,
+    /// Something that it got was left to others, or somebody that it started outlived what it had in hand.
+    pub lets_go: bool,
+    /// When it was seen first and last.
+    pub first: Nanos,
     pub seen: Nanos,
 }
 
@@ -60,9 +68,10 @@ pub(super) struct Tasked {
 pub type Settled = (Arc<str>, i32, i64, u32);
 
 impl Tasked {
-    pub fn new(stranger: bool) -> Tasked {
+    pub fn new(stranger: bool, first: Nanos) -> Tasked {
         Tasked {
             stranger,
+            first,
             ..Tasked::default()
         }
     }
@@ -73,8 +82,9 @@ impl Tasked {
             asker: self.asker,
             claim: self.claim.take(),
             ended_in: self.ended_in.take(),
+            lets_go: self.lets_go,
             seen: self.seen,
-            ..Tasked::new(stranger)
+            ..Tasked::new(stranger, self.first)
         };
     }
 
@@ -96,6 +106,17 @@ impl Tasked {
         self.inner = inner && messages;
         self.asks = self.asks.saturating_sub(1);
         inner
+    }
+
+    /// It asks for more. `named`: all that it had got it has named itself.
+    pub fn ends_round(&mut self, named: bool) {
+        self.rounds = self.rounds.saturating_add(1);
+        self.lets_go |= !named;
+    }
+
+    /// What it got before is done: what was started for a message is over when it asks for the next.
+    pub fn is_thorough(&self) -> bool {
+        self.rounds >= ROUNDS && !self.lets_go
     }
 
     /// It hands over what it did not ask for anew: one more of what it asked for before.

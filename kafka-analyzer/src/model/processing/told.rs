@@ -33,6 +33,8 @@ pub(in crate::model) enum What {
         worker: Option<(Task, Nanos)>,
         /// Who named it, and when.
         named: Option<(Task, Nanos)>,
+        /// With it all is done that its call gave.
+        whole: bool,
     },
     Delivered {
         first: i64,

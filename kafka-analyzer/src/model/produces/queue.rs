@@ -215,7 +215,7 @@ impl Queue {
             placed(other) && (apart || other.doer.task == first.doer.task)
         };
         let same = |other: &Called| match first.cause {
-            Cause::Later(_) => false,
+            Cause::Later(..) => false,
             _ => other.cause == first.cause,
         };
         if fits.any(|(_, other)| !in_order(other) && !same(other)) {

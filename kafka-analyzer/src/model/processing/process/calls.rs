@@ -6,6 +6,7 @@ use super::hand_over::is_place;
 use super::{End, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task};
 use crate::model::processing::dead_letters;
+use crate::model::processing::hand::Hand;
 use crate::model::processing::run::{Part, Run, RunId, State};
 use crate::model::processing::task::Tasked;
 use crate::model::processing::told::{Out, Told, What};
@@ -71,20 +72,22 @@ impl Process {
 
     /// A record for a dead-letter or retry topic: the message in hand went wrong, or the one that its task will name next.
     fn produces(&mut self, call: &ClientCall, out: &mut Out<'_>) {
+        self.meets_started(call, out);
         let Some(signal) = dead_letters::signal(&call.topic) else {
             return;
         };
-        let starter = call.parent.map(Task::Goroutine);
-        for task in [call.task].into_iter().chain(starter) {
-            let held = self.held(task).into_iter();
-            let mut held = held.filter(|id| self.is_asker_of(*id));
-            if let Some(first) = held.next() {
-                // Of several the one who only started this task does not tell which.
-                if task == call.task || held.next().is_none() {
-                    self.error(first, signal, call.time, out);
-                }
-                return;
+        let mut held = self.held(call.task).into_iter();
+        let own = held.find(|id| self.is_asker_of(*id));
+        let of_starter = || {
+            let starter = call.parent.map(Task::Goroutine)?;
+            match self.in_hand_of_starter(starter, call.task, call.time) {
+                Hand::One(one) => self.find(&one.topic, one.partition, one.offset),
+                _ => None,
             }
+        };
+        if let Some(id) = own.or_else(of_starter) {
+            self.error(id, signal, call.time, out);
+            return;
         }
         let tasked = self.task(call.task, call.time, out);
         tasked.sent_on = Some((signal, call.time));

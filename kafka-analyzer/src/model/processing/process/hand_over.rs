@@ -82,6 +82,10 @@ impl Process {
             Some(tasked) => std::mem::take(&mut tasked.holding),
             None => return,
         };
+        if held.is_empty() {
+            return;
+        }
+        let mut named = true;
         for id in held {
             let Some(run) = self
                 .runs
@@ -106,6 +110,7 @@ impl Process {
                 );
                 continue;
             }
+            named = false;
             let habit = self.habit(&topic);
             habit.asked();
             match habit.way {
@@ -115,6 +120,9 @@ impl Process {
                 }
                 Way::Unknown => self.wait_for_a_pool(id, time, out),
             }
+        }
+        if let Some(tasked) = self.tasks.get_mut(&task) {
+            tasked.ends_round(named);
         }
     }
 
