@@ -25,7 +25,7 @@ use anyhow::Result;
 use clap::Parser;
 use obi_lab::step::StopSignal;
 
-use crate::report::Report;
+use crate::report::{AGAIN, Report};
 
 #[derive(Parser)]
 #[command(name = "obi-e2e")]
@@ -73,7 +73,18 @@ fn run(args: &Args) -> Result<bool> {
         }
         return Ok(true);
     }
-    scenario::run(args, &mut report)?;
+    scenario::run(args, "e2e", &mut report)?;
+    let mut tries = Vec::new();
+    for number in 1..=AGAIN {
+        if let Some(mut again) = report.again() {
+            println!("\n=== what failed, try {number} of {AGAIN}");
+            scenario::run(args, &format!("e2e-again-{number}"), &mut again)?;
+            tries.push(again);
+        }
+    }
+    if tries.len() == AGAIN {
+        report.passed_again(&tries);
+    }
     if let Some(path) = &args.table {
         std::fs::write(path, report.table())?;
     }

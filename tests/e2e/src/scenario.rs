@@ -81,8 +81,9 @@ fn golden_clients(full: bool, report: &Report) -> &'static [Library] {
     }
 }
 
-pub fn run(args: &Args, report: &mut Report) -> Result<()> {
-    let layout = Layout::new("e2e")?;
+/// `run` names the folder of logs and data.
+pub fn run(args: &Args, run: &str, report: &mut Report) -> Result<()> {
+    let layout = Layout::new(run)?;
     let agent = if args.without_agent {
         None
     } else {
