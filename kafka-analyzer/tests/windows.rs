@@ -8,7 +8,7 @@ use kafka_analyzer::capture::{Means, Window};
 use kafka_analyzer::observation::{Done, LagBasis, Observation, ProcessingBasis};
 
 use Done::{NextPoll, Settled};
-use ProcessingBasis::Message;
+use ProcessingBasis::{Estimated, Message};
 
 /// As [`run_calls`], with what was lost.
 fn run_windows(calls: Calls) -> (Vec<Observation>, Vec<(&'static str, u64)>) {
@@ -267,6 +267,24 @@ fn what_is_only_offered_is_told_from_the_first_claim_that_was_seen_to_begin() {
             .collect();
         assert_eq!(told, expected[first_told..]);
     }
+}
+
+/// confluent-kafka-go: what fills the channel of `Events()` names no consumer, and its requests stand within none.
+#[test]
+fn what_fills_a_channel_is_told_from_the_first_on() {
+    let mut calls = Calls::default();
+    calls.window(Window::Changing);
+    calls.window(Window::Open);
+    let mut expected = Vec::new();
+    for offset in 0..3 {
+        calls.client = 0;
+        let began = calls.by(9).of(Means::HandsOver, offset, offset);
+        calls.works(MILLISECOND);
+        calls.client = 0xc000;
+        let ended = calls.by(7).of(Means::Settles, offset, offset);
+        expected.push((offset, offset, 1, Estimated, Settled, began, ended));
+    }
+    assert_eq!(worked(&run_windows(calls).0), expected);
 }
 
 /// (time, offset; `None`: it is not known any more) of what is said of partition 0's hand-overs when that changes.

@@ -197,6 +197,8 @@ impl Process {
             task.stranger = false;
         }
         let asker = task.asker || asks;
+        // Of a library whose requests stand within none (what these give names no consumer), who was not seen to ask offers.
+        task.stranger &= asker || call.client != 0;
         // Who hands over again and never asks only offers messages to others.
         task.stranger &= asker || !task.got;
         task.got |= !asks && call.count > 0;
