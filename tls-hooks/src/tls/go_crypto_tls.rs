@@ -101,9 +101,14 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     plan.tls = Some((LIBRARY, version.to_string()));
     let mut descriptor = Descriptor::find(facts.binary, go).unwrap_or_default();
     descriptor.goid = facts.goid().unwrap_or(0);
+    let program = Program {
+        binary: facts.binary,
+        go,
+        descriptor,
+    };
     for (call, function) in CALLS.iter().zip(found) {
         match function {
-            Some(function) => match hook(facts.binary, go, descriptor, call, &function) {
+            Some(function) => match hook(&program, call, &function) {
                 Some(hook) => plan.hooks.push(hook),
                 None => refuse(
                     plan,
@@ -124,18 +129,20 @@ pub(super) fn plan(facts: &Facts<'_>, plan: &mut HookPlan) {
     }
 }
 
-fn hook(
-    binary: &Binary,
-    go: &Go<'_>,
+/// Where the functions are, and how a descriptor is found.
+struct Program<'a> {
+    binary: &'a Binary,
+    go: &'a Go<'a>,
     descriptor: Descriptor,
-    call: &Call,
-    function: &Function,
-) -> Option<Hook> {
+}
+
+fn hook(program: &Program<'_>, call: &Call, function: &Function) -> Option<Hook> {
     if call.role == role::READ
-        && let Some(hook) = records(binary, go, descriptor, call, function)
+        && let Some(hook) = records(program, call, function)
     {
         return Some(hook);
     }
+    let binary = program.binary;
     let end = call.role == role::FREE;
     let args: &[Register] = if end {
         &[Register::Rax, Register::R14]
@@ -151,7 +158,7 @@ fn hook(
         if !body.whole || body.returns.is_empty() {
             return None;
         }
-        let sites = match deferred(binary, go, call, function) {
+        let sites = match deferred(program, call, function) {
             Some(sites) => sites,
             None => body
                 .returns
@@ -166,9 +173,9 @@ fn hook(
         true => CallShape {
             buffer: NO_REG,
             length: NO_REG,
-            ..shape(descriptor, call)
+            ..shape(program.descriptor, call)
         },
-        false => shape(descriptor, call),
+        false => shape(program.descriptor, call),
     };
     Some(Hook {
         name: call.name,
@@ -205,13 +212,12 @@ const READ_RECORD: &str = "crypto/tls.(*Conn).readRecordOrCCS";
 /// Read, seen where it has opened a record: at the jump behind each call of `readRecordOrCCS`, while the error is still in its register. The
 /// plaintext stands in `Conn.input` then, whole, for this and later calls of Read. `None` when the code is not as expected, or a socket could only be
 /// learnt from calls inside Read.
-fn records(
-    binary: &Binary,
-    go: &Go<'_>,
-    descriptor: Descriptor,
-    call: &Call,
-    function: &Function,
-) -> Option<Hook> {
+fn records(program: &Program<'_>, call: &Call, function: &Function) -> Option<Hook> {
+    let Program {
+        binary,
+        go,
+        descriptor,
+    } = *program;
     let opens = go.functions(&[READ_RECORD]).into_iter().next()??.address;
     let body = binary.body(function)?;
     if !body.whole || descriptor.steps == 0 {
@@ -274,12 +280,8 @@ fn input(members: &[Member]) -> Option<u16> {
 }
 
 /// The deferred unlock, and the RETs that do not stand behind it. `None` when the code is not as expected: then the RETs are all there is.
-fn deferred(
-    binary: &Binary,
-    go: &Go<'_>,
-    call: &Call,
-    function: &Function,
-) -> Option<Vec<ReturnSite>> {
+fn deferred(program: &Program<'_>, call: &Call, function: &Function) -> Option<Vec<ReturnSite>> {
+    let Program { binary, go, .. } = *program;
     let unlock = go.functions(&call.unlock).into_iter().flatten().next()?;
     let site = binary.shallow_site(&unlock)?;
     let (behind, others): (Vec<Exit>, Vec<Exit>) = binary
