@@ -5,26 +5,18 @@
 
 use std::path::Path;
 
-use libbpf_rs::{Link, ProgramMut, UprobeMultiOpts, UprobeOpts};
+use libbpf_rs::{Link, ProgramMut};
 use obi_abi::RESULT_AT_SHIFT;
 use obi_abi::cost::{CELL_SHIFT, class};
 use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
 use super::cells::Cells;
+use super::links::{self, ProbeKind, Sites};
 use super::numbers::NamedHook;
 use crate::budget::{Group, OwnSite};
 use crate::discovery::process::ReturnProbe;
 use crate::doctor::HookReport;
 use kafka_analyzer::capture::Pid;
-
-/// How the kernel takes many sites of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// One link for all sites (Linux 6.6).
-    Multi,
-    /// A perf event for each site.
-    Perf,
-}
 
 /// What became of one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +63,7 @@ impl Programs<'_> {
     pub fn try_at(&self, path: &Path, pid: Pid, offset: u64) -> libbpf_rs::Result<()> {
         let mut site = Sites::default();
         site.push(offset, 0);
-        one_kind(&self.entry, self.kind, path, Some(pid), &site, false).map(drop)
+        links::attach(&self.entry, self.kind, (path, Some(pid)), &site, false).map(drop)
     }
 }
 
@@ -106,22 +98,6 @@ impl Attached {
 pub struct Detaching {
     /// As [`Attached`]: entries go before returns.
     pub links: Vec<Link>,
-}
-
-/// Probe sites of one kind with their cookies.
-#[derive(Default)]
-struct Sites {
-    offsets: Vec<usize>,
-    cookies: Vec<u64>,
-}
-
-impl Sites {
-    fn push(&mut self, offset: u64, cookie: u64) {
-        if let Ok(offset) = usize::try_from(offset) {
-            self.offsets.push(offset);
-            self.cookies.push(cookie);
-        }
-    }
 }
 
 /// The three groups of one attach.
@@ -304,13 +280,12 @@ pub fn attach_own(
             kind.push(site.offset, cookie);
         }
     }
-    let pid = Some(pid);
-    let mut links = one_kind(&programs.entry, programs.kind, path, pid, &entries, false)?;
-    links.extend(one_kind(
+    let (kind, place) = (programs.kind, (path, Some(pid)));
+    let mut links = links::attach(&programs.entry, kind, place, &entries, false)?;
+    links.extend(links::attach(
         &programs.uretprobe,
-        programs.kind,
-        path,
-        pid,
+        kind,
+        place,
         &returns,
         true,
     )?);
@@ -335,7 +310,7 @@ fn link(
     let mut links = Vec::new();
     let mut add = |program: &ProgramMut<'_>, sites: &Sites, retprobe: bool| -> Result<(), String> {
         if !sites.offsets.is_empty() {
-            let new = one_kind(program, programs.kind, path, pid, sites, retprobe)
+            let new = links::attach(program, programs.kind, (path, pid), sites, retprobe)
                 .map_err(|error| format!("{error:#}"))?;
             links.splice(0..0, new);
         }
@@ -345,41 +320,4 @@ fn link(
     add(&programs.uretprobe, &groups.uretprobes, true)?;
     add(&programs.entry, &groups.entries, false)?;
     Ok(links)
-}
-
-fn one_kind(
-    program: &ProgramMut<'_>,
-    kind: ProbeKind,
-    path: &Path,
-    pid: Option<Pid>,
-    sites: &Sites,
-    retprobe: bool,
-) -> libbpf_rs::Result<Vec<Link>> {
-    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(-1);
-    match kind {
-        ProbeKind::Multi => {
-            let opts = UprobeMultiOpts {
-                offsets: sites.offsets.clone(),
-                cookies: sites.cookies.clone(),
-                retprobe,
-                ..Default::default()
-            };
-            Ok(vec![
-                program.attach_uprobe_multi_with_opts(pid, path, "", opts)?,
-            ])
-        }
-        ProbeKind::Perf => sites
-            .offsets
-            .iter()
-            .zip(&sites.cookies)
-            .map(|(offset, cookie)| {
-                let opts = UprobeOpts {
-                    cookie: *cookie,
-                    retprobe,
-                    ..Default::default()
-                };
-                program.attach_uprobe_with_opts(pid, path, *offset, opts)
-            })
-            .collect(),
-    }
 }

@@ -20,10 +20,9 @@ use super::cells::Cells;
 use super::costs::CostTable;
 use super::error::Error;
 use super::globals::Globals;
-use super::hooks::{
-    self, Attached, HookState, ProbeKind, Programs, Wanted, attach, of_call, of_hook,
-};
+use super::hooks::{self, Attached, HookState, Programs, Wanted, attach, of_call, of_hook};
 use super::ladder::{Purpose, SocketPath, Step, purpose};
+use super::links::ProbeKind;
 use super::numbers::{HookCost, Numbers};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use libbpf_rs::query::LinkInfoIter;
 use libbpf_rs::{
-    Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramAttachType,
-    ProgramMut, UprobeMultiOpts, UprobeOpts,
+    Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, Program,
+    ProgramAttachType, ProgramMut,
 };
 use obi_abi::cost::{CELL_SHIFT, HOOK_SHIFT, OfHook};
 use obi_abi::{
@@ -20,6 +21,7 @@ use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::kernel_offsets;
+use crate::links::{self, ProbeKind, Sites};
 use crate::ring::{Alarm, Ring};
 
 /// One record of a ring, copied.
@@ -201,41 +203,40 @@ impl Agent {
         Ok(())
     }
 
-    /// Attaches a call hook to sites of this test's own file.
+    /// Attaches a call hook to sites of this test's own file. What is attached last goes first.
     pub fn attach_sites(&mut self, program: &str, retprobe: bool, sites: &[Site]) -> Result<()> {
-        let path = Path::new("/proc/self/exe");
-        let mut links = Vec::new();
-        let hook = self.program(program)?;
-        if self.multi {
-            let opts = UprobeMultiOpts {
-                offsets: sites.iter().map(|s| s.offset).collect(),
-                cookies: sites.iter().map(Site::cookie).collect(),
-                retprobe,
-                ..Default::default()
-            };
-            links.push(
-                hook.attach_uprobe_multi_with_opts(-1, path, "", opts)
-                    .with_context(|| format!("{program} by uprobe.multi"))?,
-            );
-        } else {
-            for site in sites {
-                let opts = UprobeOpts {
-                    cookie: site.cookie(),
-                    retprobe,
-                    ..Default::default()
-                };
-                links.push(
-                    hook.attach_uprobe_with_opts(-1, path, site.offset, opts)
-                        .with_context(|| format!("{program} by perf uprobe"))?,
-                );
-            }
+        let mut all = Sites::default();
+        for site in sites {
+            all.push(site.offset as u64, site.cookie());
         }
-        self.links.extend(links);
+        let kind = match self.multi {
+            true => ProbeKind::Multi,
+            false => ProbeKind::Perf,
+        };
+        let place = (Path::new("/proc/self/exe"), None);
+        let new = links::attach(&self.program(program)?, kind, place, &all, retprobe)
+            .with_context(|| format!("{program}, {kind:?}"))?;
+        self.links.splice(0..0, new);
         Ok(())
     }
 
     pub fn detach_all(&mut self) {
         self.links.clear();
+    }
+
+    /// Takes away so many links, those attached last first. False: there was none.
+    pub fn detach(&mut self, most: usize) -> bool {
+        let gone = self.links.drain(..most.min(self.links.len()));
+        gone.count() > 0
+    }
+
+    /// Links of these programs that the kernel has, whoever holds them.
+    pub fn links_of(&self, programs: &[&str]) -> Result<usize> {
+        let id =
+            |name: &&str| -> Result<u32> { Ok(Program::id_from_fd(self.program(name)?.as_fd())?) };
+        let ids = programs.iter().map(id).collect::<Result<Vec<_>>>()?;
+        let ours = |link: &libbpf_rs::query::LinkInfo| ids.contains(&link.prog_id);
+        Ok(LinkInfoIter::default().filter(ours).count())
     }
 
     fn program(&self, name: &str) -> Result<ProgramMut<'_>> {

@@ -5,8 +5,9 @@
 
 use std::arch::{asm, global_asm};
 use std::ffi::c_void;
+use std::os::unix::fs::FileExt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use obi_abi::cost::{CLASS_BITS, class, group};
 
 use crate::agent::Site;
@@ -76,6 +77,17 @@ global_asm!(
     "add rsp, 40",
     "pop rbp",
     "ret",
+    // Many: what they return is made of their argument.
+    ".p2align 4",
+    ".globl hook_many",
+    "hook_many:",
+    ".rept {many}",
+    "push rbp",
+    "pop rbp",
+    "lea rax, [rdi + 2 * rdi + 1]",
+    "ret",
+    ".p2align 4",
+    ".endr",
     // Two arguments and nothing inside: SSL_set_fd, SSL_free.
     ".globl hook_set_fd",
     "hook_set_fd:",
@@ -87,7 +99,13 @@ global_asm!(
     "push rbp",
     "pop rbp",
     "ret",
+    many = const MANY,
 );
+
+/// Functions behind `hook_many`, how far they are apart, and where in each its RET stands.
+pub const MANY: usize = 128;
+const APART: usize = 16;
+const RET: usize = 7;
 
 pub type Inside = extern "C" fn(*mut c_void) -> i64;
 pub type Hook =
@@ -135,6 +153,7 @@ unsafe extern "C" {
     fn hook_go_deferred();
     fn hook_go_record();
     fn hook_go_record_opened();
+    fn hook_many();
     fn hook_set_fd(handle: u64, fd: i32);
     fn hook_free(handle: u64, ...);
 }
@@ -220,6 +239,39 @@ pub fn parts(words: [u64; 16]) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = words;
     // SAFETY: as above; its caller takes away what it put on the stack.
     unsafe { hook_free(1, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) }
+}
+
+type Many = extern "C" fn(u64) -> u64;
+
+/// Calls one of [`MANY`] functions.
+pub fn many(index: usize, argument: u64) -> u64 {
+    let at = (hook_many as *const ()).wrapping_byte_add(index % MANY * APART);
+    // SAFETY: a function stands there that takes one number and touches only rax.
+    let function: Many = unsafe { std::mem::transmute(at) };
+    function(argument)
+}
+
+/// Entries and RET instructions of the first `count` of them.
+pub fn sites_of_many(count: usize, [entry, ret]: [u8; 2]) -> Result<(Vec<Site>, Vec<Site>)> {
+    let first = file_offset(hook_many as *const () as usize)?;
+    let site = |offset, shape, cell| Site {
+        offset,
+        shape,
+        stack: 0,
+        cell,
+    };
+    let each = |index: usize| {
+        let at = first + index % MANY * APART;
+        (
+            site(at, entry, ENTRY_CELL),
+            site(at + RET, ret, RETURN_CELL),
+        )
+    };
+    let file = std::fs::File::open("/proc/self/exe")?;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, (first + RET) as u64)?;
+    ensure!(byte == [0xc3], "{byte:x?} is no RET");
+    Ok((0..count).map(each).unzip())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,8 @@ mod hooks;
 mod init;
 #[path = "../../../obi/src/attach/kernel_offsets.rs"]
 mod kernel_offsets;
+#[path = "../../../obi/src/attach/links.rs"]
+mod links;
 mod net;
 // The reader of the running agent, under test here too.
 #[path = "../../../obi/src/capture/ring.rs"]
@@ -38,6 +40,15 @@ fn run() -> ExitCode {
         return match std::io::copy(&mut std::io::stdin(), &mut std::io::sink()) {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
+        };
+    }
+    if path == cases::CALLS {
+        return match cases::call_all_the_time(args.next()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
         };
     }
     let only = args.next().unwrap_or_default();

@@ -8,11 +8,13 @@ mod load;
 mod processes;
 mod rings;
 mod sockets;
+mod windows;
 
 use anyhow::Result;
 
 pub use load::has_multi;
 pub use processes::WAIT;
+pub use windows::caller::{CALLS, call_all_the_time};
 
 pub type Case = fn(&[u8]) -> Result<()>;
 
@@ -46,6 +48,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: ring full", clients::full),
     ("costs: by process and site", costs::by_process),
     ("costs: by hook", costs::by_hook),
+    ("windows: many", windows::many),
+    ("windows: hundreds of sites", windows::large),
     ("handles: set_fd", handles::set_fd),
     ("handles: bound by the call inside", handles::bound_by_call),
     ("handles: plaintext before", handles::plaintext_before),
