@@ -127,3 +127,75 @@ impl Works {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Task = Task::Goroutine(20);
+    const STARTER: Task = Task::Goroutine(7);
+
+    fn doer(time: Nanos) -> Doer {
+        Doer {
+            pid: 1,
+            task: Some(OWN),
+            parent: Some(7),
+            time,
+        }
+    }
+
+    /// A cause that differs by its number.
+    fn cause(number: u8) -> Cause {
+        Cause::Span([number; 16], [number; 8], String::new())
+    }
+
+    fn ended(works: &mut Works, task: Task, times: (Nanos, Nanos), whole: bool, number: u8) {
+        works.ended((1, task), times, whole, cause(number));
+    }
+
+    #[test]
+    fn the_first_fact_that_told_of_a_fitting_work_counts_and_in_it_the_tasks_own() {
+        let mut works = Works::default();
+        ended(&mut works, OWN, (10, 20), true, 1);
+        works.turn();
+        ended(&mut works, STARTER, (30, 50), true, 2);
+        ended(&mut works, OWN, (30, 40), true, 3);
+        ended(&mut works, OWN, (40, 45), true, 4);
+        works.turn();
+        ended(&mut works, OWN, (15, 60), true, 5);
+        let expected: [(Nanos, [Vec<Cause>; 2]); 6] = [
+            (9, [vec![], vec![]]),
+            (15, [vec![cause(1)], vec![]]),
+            (25, [vec![cause(5)], vec![]]),
+            (35, [vec![cause(3)], vec![cause(2)]]),
+            (40, [vec![cause(3), cause(4)], vec![cause(2)]]),
+            (61, [vec![], vec![]]),
+        ];
+        for (time, found) in expected {
+            assert_eq!(works.find(doer(time)), found, "{time}");
+        }
+        works.exited(1);
+        assert_eq!(works.find(doer(15)), <[Vec<Cause>; 2]>::default());
+        assert!(works.order.is_empty());
+    }
+
+    #[test]
+    fn parts_of_what_a_starter_had_are_none_of_those_whom_it_started() {
+        let mut works = Works::default();
+        ended(&mut works, STARTER, (10, 20), false, 1);
+        assert_eq!(works.find(doer(15)), [vec![], vec![Cause::Unknown]]);
+    }
+
+    #[test]
+    fn they_are_bounded_and_forgotten() {
+        let mut works = Works::default();
+        for time in 0..3 * WORKS_MOST as Nanos {
+            let task = if time % 2 == 0 { OWN } else { STARTER };
+            ended(&mut works, task, (time, time), true, 1);
+        }
+        let held: usize = works.of_task.values().map(VecDeque::len).sum();
+        assert_eq!((held, works.order.len()), (2 * OF_TASK_MOST, WORKS_MOST));
+        works.advance(KEPT + 3 * WORKS_MOST as Nanos);
+        assert_eq!((works.of_task.len(), works.order.len()), (0, 0));
+    }
+}
