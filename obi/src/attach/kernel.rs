@@ -2,6 +2,8 @@
 //!
 //! Only this folder and `capture::live` know the loader. Dropping the value detaches and unloads everything.
 
+mod plans;
+
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,29 +13,26 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType,
     ProgramMut,
 };
-use obi_abi::client::{CLIENT_SHAPES, means};
+use obi_abi::client::CLIENT_SHAPES;
 use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
-use tls_hooks::{CallHook, HookPlan, Scope};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::cells::Cells;
 use super::costs::CostTable;
 use super::error::Error;
 use super::globals::Globals;
-use super::hooks::{self, Attached, HookState, Programs, Wanted, attach, of_call, of_hook};
+use super::hooks::{self, Programs};
 use super::ladder::{Purpose, SocketPath, Step, purpose};
 use super::links::ProbeKind;
 use super::numbers::{HookCost, Numbers};
 use super::shapes::Shapes;
 use super::{kernel_offsets, log};
+use crate::budget::OwnSite;
 use crate::budget::prices::Prices;
-use crate::budget::{Group, OwnSite};
 use crate::capture::live::Rings;
-use crate::discovery::process::ReturnProbe;
-use crate::doctor::HookReport;
 
-/// Entry, return instruction, uretprobe.
-const CLIENT_PROGRAMS: [&str; 3] = ["client_entry", "client_return", "client_uretprobe"];
+use plans::CLIENT_PROGRAMS;
+pub use plans::{Hooked, Target};
+
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
@@ -64,49 +63,6 @@ pub struct Kernel {
     sockets: Option<SocketPath>,
     /// What was tried on the way, and what came of it.
     pub steps: Vec<Step>,
-}
-
-/// What is attached to one file, or to one process of it.
-pub struct Hooked {
-    pub tls: Attached,
-    /// Calls of the client library that come once a batch or more seldom, and those that come with each message.
-    pub batches: Attached,
-    pub each_message: Attached,
-}
-
-impl Hooked {
-    /// Hooks on the client library.
-    pub fn calls(&self) -> impl Iterator<Item = &HookState> {
-        self.batches.hooks.iter().chain(&self.each_message.hooks)
-    }
-
-    /// Of a hook that fires for each message: it may be away for a while.
-    pub fn state(&self, hook: &HookState) -> &'static str {
-        match hook.refused {
-            None if !self.each_message.is_there() => "paused",
-            _ => hook.state(),
-        }
-    }
-
-    /// As they stand now. `awaits_calls`: those of the client library are still looked for.
-    pub fn reports(&self, awaits_calls: bool) -> Vec<HookReport> {
-        let each = self.each_message.hooks.iter().map(|hook| HookReport {
-            state: self.state(hook).to_owned(),
-            ..hook.report()
-        });
-        let others = self.tls.hooks.iter().chain(&self.batches.hooks);
-        let awaited = awaits_calls.then(|| HookReport {
-            hook: "calls of the client library".to_owned(),
-            state: "planned".to_owned(),
-            reason: Some("they are still looked for".to_owned()),
-        });
-        let others = others.map(HookState::report).chain(each);
-        others.chain(awaited).collect()
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &HookState> {
-        self.tls.hooks.iter().chain(self.calls())
-    }
 }
 
 impl Kernel {
@@ -300,101 +256,6 @@ impl Kernel {
         programs
             .try_at(own, std::process::id(), entry)
             .map_err(|error| log::explain(&error))
-    }
-
-    /// Carries out a plan on the file behind `path`, for all of its processes or one. A general-purpose file that is hooked for all shows
-    /// those processes that are followed.
-    pub fn attach(
-        &mut self,
-        path: &Path,
-        pid: Option<Pid>,
-        plan: &HookPlan,
-        safety: ReturnProbe,
-        each_message: bool,
-    ) -> Hooked {
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for hook in &plan.hooks {
-            let index = self.intern(hook.shape);
-            let groups = index.and_then(|index| of_hook(hook, u64::from(index), safety));
-            wanted.push((hook.name, groups));
-        }
-        log::capture();
-        let shared = pid.is_none() && plan.scope == Scope::Process;
-        let cells = &mut Cells::of(path, self.numbers.clone());
-        let tls = match self.hook_programs(shared) {
-            Some(programs) => attach(&programs, path, pid, wanted, Group::Tls, cells),
-            None => Attached::nothing(),
-        };
-        let batches = self.attach_batches(path, pid, plan, safety);
-        let each_message = match each_message {
-            true => self.attach_each_message(path, pid, plan, safety),
-            false => Attached::nothing(),
-        };
-        Hooked {
-            tls,
-            batches,
-            each_message,
-        }
-    }
-
-    /// Of these the calls that come once a batch or more seldom. Groups of their own: those that fire for each message can go while the others stay.
-    pub fn attach_batches(
-        &mut self,
-        path: &Path,
-        pid: Option<Pid>,
-        plan: &HookPlan,
-        safety: ReturnProbe,
-    ) -> Attached {
-        let mut attached = self.attach_calls(path, pid, plan, safety, Group::Batches);
-        if self.client_hooks {
-            let refused = plan.calls_refused.iter().map(|refusal| HookState {
-                hook: refusal.hook,
-                refused: Some(refusal.reason.clone()),
-            });
-            attached.hooks.extend(refused);
-        }
-        attached
-    }
-
-    /// Of these the calls that come with each message.
-    pub fn attach_each_message(
-        &mut self,
-        path: &Path,
-        pid: Option<Pid>,
-        plan: &HookPlan,
-        safety: ReturnProbe,
-    ) -> Attached {
-        self.attach_calls(path, pid, plan, safety, Group::EachMessage)
-    }
-
-    fn attach_calls(
-        &mut self,
-        path: &Path,
-        pid: Option<Pid>,
-        plan: &HookPlan,
-        safety: ReturnProbe,
-        group: Group,
-    ) -> Attached {
-        let of_group = |call: &&CallHook| call.per_message == (group == Group::EachMessage);
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for call in plan.calls.iter().filter(of_group) {
-            if call.shape.means == means::SERVES && !self.app {
-                continue;
-            }
-            let index = self.intern_client(call.shape);
-            let groups = index.and_then(|index| of_call(call, u64::from(index), safety));
-            wanted.push((call.name, groups));
-        }
-        if wanted.is_empty() || !self.client_hooks {
-            return Attached::nothing();
-        }
-        log::capture();
-        // A site that stands with another group's is taken for one by itself: it costs no more than that.
-        let cells = &mut Cells::of(path, self.numbers.clone());
-        match self.programs(CLIENT_PROGRAMS) {
-            Some(programs) => attach(&programs, path, pid, wanted, group, cells),
-            None => Attached::nothing(),
-        }
     }
 
     /// Client libraries are hooked too.

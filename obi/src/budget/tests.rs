@@ -13,6 +13,7 @@ use super::calibrate::file_offset;
 use super::prices::Prices;
 use super::{Group, Ledger};
 use crate::attach::Kernel;
+use crate::attach::kernel::Target;
 use crate::discovery::process::ReturnProbe;
 
 const CALLS: u64 = 1000;
@@ -81,7 +82,13 @@ fn so_many_calls_are_so_many_hits_and_cost_their_price() {
     };
     let own = std::process::id();
     let exe = Path::new("/proc/self/exe");
-    let attached = kernel.attach(exe, Some(own), &plan, ReturnProbe::Safe, true);
+    let target = Target {
+        path: exe,
+        pid: Some(own),
+        plan: &plan,
+        safety: ReturnProbe::Safe,
+    };
+    let attached = kernel.attach(&target, true);
     assert!(attached.all().all(|hook| hook.refused.is_none()));
     assert_eq!(ledger.spent(own).total(), 0);
 

@@ -26,7 +26,7 @@ use super::process::{self, FileId, Mapping};
 use super::targets::{Action, Targets};
 use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
-use crate::attach::kernel::Hooked;
+use crate::attach::kernel::{Hooked, Target};
 use crate::attach::numbers::CostByHook;
 use crate::budget::bucket::Budget;
 use crate::budget::windows::{Place, Windows};
@@ -506,11 +506,14 @@ impl Control {
     fn attach(&mut self, file: &Arc<KnownFile>, pid: Option<Pid>, user: Option<Pid>) {
         let began = Instant::now();
         let users = user.map_or_else(|| self.users(file.id), |pid| vec![pid]);
-        let safety = self.safety(users);
+        let target = Target {
+            path: &file.door(),
+            pid,
+            plan: &file.plan,
+            safety: self.safety(users),
+        };
         let each = self.windows.begins((file.id, pid));
-        let attached = self
-            .kernel
-            .attach(&file.door(), pid, &file.plan, safety, each);
+        let attached = self.kernel.attach(&target, each);
         // A process that ended meanwhile needs no hooks and is no finding.
         if let Some(pid) = pid
             && process::exe(&self.proc_root, pid).is_none()

@@ -15,7 +15,7 @@ use tls_hooks::{Callback, HookPlan};
 
 use super::{Announcement, Control};
 use crate::attach::hooks::Attached;
-use crate::attach::kernel::Hooked;
+use crate::attach::kernel::{Hooked, Target};
 use crate::budget::windows::Place;
 use crate::discovery::files::KnownFile;
 use crate::discovery::process::{self, FileId};
@@ -140,9 +140,12 @@ impl Control {
         // Together with the library's own, which may be away.
         let open = self.windows.begins(place) && !self.windows.is_shut(&library);
         let new = match open {
-            true => self
-                .kernel
-                .attach_each_message(&file.door(), place.1, &file.plan, safety),
+            true => self.kernel.attach_each_message(&Target {
+                path: &file.door(),
+                pid: place.1,
+                plan: &file.plan,
+                safety,
+            }),
             false => Attached::nothing(),
         };
         let mut refused = new.hooks.iter().filter_map(|hook| hook.refused.clone());

@@ -9,6 +9,7 @@ use kafka_analyzer::capture::{Nanos, Pid, Window};
 
 use super::{Announcement, Control, say_hooked, warn_of_refused};
 use crate::attach::hooks::Attached;
+use crate::attach::kernel::Target;
 use crate::budget::Group;
 use crate::budget::bucket::Cost;
 use crate::budget::windows::{Change, Place, Users};
@@ -144,11 +145,15 @@ impl Control {
             self.windows.shut(place, &users);
             return;
         }
-        let (door, plan) = (&file.door(), &file.plan);
-        let safety = self.safety(self.place_users(place));
+        let target = Target {
+            path: &file.door(),
+            pid: place.1,
+            plan: &file.plan,
+            safety: self.safety(self.place_users(place)),
+        };
         let kernel = &mut self.kernel;
-        let batches = is_new.then(|| kernel.attach_batches(door, place.1, plan, safety));
-        let each = (!never).then(|| kernel.attach_each_message(door, place.1, plan, safety));
+        let batches = is_new.then(|| kernel.attach_batches(&target));
+        let each = (!never).then(|| kernel.attach_each_message(&target));
         self.telemetry
             .attached
             .store(monotonic(), Ordering::Relaxed);
