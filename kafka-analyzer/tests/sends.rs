@@ -46,6 +46,15 @@ impl Shop {
         web
     }
 
+    /// The same, on a thread.
+    fn asked_of_thread(&mut self, connection: u64) -> Talk {
+        let mut web = Talk::new(connection);
+        web.clock = self.clock;
+        web.read(b"POST /orders HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec());
+        self.clock = web.clock;
+        web
+    }
+
     fn answers(&mut self, mut web: Talk) {
         web.clock = self.clock;
         web.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec());
@@ -55,9 +64,13 @@ impl Shop {
 
     /// A goroutine hands a message over, at an address.
     fn calls(&mut self, goroutine: u64, record: &Record, address: u64) {
+        self.hands(Task::Goroutine(goroutine), record, address);
+    }
+
+    fn hands(&mut self, task: Task, record: &Record, address: u64) {
         let mut calls = Calls {
             clock: self.clock,
-            task: Task::Goroutine(goroutine),
+            task,
             ..Calls::default()
         };
         let mut call = calls.call(Means::Produces);
@@ -69,9 +82,15 @@ impl Shop {
     }
 
     fn acknowledged(&mut self, address: u64, offset: i64) {
+        self.acknowledged_by(Task::Goroutine(7), (0, offset), address);
+    }
+
+    fn acknowledged_by(&mut self, task: Task, (partition, offset): (i32, i64), address: u64) {
         let mut calls = Calls {
             clock: self.clock,
             topic: "audit",
+            partition,
+            task,
             ..Calls::default()
         };
         calls.at(Means::Acknowledged, offset, address);
@@ -97,6 +116,9 @@ impl Shop {
         events
     }
 }
+
+/// The only one that moves bytes.
+const THREAD: Task = Task::Thread(101);
 
 fn order(key: &str) -> Record {
     record(0, key, "value")
@@ -305,6 +327,56 @@ fn neighbours_are_acknowledged_each_by_its_address() {
     for (at, goroutine) in [(1, 10), (2, 9), (3, 11)] {
         assert!(is_child(sent[at], of(&said, goroutine)), "{at}");
     }
+    assert_eq!(losses, []);
+}
+
+/// By what librdkafka knows a message its application chooses: requests of one thread, one after the other, whose messages overtake each other.
+#[test]
+fn names_that_are_not_of_one_message_tell_nothing() {
+    for (name, told_apart) in [(0xb0, true), (0xa0, false), (0, false)] {
+        let mut shop = Shop::new();
+        for n in 0..10_u64 {
+            let web = shop.asked_of_thread(60 + n);
+            shop.hands(THREAD, &order("k"), 0x100 + n);
+            shop.produces(0, &[order("k")], n as i64);
+            shop.acknowledged_by(THREAD, (0, n as i64), 0x100 + n);
+            shop.answers(web);
+        }
+        for (n, name) in [(70, 0xa0), (71, name)] {
+            let web = shop.asked_of_thread(n);
+            shop.hands(THREAD, &order("k"), name);
+            shop.answers(web);
+        }
+        shop.produces(1, &[order("k")], 50);
+        shop.produces(0, &[order("k")], 60);
+        shop.acknowledged_by(THREAD, (1, 50), name);
+        shop.acknowledged_by(THREAD, (0, 60), 0xa0);
+        let (said, _) = told(&shop.events());
+        let (sent, of) = (sends(&said), requests(&said));
+        assert_eq!((sent.len(), of.len()), (12, 12));
+        assert!((0..10).all(|n| is_child(sent[n], of[n])));
+        let right = [is_child(sent[10], of[11]), is_child(sent[11], of[10])];
+        assert_eq!(right, [told_apart; 2]);
+        let parents = [sent[10].parent, sent[11].parent];
+        assert_eq!(parents.map(|parent| parent.is_some()), [told_apart; 2]);
+    }
+}
+
+/// Who asks for its reports when it has a message more, later.
+#[test]
+fn what_was_not_told_in_time_is_of_the_only_call_that_fits() {
+    let (mut shop, webs) = acknowledging();
+    shop.acknowledged(0xb0, 5);
+    shop.acknowledged(0xa0, 6);
+    shop.produces(0, &[order("k")], 7);
+    for web in webs {
+        shop.answers(web);
+    }
+    shop.clock += 5_000 * MILLISECOND;
+    shop.acknowledged(0xc0, 7);
+    let (said, losses) = told(&shop.events());
+    let sent = sends(&said);
+    assert!(is_child(sent[3], of(&said, 11)));
     assert_eq!(losses, []);
 }
 

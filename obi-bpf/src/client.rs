@@ -205,6 +205,9 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     if shape.options & option::KNOWN_BY_KEPT != 0 {
         walk.known = words.kept[0];
     }
+    if shape.walk == walk::ARGUMENTS && shape.known != NO_MEMBER {
+        walk.run.message = member(words.sp, shape.known).unwrap_or(0);
+    }
     1
 }
 
@@ -356,6 +359,15 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     if shape.partition != NO_MEMBER {
         partition = read::user::<i32>(message.wrapping_add(shape.partition as u64))?;
     }
+    let mut known = walk.known;
+    if shape.known != NO_MEMBER {
+        known = read::user(message.wrapping_add(shape.known as u64))?;
+        if known == 0 && shape.means == means::ACKNOWLEDGED {
+            return Some(0);
+        }
+    } else if known == 0 {
+        known = message;
+    }
     let (text, text_len) = if shape.topic.base != NO_REG {
         text_at(shape, walk.topic)?
     } else {
@@ -379,7 +391,7 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     }
     walk.run = Run {
         count: 1,
-        message: if walk.known != 0 { walk.known } else { message },
+        message: known,
         first: offset,
         last: offset,
         text,

@@ -19,6 +19,7 @@ pub use client::librdkafka::callback;
 
 use obi_abi::{CallShape, ClientShape, role};
 use symbolizer::Binary;
+use symbolizer::code::Register;
 
 use facts::Facts;
 
@@ -68,8 +69,8 @@ pub struct HookPlan {
     /// Calls of the client library; without them messages are seen on the wire only.
     pub calls: Vec<CallHook>,
     pub calls_refused: Vec<Refusal>,
-    /// The client library may call functions of the application with its messages.
-    pub calls_back: Option<Box<Callback>>,
+    /// The client library may call functions of the application with its messages, and with what became of them.
+    pub calls_back: Option<Box<CalledBack>>,
     /// TLS library found: name (`openssl`, `go_crypto_tls`) and version when known.
     pub tls: Option<(&'static str, String)>,
     /// Kafka client library found in the file: name and version when known.
@@ -128,11 +129,24 @@ pub struct CallHook {
     pub per_message: bool,
 }
 
+/// Functions of the application that a client library calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalledBack {
+    /// With messages to be worked on.
+    pub messages: Callback,
+    /// With messages that were acknowledged or refused.
+    pub reports: Callback,
+}
+
 /// How a call of an application's own function is read: at its entry, at its return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Callback {
+    /// As the library calls it: `consume_cb`.
+    pub name: &'static str,
     pub entry: ClientShape,
-    pub returns: ClientShape,
+    /// Registers that must still hold what the entry is read from.
+    pub arguments: &'static [Register],
+    pub returns: Option<ClientShape>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,11 +62,13 @@ pub enum Means {
     Fails,
     /// The task begins to serve the stream `first` of the HTTP/2 connection that the server knows as `client`; without a message: to read it.
     Serves,
+    /// Acknowledgements are told to a function of the application's own, of address `client`.
+    ReportsTo,
 }
 
 impl Means {
     /// In the order of `obi_abi::client::means`, which begins with 1.
-    pub const ALL: [Means; 23] = [
+    pub const ALL: [Means; 24] = [
         Means::Asks,
         Means::HandsOver,
         Means::Settles,
@@ -90,6 +92,7 @@ impl Means {
         Means::ClaimBegins,
         Means::Fails,
         Means::Serves,
+        Means::ReportsTo,
     ];
 
     /// Messages are given to the application.
@@ -111,7 +114,7 @@ pub struct ClientCall {
     pub means: Means,
     /// Address of the consumer or producer; 0 = not known. Addresses are used again.
     pub client: u64,
-    /// Address of the (first) message; 0 = none.
+    /// Address of the (first) message, or what else the library knows it by; 0 = none.
     pub message: u64,
     /// "" = not known.
     pub topic: Arc<str>,

@@ -12,10 +12,12 @@ use crate::losses::Losses;
 use crate::model::causes::{Cause, Doer};
 use crate::observation::{Observation, Span};
 
+mod names;
 mod queue;
 
+use names::Names;
 pub(super) use queue::Wire;
-use queue::{Called, Queue};
+use queue::{Called, Queue, Sizes};
 
 const PROCESSES_MOST: usize = 4096;
 /// Calls of all processes that wait for their records.
@@ -44,16 +46,23 @@ pub(super) struct Produces {
     processes: BTreeMap<Pid, OfProcess>,
     calls: usize,
     /// Wait for the acknowledgement of their place.
-    waiting: HashMap<Place, Box<Span>>,
+    waiting: HashMap<Place, Waiting>,
     due: VecDeque<(Nanos, Place)>,
     early: HashMap<Place, Called>,
     early_order: VecDeque<(Nanos, Place)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    span: Box<Span>,
+    size: Sizes,
 }
 
 #[derive(Debug, Default)]
 struct OfProcess {
     /// It tells of acknowledgements.
     acknowledges: bool,
+    names: Names,
     queue: Queue,
 }
 
@@ -73,6 +82,10 @@ impl Produces {
             return self.forget(pid);
         }
         let of = self.processes.entry(pid).or_default();
+        if !of.names.take(call, &of.queue) && std::mem::take(&mut of.acknowledges) {
+            // Records of calls that wait may have been there already.
+            of.queue.doubt();
+        }
         let before = of.queue.len();
         of.queue.push(call, doer, cause, of.acknowledges);
         self.calls = (self.calls + of.queue.len()).saturating_sub(before);
@@ -86,7 +99,11 @@ impl Produces {
     /// A message was acknowledged in its place, or refused.
     pub fn acknowledged(&mut self, call: &ClientCall) -> Option<Sent> {
         let of = self.processes.get_mut(&call.pid)?;
-        of.acknowledges = true;
+        if !of.names.are_trusted(call.task) {
+            return None;
+        }
+        // Some producers ask for reports of failures only.
+        of.acknowledges |= call.first >= 0;
         let before = of.queue.len();
         let called = of.queue.take(call);
         if call.count > 1 || call.truncated || call.fault {
@@ -104,7 +121,7 @@ impl Produces {
             call.partition,
             call.first,
         );
-        if let Some(span) = self.waiting.remove(&place) {
+        if let Some(Waiting { span, .. }) = self.waiting.remove(&place) {
             // A call after its record is of another one, at the same address.
             let fits = called.doer.time <= span.began;
             return Some(called.sent(span, fits));
@@ -143,7 +160,7 @@ impl Produces {
         }
         let caused = of.queue.is_caused();
         let mut out = Vec::new();
-        for (_, span) in spans {
+        for (at, span) in spans {
             let place = span
                 .offset
                 .map(|offset| (pid, Arc::clone(&span.topic), span.partition, offset));
@@ -157,7 +174,9 @@ impl Produces {
                 (None, Some(place)) if caused && !has_context && self.due.len() < WAITING_MOST => {
                     let due = span.origin.time.saturating_add(ACKNOWLEDGED);
                     self.due.push_back((due, place.clone()));
-                    self.waiting.insert(place, span);
+                    let sizes = wire.sizes.as_ref().and_then(|sizes| sizes.get(at));
+                    let size = sizes.copied().unwrap_or_default();
+                    self.waiting.insert(place, Waiting { span, size });
                 }
                 _ => out.push(root(span)),
             }
@@ -170,10 +189,17 @@ impl Produces {
         let mut out = Vec::new();
         while self.due.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, place)) = self.due.pop_front()
-                && let Some(span) = self.waiting.remove(&place)
+                && let Some(Waiting { span, size }) = self.waiting.remove(&place)
             {
-                losses.add("produce_unmatched", 1);
-                out.push(root(span));
+                // Who asks for reports with the next message only has told nothing of the last one.
+                let of = self.processes.get_mut(&span.pid);
+                match of.and_then(|of| of.queue.only(&span, size)) {
+                    Some(called) => out.push(called.sent(span, true)),
+                    None => {
+                        losses.add("produce_unmatched", 1);
+                        out.push(root(span));
+                    }
+                }
             }
         }
         while self.early_order.front().is_some_and(|(due, _)| *due <= now) {
@@ -192,20 +218,33 @@ impl Produces {
 
     /// Calls of this process were not seen: nothing is known of the order any more.
     pub fn forget(&mut self, pid: Pid) -> Vec<Sent> {
-        let queue = self.remove(pid);
-        queue.map_or_else(Vec::new, Queue::into_roots)
+        let Some(of) = self.remove(pid) else {
+            return Vec::new();
+        };
+        // What its names are worth is still known.
+        if of.names.are_shared {
+            let names = of.names;
+            self.processes.insert(
+                pid,
+                OfProcess {
+                    names,
+                    ..OfProcess::default()
+                },
+            );
+        }
+        of.queue.into_roots()
     }
 
     /// All that it did was seen.
     pub fn exited(&mut self, pid: Pid) -> Vec<Sent> {
-        let queue = self.remove(pid);
-        queue.map_or_else(Vec::new, Queue::into_last)
+        let of = self.remove(pid);
+        of.map_or_else(Vec::new, |of| of.queue.into_last())
     }
 
-    fn remove(&mut self, pid: Pid) -> Option<Queue> {
+    fn remove(&mut self, pid: Pid) -> Option<OfProcess> {
         let of = self.processes.remove(&pid)?;
         self.calls = self.calls.saturating_sub(of.queue.len());
-        Some(of.queue)
+        Some(of)
     }
 
     pub fn table(&self) -> (&'static str, usize, usize) {

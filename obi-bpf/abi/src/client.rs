@@ -65,6 +65,8 @@ pub mod means {
     pub const FAILS: u8 = 22;
     /// The task begins to serve the stream `first` of the HTTP/2 connection that `client` is, or (no message) to read that connection.
     pub const SERVES: u8 = 23;
+    /// Acknowledgements are told to a function of the application's own, whose address stands in the place of the client.
+    pub const REPORTS_TO: u8 = 24;
 }
 
 /// How messages stand in memory: `ClientShape::walk`.
@@ -283,7 +285,10 @@ pub struct ClientShape {
     pub nested: Nested,
     /// [`option`].
     pub options: u8,
-    pub reserved: [u8; 3],
+    pub reserved: u8,
+    /// What the message is known by, in place of its address: a word of it; of `walk::ARGUMENTS` so many bytes above the stack pointer, as it is at the function's
+    /// first instruction; of `walk::PARTS` the part of this kind. 0 = by nothing: an acknowledgement is not told.
+    pub known: u16,
 }
 
 impl ClientShape {
@@ -315,7 +320,8 @@ impl ClientShape {
         value_len: NO_MEMBER,
         nested: Nested::NOTHING,
         options: 0,
-        reserved: [0; 3],
+        reserved: 0,
+        known: NO_MEMBER,
     };
 }
 

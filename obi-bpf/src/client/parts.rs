@@ -100,6 +100,8 @@ fn take_part(walk: &mut Walk, shape: &ClientShape, index: u64) -> Option<u64> {
     } else if kind == kinds.partition_stride as u64 {
         walk.run.value_len = sized(first, word(walk, 1)?);
         words = 2;
+    } else if kind == shape.known as u64 {
+        walk.run.message = first;
     } else if kind == kinds.messages as u64 {
         words = 3;
     }

@@ -174,6 +174,7 @@ mod tests {
             (CLAIM_BEGINS, Means::ClaimBegins),
             (FAILS, Means::Fails),
             (SERVES, Means::Serves),
+            (REPORTS_TO, Means::ReportsTo),
         ];
         assert_eq!(numbers.len(), Means::ALL.len());
         for (number, means) in numbers {

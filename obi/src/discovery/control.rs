@@ -56,10 +56,11 @@ pub enum Notice {
     Closed {
         connection: ConnectionId,
     },
-    /// A client library is to call the function at this address with messages.
+    /// A client library is to call the function at this address with messages, or (`reports`) with what became of messages.
     Callback {
         pid: Pid,
         address: u64,
+        reports: bool,
     },
 }
 
@@ -281,7 +282,11 @@ impl Control {
                 self.carry_out(actions);
             }
             Notice::Closed { connection } => self.targets.closed(connection),
-            Notice::Callback { pid, address } => self.called_back(pid, address),
+            Notice::Callback {
+                pid,
+                address,
+                reports,
+            } => self.called_back(pid, address, reports),
         }
     }
 

@@ -149,9 +149,11 @@ impl StreamThread {
         state.pass(event);
     }
 
-    /// A call that names a function which is called with messages, when these are seen, or may be.
+    /// A call that names a function which is called with messages, when these are seen, or may be. Reports that are not seen are no loss: what became of a
+    /// message is known by order then.
     fn is_followed(&self, state: &mut State<'_>, call: &ClientCall) -> bool {
-        if call.means != Means::LosesSight {
+        let reports = call.means == Means::ReportsTo;
+        if !reports && call.means != Means::LosesSight {
             return false;
         }
         let does = state.callbacks.call(call);
@@ -159,9 +161,10 @@ impl StreamThread {
             self.notify(Notice::Callback {
                 pid: call.pid,
                 address: call.client,
+                reports,
             });
         }
-        does != Does::Pass
+        reports || does != Does::Pass
     }
 
     /// A connection is ignored from the moment its peer is known and was not chosen.

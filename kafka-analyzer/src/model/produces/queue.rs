@@ -23,6 +23,9 @@ const MATCHED_MOST: usize = 4096;
 /// Two tasks that call within this time may overtake each other on the way to their library's queue.
 const RACE: Nanos = 20_000_000;
 
+/// Of key and value of a record; None: not known.
+pub(super) type Sizes = (Option<u32>, Option<u32>);
+
 /// Records of one partition of a request.
 pub(in crate::model) struct Wire<'a> {
     pub pid: Pid,
@@ -89,13 +92,17 @@ impl Called {
         !matches!(self.cause, Cause::Unknown | Cause::Unsampled)
     }
 
-    fn may_be(&self, wire: &Wire<'_>, (key, value): (Option<u32>, Option<u32>)) -> bool {
+    fn may_be(&self, wire: &Wire<'_>, sizes: Sizes) -> bool {
+        self.fits(wire.topic, wire.partition, wire.began, sizes)
+    }
+
+    fn fits(&self, topic: &Arc<str>, partition: i32, began: Nanos, (key, value): Sizes) -> bool {
         let same = |called: Option<u32>, record: Option<u32>| {
             called.is_none() || record.is_none() || called == record
         };
-        self.doer.time <= wire.began
-            && (self.topic.is_empty() || self.topic == *wire.topic)
-            && (self.partition < 0 || self.partition == wire.partition)
+        self.doer.time <= began
+            && (self.topic.is_empty() || self.topic == *topic)
+            && (self.partition < 0 || self.partition == partition)
             && same(self.key_len, key)
             && same(self.value_len, value)
     }
@@ -143,6 +150,29 @@ impl Queue {
         self.calls.insert(self.number, called);
     }
 
+    /// A message of this address was handed over, and is not acknowledged yet.
+    pub fn holds(&self, address: u64) -> bool {
+        self.addresses.contains_key(&address)
+    }
+
+    /// What was matched and what waits counts for nothing until all calls are gone.
+    pub fn doubt(&mut self) {
+        self.unsure = true;
+    }
+
+    /// The only call that a record may be of, if there is one: all others before it were acknowledged.
+    pub fn only(&mut self, span: &Span, sizes: Sizes) -> Option<Called> {
+        if self.unsure || self.calls.len() > SEEN_MOST {
+            return None;
+        }
+        let calls = self.calls.iter();
+        let mut fits =
+            calls.filter(|(_, called)| called.fits(&span.topic, span.partition, span.began, sizes));
+        let (number, _) = fits.next()?;
+        let number = fits.next().is_none().then_some(*number)?;
+        self.remove(number)
+    }
+
     fn remove(&mut self, number: u64) -> Option<Called> {
         let called = self.calls.remove(&number)?;
         self.caused = self.caused.saturating_sub(usize::from(called.has_cause()));
@@ -156,6 +186,9 @@ impl Queue {
     pub fn take(&mut self, call: &ClientCall) -> Option<Called> {
         let number = self.addresses.get(&call.message).copied()?;
         let called = self.remove(number)?;
+        if self.calls.is_empty() && self.matched.is_empty() {
+            self.unsure = false;
+        }
         let topic = called.topic.is_empty() || called.topic == call.topic;
         let known = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
         let sizes = known(called.key_len, call.key_len) && known(called.value_len, call.value_len);

@@ -1,4 +1,4 @@
-//! Functions of applications that client libraries call with messages. In: the address of one, as a process gave it to its library; out: hooks on it,
+//! Functions of applications that client libraries call with messages, or with what became of them. In: the address of one, as a process gave it to its library; out: hooks on it,
 //! and word to the reader of calls whether it is followed.
 //!
 //! The file that holds it is hooked as a whole, so that its next process is seen from its first message (where the user chose processes: in that one
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use kafka_analyzer::capture::Pid;
 use symbolizer::Binary;
-use tls_hooks::{Callback, HookPlan};
+use tls_hooks::{CalledBack, HookPlan};
 
 use super::{Announcement, Control};
 use crate::attach::hooks::Attached;
@@ -28,19 +28,27 @@ const PLACES_MOST: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
-    /// Functions of a process that are hooked, and the files that hold them.
-    followed: HashMap<Pid, Vec<(u64, FileId)>>,
+    /// Functions of a process that are hooked.
+    followed: HashMap<Pid, Vec<Followed>>,
     /// Hooked functions, by where in their file they begin.
     hooked: BTreeMap<Place, BTreeSet<u64>>,
 }
 
+#[derive(Debug)]
+struct Followed {
+    address: u64,
+    /// The file that holds it.
+    file: FileId,
+    reports: bool,
+}
+
 impl Callbacks {
-    fn of(&self, pid: Pid) -> &[(u64, FileId)] {
+    fn of(&self, pid: Pid) -> &[Followed] {
         self.followed.get(&pid).map_or(&[], Vec::as_slice)
     }
 
     fn is_followed(&self, pid: Pid, address: u64) -> bool {
-        self.of(pid).iter().any(|(at, _)| *at == address)
+        self.of(pid).iter().any(|known| known.address == address)
     }
 
     fn is_hooked(&self, place: Place, offset: u64) -> bool {
@@ -50,20 +58,27 @@ impl Callbacks {
 
     /// Processes with a function in the file.
     pub fn users(&self, file: FileId) -> impl Iterator<Item = Pid> + '_ {
-        let holds = move |known: &&Vec<(u64, FileId)>| known.iter().any(|(_, id)| *id == file);
+        let holds = move |known: &[Followed]| known.iter().any(|known| known.file == file);
         let of = self.followed.iter().filter(move |(_, known)| holds(known));
         of.map(|(pid, _)| *pid)
     }
 }
 
+fn called_with(reports: bool) -> &'static str {
+    match reports {
+        true => "called with delivery reports",
+        false => "called with messages",
+    }
+}
+
 impl Control {
-    pub(super) fn called_back(&mut self, pid: Pid, address: u64) {
+    pub(super) fn called_back(&mut self, pid: Pid, address: u64, reports: bool) {
         let done = match self.callbacks.is_followed(pid, address) {
             true => Ok(()),
-            false => self.follow(pid, address),
+            false => self.follow(pid, address, reports),
         };
         if let Err(reason) = &done {
-            tracing::info!(pid, reason, "called with messages, not followed");
+            tracing::info!(pid, reason, "{}, not followed", called_with(reports));
         }
         let said = Announcement::Callback {
             pid,
@@ -75,7 +90,7 @@ impl Control {
         }
     }
 
-    fn follow(&mut self, pid: Pid, address: u64) -> Result<(), String> {
+    fn follow(&mut self, pid: Pid, address: u64, reports: bool) -> Result<(), String> {
         let known = self.callbacks.of(pid).len();
         if known >= MOST {
             return Err(format!("{known} functions of the process are followed"));
@@ -90,6 +105,7 @@ impl Control {
             let (library, plan, read) = self
                 .library_of(pid)
                 .ok_or("its client library is not hooked")?;
+            let read = if reports { read.reports } else { read.messages };
             let plan = HookPlan {
                 client: plan.client.clone(),
                 ..HookPlan::default()
@@ -101,16 +117,20 @@ impl Control {
             let hooked = self.callbacks.hooked.entry(place).or_default();
             hooked.insert(offset);
             let path = mapping.path.display().to_string();
-            tracing::info!(pid, path, "called with messages, followed");
+            tracing::info!(pid, path, "{}, followed", called_with(reports));
         }
         let followed = self.callbacks.followed.entry(pid).or_default();
-        followed.push((address, id));
+        followed.push(Followed {
+            address,
+            file: id,
+            reports,
+        });
         self.tell_newcomers();
         Ok(())
     }
 
     /// The hooked library of a process that calls back, and how its calls are read.
-    fn library_of(&self, pid: Pid) -> Option<(Place, &HookPlan, Callback)> {
+    fn library_of(&self, pid: Pid) -> Option<(Place, &HookPlan, CalledBack)> {
         let mappings = process::mappings(&self.proc_root, pid);
         let ids = mappings
             .iter()
@@ -202,8 +222,8 @@ impl Control {
         self.callbacks.hooked.retain(|(id, _), _| *id != file);
         let users: Vec<Pid> = self.callbacks.users(file).collect();
         for pid in users {
-            for (address, _) in self.callbacks.followed.remove(&pid).unwrap_or_default() {
-                self.called_back(pid, address);
+            for known in self.callbacks.followed.remove(&pid).unwrap_or_default() {
+                self.called_back(pid, known.address, known.reports);
             }
         }
     }
@@ -213,13 +233,13 @@ impl Control {
         let Some(known) = self.callbacks.followed.remove(&pid) else {
             return;
         };
-        let (kept, gone): (Vec<_>, Vec<_>) = known.into_iter().partition(|(address, file)| {
-            let there = process::code_at(&self.proc_root, pid, *address);
+        let (kept, gone): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| {
+            let there = process::code_at(&self.proc_root, pid, known.address);
             let id = there.and_then(|(mapping, _)| mapping.id(&self.proc_root, pid));
-            id == Some(*file)
+            id == Some(known.file)
         });
-        for (_, file) in gone {
-            let own = (file, Some(pid));
+        for known in gone {
+            let own = (known.file, Some(pid));
             if self.callbacks.hooked.remove(&own).is_some() {
                 self.attached.remove(&own);
             }

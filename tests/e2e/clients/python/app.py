@@ -86,10 +86,10 @@ class Server:
         self.plan = plan
         self.truth = Truth(plan["truth"])
         self.numbers = itertools.count(1)
-        self.producer = Producer({"bootstrap.servers": ",".join(plan["brokers"])})
-        # The first byte is to be met by hooks that are in place.
+        # The first call is to be met by hooks that are in place.
         print("here", flush=True)
         sys.stdin.readline()
+        self.producer = Producer({"bootstrap.servers": ",".join(plan["brokers"])})
         self.produce("first")
         self.producer.flush()
         self.ways = databases(plan)
@@ -104,17 +104,17 @@ class Server:
         sys.stdin.read()
 
     def produce(self, key):
-        self.producer.produce(self.plan["topic"], "ordered", key)
+        """With a report of each: without, which call made which record is known by their order only."""
+        self.producer.produce(self.plan["topic"], "ordered", key, on_delivery=delivered)
 
     def send(self, path, waits):
-        """Who waits is the only one that sends: else which call made which record is known by their order only."""
-        line = begin("send", path=path, key=f"key-{next(self.numbers)}", perhaps=not waits)
+        line = begin("send", path=path, key=f"key-{next(self.numbers)}")
         self.produce(line["key"])
         self.producer.flush() if waits else self.producer.poll(0)
         self.truth.note(line)
 
     def answer(self, path):
-        """/ask/DRIVER/N asks a database for N rows; /order and /alone produce a message; /large has a body longer than is copied; of the rest the last
+        """/ask/DRIVER/N asks a database for N rows; /order and /alone produce a message, and the latter waits for its place; /large has a body longer than is copied; of the rest the last
         word is the status."""
         words = path.strip("/").split("/")
         match words[0]:
@@ -127,6 +127,11 @@ class Server:
             case "large":
                 return 200, bytes(int(words[-1]))
         return int(words[-1]), b"as asked"
+
+
+def delivered(error, _message):
+    if error:
+        raise RuntimeError(error)
 
 
 def handler(server):

@@ -52,9 +52,6 @@ struct Line {
     task: u64,
     began: u64,
     ended: u64,
-    /// Which call made the record is known by order only, and others were made at the same time: it may have no parent.
-    #[serde(default)]
-    perhaps: bool,
 }
 
 /// What surrounds the client: a database, an agent, and what that tells.
@@ -331,7 +328,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
     let (mut strange, mut late, mut apart) = (Vec::new(), Vec::new(), Vec::new());
     let (readers, handled): (Vec<&Span>, Vec<&Span>) =
         spans.iter().partition(|span| is_by_reader(span, lines));
-    let (mut absent, mut perhaps) = (readers.len(), 0);
+    let mut absent = readers.len();
     // Those with a handler choose first.
     for span in handled.into_iter().chain(readers.iter().copied()) {
         let (key, by_reader) = (key(span), is_by_reader(span, lines));
@@ -366,7 +363,6 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
                     match is_child(span, line, spans, &readers) {
                         Some(true) => {}
                         Some(false) => apart.push(format!("{:?} for {}", span, line.path)),
-                        None if line.perhaps => perhaps += 1,
                         None => absent += 1,
                     }
                 }
@@ -401,7 +397,7 @@ fn compare(lines: &[Line], spans: &[Span]) -> Result<String> {
     }
     let of_kind = |what: &str| lines.iter().filter(|line| line.what == what).count();
     Ok(format!(
-        "{} requests, {} calls of gRPC, {} statements, {} messages, each once, on its goroutine or thread, and a child of its request but for {absent}, and {perhaps} that were produced at once",
+        "{} requests, {} calls of gRPC, {} statements, {} messages, each once, on its goroutine or thread, and a child of its request but for {absent}",
         of_kind("request"),
         of_kind("rpc"),
         of_kind("query"),

@@ -1,15 +1,12 @@
-//! Functions of the application that librdkafka calls with each message. In: the file that holds such a function, where in it, and how a call is
+//! Functions of the application that librdkafka calls with each message, consumed or delivered. In: the file that holds such a function, where in it, and how a call is
 //! read (by the plan of the library's file). Out: its hooks. The address comes from a call that registers the function or hands it over.
 //!
 //! What no unwind table knows as the beginning of a function (a table of jumps, code that was made at run time) is not touched.
 
-use symbolizer::code::Register;
 use symbolizer::{Binary, Function, Machine};
 
 use super::calls::{Side, site};
 use crate::{CallHook, Callback};
-
-const NAME: &str = "consume_cb";
 
 /// Hooks on the function that begins at this offset of the file.
 ///
@@ -32,16 +29,16 @@ pub fn callback(
         return Err("no function of the file begins there");
     }
     let function = Function {
-        name: NAME.to_owned(),
+        name: read.name.to_owned(),
         address,
         size,
         variant: None,
     };
-    let entry = (Side::Entry(&[Register::Rdi]), read.entry);
-    let halves = [entry, (Side::Return, read.returns)];
-    let hooks = halves.into_iter().map(|(side, shape)| {
+    let entry = (Side::Entry(read.arguments), read.entry);
+    let returns = read.returns.map(|shape| (Side::Return, shape));
+    let hooks = [entry].into_iter().chain(returns).map(|(side, shape)| {
         Some(CallHook {
-            name: NAME,
+            name: read.name,
             shape,
             at: site(binary, &function, side, &shape)?,
             per_message: true,

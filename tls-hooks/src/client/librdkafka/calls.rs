@@ -14,7 +14,7 @@ use symbolizer::{Binary, Function};
 
 use crate::facts::Facts;
 use crate::registers::word;
-use crate::{CallHook, CallSite, Callback, HookPlan, Refusal};
+use crate::{CallHook, CallSite, Callback, CalledBack, HookPlan, Refusal};
 
 const AX: u8 = word(Register::Rax);
 const DI: u8 = word(Register::Rdi);
@@ -34,6 +34,11 @@ const VTYPES: Kinds = Kinds {
     key: 5,
     header: 9,
 };
+/// `RD_KAFKA_VTYPE_OPAQUE`: what the application knows a message by until its delivery report.
+const OPAQUE: u16 = 6;
+/// The same as the last argument of `rd_kafka_produce`, on the stack above the return address and `keylen`; and in a message (`_private`).
+const OPAQUE_ARGUMENT: u16 = 16;
+const OPAQUE_MEMBER: u16 = 64;
 /// `sizeof(rd_kafka_vu_t)`.
 const VU: u16 = 72;
 /// `ClientShape::pair` of calls that keep something from their entry: who polls, an event, an array.
@@ -139,7 +144,7 @@ pub(super) fn site(
     let true_entry = binary.file_offset(function.address)?;
     Some(match side {
         // Arguments on the stack are found from where the stack pointer was then.
-        Entry(_) if shape.walk == walk::PARTS && shape.stride == 0 => CallSite::Entry(true_entry),
+        Entry(_) if is_on_stack(shape) => CallSite::Entry(true_entry),
         Entry(arguments) => {
             let cheap = binary.entry_site(function, arguments, Convention::C);
             let cheap = cheap.and_then(|site| binary.file_offset(site.address));
@@ -155,6 +160,14 @@ pub(super) fn site(
             }
         }
     })
+}
+
+fn is_on_stack(shape: &ClientShape) -> bool {
+    match shape.walk {
+        walk::PARTS => shape.stride == 0,
+        walk::ARGUMENTS => shape.known != NO_MEMBER,
+        _ => false,
+    }
 }
 
 /// Polls that give one message by their result.
@@ -401,19 +414,21 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         let frees = guarded(frees, Place::word(DI, member), EVENT_FETCH);
         all.push(("rd_kafka_event_destroy", Entry(&[ARG1]), frees, true));
     }
-    let called = |at| ClientShape {
+    let called = |means, at| ClientShape {
         client: Place::register(at),
-        ..says(means::LOSES_SIGHT)
+        ..says(means)
     };
     for (name, at, arguments) in [
         ("rd_kafka_consume_callback", CX, &[ARG1, ARG4]),
         ("rd_kafka_consume_callback_queue", DX, &[ARG1, ARG3]),
     ] {
         all.push((name, Entry(arguments), asks_only, true));
-        all.push((name, Entry(arguments), called(at), true));
+        all.push((name, Entry(arguments), called(means::LOSES_SIGHT, at), true));
     }
     let name = "rd_kafka_conf_set_consume_cb";
-    all.push((name, Entry(&[ARG2]), called(SI), false));
+    all.push((name, Entry(&[ARG2]), called(means::LOSES_SIGHT, SI), false));
+    let name = "rd_kafka_conf_set_dr_msg_cb";
+    all.push((name, Entry(&[ARG2]), called(means::REPORTS_TO, SI), false));
     for name in [
         "rd_kafka_consumer_close",
         "rd_kafka_consumer_close_queue",
@@ -426,13 +441,25 @@ fn consuming(inside: Inside) -> Vec<Probe> {
     all
 }
 
-/// `consume_cb(message, opaque)`: the library takes the message back when it returns.
-fn called_back(inside: Inside) -> Callback {
+/// `consume_cb(message, opaque)`: the library takes the message back when it returns. `dr_msg_cb(client, message, opaque)`: where it was placed.
+fn called_back(inside: Inside) -> CalledBack {
     let shape = |means, at| message(inside, means, walk::ONE, Place::register(at));
-    Callback {
+    let messages = Callback {
+        name: "consume_cb",
         entry: keeping(shape(means::CALLS_BACK, DI), CALLBACK, [DI, NO_REG]),
-        returns: kept(shape(means::FREES, base::KEPT), CALLBACK),
-    }
+        arguments: &[ARG1],
+        returns: Some(kept(shape(means::FREES, base::KEPT), CALLBACK)),
+    };
+    let reports = Callback {
+        name: "dr_msg_cb",
+        entry: ClientShape {
+            known: OPAQUE_MEMBER,
+            ..shape(means::ACKNOWLEDGED, SI)
+        },
+        arguments: &[ARG2],
+        returns: None,
+    };
+    CalledBack { messages, reports }
 }
 
 fn settling(inside: Inside) -> Vec<Probe> {
@@ -538,12 +565,14 @@ fn producing(inside: Inside) -> Vec<Probe> {
     let produce = ClientShape {
         offset: NO_MEMBER,
         value_len: R8.into(),
+        known: OPAQUE_ARGUMENT,
         ..arguments(inside, means::PRODUCES, Place::register(DI))
     };
     let parts = ClientShape {
         walk: walk::PARTS,
         at: Place::NOWHERE,
         nested: Nested::of_kinds(VTYPES),
+        known: OPAQUE,
         partition: NO_MEMBER,
         offset: NO_MEMBER,
         value_len: NO_MEMBER,
@@ -562,6 +591,7 @@ fn producing(inside: Inside) -> Vec<Probe> {
         topic_form,
         topic: Place { base: DI, ..topic },
         options: option::COUNT_INT,
+        known: OPAQUE_MEMBER,
         error: NO_MEMBER,
         partition: NO_MEMBER,
         offset: NO_MEMBER,

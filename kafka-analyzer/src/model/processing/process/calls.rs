@@ -66,7 +66,7 @@ impl Process {
             Means::EndsTransaction => {
                 self.task(call.task, call.time, out).ending = Some(call.time);
             }
-            Means::Produced | Means::Acknowledged | Means::Serves => {}
+            Means::Produced | Means::Acknowledged | Means::Serves | Means::ReportsTo => {}
         }
     }
 
