@@ -133,3 +133,32 @@ pub struct ClientCall {
     /// Memory of the process could not be read: what is missing is not known.
     pub fault: bool,
 }
+
+impl ClientCall {
+    /// One that names no message, of a client that is not known. `tid` is 0 for a goroutine.
+    pub fn new(means: Means, pid: Pid, task: Task, time: Nanos) -> ClientCall {
+        ClientCall {
+            time,
+            pid,
+            tid: match task {
+                Task::Thread(tid) => tid,
+                Task::Goroutine(_) => 0,
+            },
+            task,
+            parent: None,
+            means,
+            client: 0,
+            message: 0,
+            topic: "".into(),
+            partition: -1,
+            first: -1,
+            last: -1,
+            count: 0,
+            key_len: None,
+            value_len: None,
+            complete: true,
+            truncated: false,
+            fault: false,
+        }
+    }
+}

@@ -49,24 +49,9 @@ impl Calls {
     pub fn call(&mut self, means: Means) -> ClientCall {
         self.clock += 1000;
         ClientCall {
-            time: self.clock,
-            pid: PID,
             tid: 101,
-            task: self.task,
-            parent: None,
-            means,
             client: self.client,
-            message: 0,
-            topic: "".into(),
-            partition: -1,
-            first: -1,
-            last: -1,
-            count: 0,
-            key_len: None,
-            value_len: None,
-            complete: true,
-            truncated: false,
-            fault: false,
+            ..ClientCall::new(means, PID, self.task, self.clock)
         }
     }
 

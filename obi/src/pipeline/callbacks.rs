@@ -87,24 +87,8 @@ mod tests {
 
     fn call(client: u64, time: u64) -> ClientCall {
         ClientCall {
-            time,
-            pid: 7,
-            tid: 8,
-            task: Task::Thread(8),
-            parent: None,
-            means: Means::LosesSight,
             client,
-            message: 0,
-            topic: "".into(),
-            partition: -1,
-            first: -1,
-            last: -1,
-            count: 0,
-            key_len: None,
-            value_len: None,
-            complete: true,
-            truncated: false,
-            fault: false,
+            ..ClientCall::new(Means::LosesSight, 7, Task::Thread(8), time)
         }
     }
 

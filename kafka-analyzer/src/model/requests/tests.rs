@@ -258,24 +258,8 @@ mod streams {
 
     fn reader(time: Nanos) -> ClientCall {
         ClientCall {
-            time,
-            pid: PID,
-            tid: 1,
-            task: READER,
-            parent: None,
-            means: Means::Serves,
             client: CONNECTION,
-            message: 0,
-            topic: "".into(),
-            partition: -1,
-            first: -1,
-            last: -1,
-            count: 0,
-            key_len: None,
-            value_len: None,
-            complete: true,
-            truncated: false,
-            fault: false,
+            ..ClientCall::new(Means::Serves, PID, READER, time)
         }
     }
 }
