@@ -264,6 +264,7 @@ impl Processing {
                     task: Task::Thread(0),
                     after: None,
                     unseen: u32::try_from(unseen.count).unwrap_or(u32::MAX),
+                    counted: 0,
                 },
             });
         }

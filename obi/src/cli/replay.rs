@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use kafka_analyzer::capture::{CaptureEvent, ClientCall};
+use kafka_analyzer::capture::{CaptureEvent, ClientCall, Nanos, Pid, Window};
 
 use super::exit::{Exit, Failure};
 use crate::capture::recording::Reader;
@@ -22,8 +22,8 @@ use crate::telemetry::Telemetry;
 pub struct Args {
     /// Recording made by `obi record`
     file: PathBuf,
-    /// Observations, what /metrics would have shown, the calls of client libraries as they were captured, or what is open and was lost when
-    /// the recording ends
+    /// Observations, what /metrics would have shown, the calls of client libraries as they were captured with the windows of the overhead budget,
+    /// or what is open and was lost when the recording ends
     #[arg(long, value_enum, default_value_t)]
     output: Form,
     /// Stream stages; the result does not depend on it
@@ -43,12 +43,39 @@ enum Form {
     Left,
 }
 
-/// A line of the form `calls`.
+/// Lines of the form `calls`.
 #[derive(serde::Serialize)]
-struct CallLine<'a> {
-    schema: &'static str,
-    #[serde(flatten)]
-    call: &'a ClientCall,
+#[serde(untagged)]
+enum CallLine<'a> {
+    Call {
+        schema: &'static str,
+        #[serde(flatten)]
+        call: &'a ClientCall,
+    },
+    Window {
+        schema: &'static str,
+        pid: Pid,
+        time: Nanos,
+        window: Window,
+    },
+}
+
+impl CallLine<'_> {
+    fn of<'a>(event: &'a CaptureEvent<'_>) -> Option<CallLine<'a>> {
+        match event {
+            CaptureEvent::Call(call) => Some(CallLine::Call {
+                schema: "obi.call/1",
+                call,
+            }),
+            CaptureEvent::Window { pid, time, window } => Some(CallLine::Window {
+                schema: "obi.window/1",
+                pid: *pid,
+                time: *time,
+                window: *window,
+            }),
+            _ => None,
+        }
+    }
 }
 
 fn lines_of(left: &Left) -> String {
@@ -99,11 +126,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             let (mut recording, mut text) = (recording, Vec::new());
             let mut failed = None;
             let mut each = |event: &CaptureEvent<'_>| {
-                let CaptureEvent::Call(call) = event else {
+                let Some(line) = CallLine::of(event) else {
                     return;
                 };
-                let schema = "obi.call/1";
-                match serde_json::to_writer(&mut text, &CallLine { schema, call }) {
+                match serde_json::to_writer(&mut text, &line) {
                     Ok(()) => text.push(b'\n'),
                     Err(error) => failed = Some(error),
                 }

@@ -123,6 +123,7 @@ impl Recorder {
         Ok(Recording {
             file: self.file,
             program: self.program,
+            config: None,
         })
     }
 }
@@ -131,6 +132,8 @@ impl Recorder {
 pub struct Recording {
     pub file: PathBuf,
     program: PathBuf,
+    /// Of replays.
+    pub config: Option<PathBuf>,
 }
 
 /// What tests read of a replayed exchange.
@@ -172,6 +175,24 @@ pub struct Call {
     pub fault: bool,
 }
 
+/// Hooks that run for each message of a process come or go.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Window {
+    pub pid: u32,
+    pub time: u64,
+    pub window: String,
+}
+
+/// A line of the calls: either kind.
+#[derive(Deserialize)]
+#[serde(tag = "schema")]
+enum CallLine {
+    #[serde(rename = "obi.call/1")]
+    Call(Call),
+    #[serde(rename = "obi.window/1")]
+    Window(Window),
+}
+
 /// What a table held when the recording ended, or what was lost for a reason.
 #[derive(Clone, Debug, Deserialize)]
 struct Left {
@@ -200,15 +221,30 @@ impl Recording {
         Ok(all)
     }
 
-    /// The calls of one process, in order.
-    pub fn calls(&self, pid: u32) -> Result<Vec<Call>> {
+    fn call_lines(&self) -> Result<Vec<CallLine>> {
         let text = String::from_utf8(self.replay("calls")?)?;
         let read = |line: &str| {
-            serde_json::from_str::<Call>(line).with_context(|| format!("obi replay printed {line}"))
+            serde_json::from_str(line).with_context(|| format!("obi replay printed {line}"))
         };
-        let mut calls = text.lines().map(read).collect::<Result<Vec<_>>>()?;
-        calls.retain(|call| call.pid == pid);
-        Ok(calls)
+        text.lines().map(read).collect()
+    }
+
+    /// The calls of one process, in order.
+    pub fn calls(&self, pid: u32) -> Result<Vec<Call>> {
+        let call = |line| match line {
+            CallLine::Call(call) if call.pid == pid => Some(call),
+            _ => None,
+        };
+        Ok(self.call_lines()?.into_iter().filter_map(call).collect())
+    }
+
+    /// Its windows, in order.
+    pub fn windows(&self, pid: u32) -> Result<Vec<Window>> {
+        let window = |line| match line {
+            CallLine::Window(window) if window.pid == pid => Some(window),
+            _ => None,
+        };
+        Ok(self.call_lines()?.into_iter().filter_map(window).collect())
     }
 
     /// The output of `obi replay FILE --output FORM`, run without privileges where we have any to drop.
@@ -217,6 +253,11 @@ impl Recording {
             .arg("replay")
             .arg(&self.file)
             .args(["--output", form])
+            .args(
+                self.config
+                    .iter()
+                    .flat_map(|file| ["--config".as_ref(), file.as_os_str()]),
+            )
             .output()?;
         if !output.status.success() {
             bail!(

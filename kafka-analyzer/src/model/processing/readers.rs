@@ -173,15 +173,18 @@ impl Readers {
     ) -> Unseen {
         let Some(known) = self.of(pid, topic, partition) else {
             let more = after.is_some_and(|before| before.is_none_or(|before| before < offsets.0));
-            return Unseen { count: 0, more };
+            return Unseen {
+                more,
+                ..Unseen::default()
+            };
         };
         let unseen = known.stretch.handed(offsets, count, after);
         match known.clients.len() {
             0 | 1 => unseen,
             // What one got the other did not.
             _ => Unseen {
-                count: 0,
                 more: unseen.more || unseen.count > 0,
+                ..Unseen::default()
             },
         }
     }

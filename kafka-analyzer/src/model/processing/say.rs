@@ -49,6 +49,7 @@ impl Model {
             count,
             after,
             unseen,
+            counted,
             ..
         } = &mut told.what
         else {
@@ -67,6 +68,7 @@ impl Model {
         }
         let found = readers.handed(told.pid, place, (*first, *last), *count, *after);
         *unseen = u32::try_from(found.count).unwrap_or(u32::MAX);
+        *counted = found.counted;
         self.losses.add("delivered_unseen", u64::from(found.more));
     }
 
@@ -226,6 +228,7 @@ impl Model {
                 task,
                 after: _,
                 unseen,
+                counted,
             } => {
                 let work = Work {
                     offsets: (first, last),
@@ -264,7 +267,7 @@ impl Model {
                     group: reader.group,
                     topic: told.topic,
                     partition: told.partition,
-                    count: count.saturating_add(unseen),
+                    count: count.saturating_sub(counted).saturating_add(unseen),
                     next_offset,
                 }));
             }

@@ -16,6 +16,8 @@ pub(super) struct Stretch {
     end: Option<i64>,
     /// All before this offset was counted.
     reached: Option<i64>,
+    /// What commits alone told of since the last hand-over: first offset, and the one behind the last.
+    committed: Option<(i64, i64)>,
     closing: Option<Closing>,
 }
 
@@ -44,6 +46,8 @@ pub(super) struct Unseen {
     pub count: u64,
     /// There may have been more.
     pub more: bool,
+    /// Of the messages that were handed over a commit told before.
+    pub counted: u32,
 }
 
 impl Chunk {
@@ -110,7 +114,10 @@ impl Stretch {
             Some(_) => self.closing = Some(Closing::Committed),
             None => {}
         }
-        let mut unseen = Unseen::default();
+        let mut unseen = Unseen {
+            counted: self.counted((first, last), count, after),
+            ..Unseen::default()
+        };
         let begins = self.chunks.front().map(|chunk| chunk.first);
         let away = after.is_some();
         if let Some(Some(before)) = after {
@@ -118,7 +125,7 @@ impl Stretch {
             let reached = self.reached.filter(|reached| *reached <= first);
             let before = before.max(reached.unwrap_or(before));
             let known = begins.is_some_and(|begins| begins <= before) || before >= first;
-            unseen.more = !known;
+            unseen.more = !known && unseen.counted == 0;
         }
         while let Some(chunk) = self.chunks.front_mut() {
             if chunk.next <= first {
@@ -141,8 +148,28 @@ impl Stretch {
             break;
         }
         unseen.count += self.take(last, count);
-        self.reached = self.reached.max(Some(last.saturating_add(1)));
+        let behind = last.saturating_add(1);
+        self.committed = match count {
+            0 => {
+                let from = self.committed.map(|(from, _)| from);
+                from.or(self.reached).or(begins).map(|from| (from, behind))
+            }
+            _ => None,
+        };
+        self.reached = self.reached.max(Some(behind));
         unseen
+    }
+
+    /// Of these messages so many were counted: `ReadMessage` of kafka-go commits a message before it hands it over. What was seen to be handed over comes
+    /// a second time.
+    fn counted(&self, (first, last): (i64, i64), count: u32, after: Option<Option<i64>>) -> u32 {
+        let is_new = after.is_some_and(|before| before.is_none_or(|before| before <= first));
+        let told = self.committed.filter(|(from, _)| is_new && *from <= first);
+        let Some((_, to)) = told else {
+            return 0;
+        };
+        let upto = to.min(last.saturating_add(1));
+        u32::try_from(upto.saturating_sub(first)).map_or(0, |counted| counted.min(count))
     }
 
     /// Takes a run off the front. Returns what is left over of an answer that was handed over in part unseen.
@@ -181,7 +208,11 @@ mod tests {
     use super::*;
 
     fn unseen(count: u64, more: bool) -> Unseen {
-        Unseen { count, more }
+        Unseen {
+            count,
+            more,
+            counted: 0,
+        }
     }
 
     #[test]
@@ -247,6 +278,26 @@ mod tests {
             unseen(0, false),
             "back"
         );
+    }
+
+    #[test]
+    fn what_a_commit_told_is_not_counted_again() {
+        let of = |count, counted| Unseen {
+            count,
+            more: false,
+            counted,
+        };
+        let mut read = Stretch::default();
+        read.fetched(0, 100, 100);
+        assert_eq!(read.handed((0, 0), 1, None), of(0, 0));
+        // A commit of 50 while hooks are away, then 49, of which it told, and 50.
+        assert_eq!(read.handed((50, 49), 0, Some(None)), of(49, 0));
+        assert_eq!(read.handed((49, 49), 1, Some(Some(1))), of(0, 1));
+        assert_eq!(read.handed((50, 50), 1, None), of(0, 0));
+        // A run of which the commit told a part; and what was seen before.
+        assert_eq!(read.handed((60, 59), 0, Some(None)), of(9, 0));
+        assert_eq!(read.handed((58, 61), 4, Some(Some(51))), of(0, 2));
+        assert_eq!(read.handed((40, 41), 2, Some(Some(62))), of(0, 0));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(in crate::model) enum What {
         after: Option<Option<i64>>,
         /// Messages that the application got meanwhile.
         unseen: u32,
+        /// Of its own messages so many were told of already.
+        counted: u32,
     },
     Wrong {
         offset: i64,

@@ -26,7 +26,7 @@ struct told {
 static char plan[8192];
 static char topic[128], letters[128], pattern[32];
 static FILE *truth;
-static int left;
+static int left, pause_us;
 /* Those whose results' places come later, in the patterns events and transaction. */
 static struct told *results;
 static int kept;
@@ -139,7 +139,7 @@ static struct told hand(const rd_kafka_message_t *message, long long asked) {
 
 static void work(struct told *told) {
 	told->worked = now();
-	usleep(1000 * (1 + told->offset % 3));
+	usleep(pause_us * (1 + told->offset % 3));
 }
 
 static void put_down(const struct told *told, const char *sent) {
@@ -332,6 +332,7 @@ int main(int count, char **words) {
 	member("dead_letters", letters, sizeof letters);
 	member("pattern", pattern, sizeof pattern);
 	left = atoi(member("records", value, sizeof value));
+	pause_us = atoi(member("pause", value, sizeof value));
 	truth = fopen(member("truth", value, sizeof value), "w");
 	if (!truth)
 		die("truth", value);

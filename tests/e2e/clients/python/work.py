@@ -63,9 +63,9 @@ class Program:
         return [(message, told(message, asked, began)) for message in found if message is not None]
 
     def work(self, message, own):
-        """From one to three milliseconds, by the offset. What fails becomes a dead letter; in the pattern results each has one."""
+        """The plan's pause once to three times, by the offset. What fails becomes a dead letter; in the pattern results each has one."""
         own["worked"] = time.monotonic_ns()
-        time.sleep((1 + own["offset"] % 3) / 1000)
+        time.sleep(self.plan["pause"] * (1 + own["offset"] % 3) / 1e6)
         own["failed"] = self.pattern == "retry" and own["offset"] % 10 == 0
         if own["failed"] or self.pattern == "results":
             places = []

@@ -3,9 +3,11 @@
 //! context, and an interval that holds the program's own and stays within the calls that began and ended it; what was produced meanwhile under its
 //! message, or under none where that is not known, and never under another.
 
+mod budget;
 mod cells;
 mod compare;
 mod programs;
+mod windows;
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,7 +21,6 @@ use crate::world::World;
 use cells::Cell;
 use programs::Program;
 
-const RECORDS: usize = 120;
 /// Resident memory of an agent that has met programs of 30 MiB; its rings, 32 MiB, are in it twice.
 const PEAK_KIB: u64 = 400 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,10 +51,12 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     let letters = format!("{id}-{results}");
     world.cluster.admin.create(&id, 3, 1)?;
     world.cluster.admin.create(&letters, 1, 1)?;
-    std::fs::write(
-        at("yaml"),
-        "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 100\n",
-    )?;
+    let limit = if cell.is_fast() {
+        budget::CONFIG
+    } else {
+        "overhead:\n  budget: 100\n"
+    };
+    std::fs::write(at("yaml"), limit)?;
     let config = at("yaml").display().to_string();
     let flags = ["--payload", "--config", &config];
     let mut recorder = Recorder::start_at_once(&settings.program, &at("recording"), &flags)?;
@@ -63,7 +66,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
         let plan = serde_json::json!({
             "brokers": bootstrap.split(',').collect::<Vec<_>>(), "user": world.cluster.user.name, "password": world.cluster.user.password,
             "ca": world.cluster.certificates.authority, "client_id": format!("{id}-{name}"), "group": id, "topic": id, "dead_letters": letters,
-            "pattern": cell.pattern, "records": RECORDS, "truth": at(&format!("{name}.jsonl")),
+            "pattern": cell.pattern, "records": cell.records(), "pause": cell.pause(), "truth": at(&format!("{name}.jsonl")),
         });
         let file = at(&format!("{name}.json"));
         std::fs::write(&file, plan.to_string())?;
@@ -79,20 +82,32 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     recorder.met(&program.hooked)?;
     finish(&mut feeding, true)?;
     let pid = working.pid();
-    finish(&mut working, cell.pattern != "crash")?;
+    let seen = if cell.is_fast() {
+        let seen = budget::watch(world, &mut working, &program, &id, &at("work.jsonl"))?;
+        format!("; {}", budget::check(world, &id, cell, &seen)?)
+    } else {
+        finish(&mut working, cell.pattern != "crash")?;
+        String::new()
+    };
     let peak = recorder.peak_kib()?;
     if peak > PEAK_KIB {
         bail!("the agent took {peak} KiB");
     }
-    let recording = recorder.stop()?;
+    let mut recording = recorder.stop()?;
+    recording.config = Some(at("yaml"));
     compare::nothing_left(&recording)?;
-    compare::all(cell, pid, &id, &at("work.jsonl"), &recording)
+    let compared = compare::all(cell, pid, &id, &at("work.jsonl"), &recording)?;
+    Ok(compared + &seen)
+}
+
+fn say_go(process: &mut Process) -> Result<()> {
+    let (mut input, _output) = process.pipes().context("a program has no pipes")?;
+    writeln!(input, "go").context("a program is gone")
 }
 
 /// Says go and waits for the end.
 fn finish(process: &mut Process, well: bool) -> Result<()> {
-    let (mut input, _output) = process.pipes().context("a program has no pipes")?;
-    writeln!(input, "go").context("a program is gone")?;
+    say_go(process)?;
     let status = process.wait(PATIENCE)?;
     if status.is_none_or(|status| status.success() != well) {
         bail!("ended with {status:?}\n{}", process.log_tail(20));

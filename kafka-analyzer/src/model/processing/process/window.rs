@@ -261,6 +261,7 @@ impl Process {
             task: given.task,
             after: away.then_some(known),
             unseen: 0,
+            counted: 0,
         }));
         if let Some(known) = known.filter(|known| given.first < *known) {
             let again = known

@@ -2,6 +2,12 @@
 
 use obi_lab::golang::{Older, Symbols};
 
+const RECORDS: usize = 120;
+const PAUSE: u64 = 1000;
+const FAST_PAUSE: u64 = 300;
+/// They last two periods of windows, whatever the library adds.
+const TWO_PERIODS: usize = 28_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
     Newest,
@@ -57,6 +63,8 @@ pub struct Cell {
     pub pattern: &'static str,
     pub basis: Basis,
     pub sends: Sends,
+    /// That many messages and fast, under the default overhead budget: hooks on each message come in windows. 0: without a budget.
+    pub fast: usize,
     /// Run by `make test`.
     pub short: bool,
 }
@@ -71,6 +79,7 @@ const fn cell(library: &'static str, build: Build, pattern: &'static str, basis:
         pattern,
         basis,
         sends: Sends::Matched,
+        fast: 0,
         short: false,
     }
 }
@@ -87,8 +96,25 @@ impl Cell {
         Cell { sends, ..self }
     }
 
+    const fn fast(self, fast: usize) -> Cell {
+        Cell { fast, ..self }
+    }
+
+    pub fn is_fast(&self) -> bool {
+        self.fast > 0
+    }
+
     pub fn id(&self) -> String {
         format!("{}-{}", self.program(), self.pattern)
+    }
+
+    pub fn records(&self) -> usize {
+        if self.is_fast() { self.fast } else { RECORDS }
+    }
+
+    /// Microseconds; work takes twice that in the mean.
+    pub fn pause(&self) -> u64 {
+        if self.is_fast() { FAST_PAUSE } else { PAUSE }
     }
 
     pub fn program(&self) -> String {
@@ -96,7 +122,12 @@ impl Cell {
     }
 
     pub fn name(&self) -> String {
-        format!("work/{}/{}/{:?}", self.library, self.pattern, self.build).to_lowercase()
+        let windows = if self.is_fast() { "/windows" } else { "" };
+        format!(
+            "work/{}/{}/{:?}{windows}",
+            self.library, self.pattern, self.build
+        )
+        .to_lowercase()
     }
 }
 
@@ -169,6 +200,7 @@ const CELLS: &[Cell] = &[
     cell("c", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
     cell("c", Build::Newest, "callback", Basis::Message),
     cell("c", Build::Newest, "consume_cb", Basis::Message).short(),
+    cell("segmentio", Build::Stripped, "async", Basis::Message).fast(TWO_PERIODS).short(),
     cell("segmentio", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
     cell("segmentio", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Go122, "retry", Basis::Message).sends(Sends::Told),

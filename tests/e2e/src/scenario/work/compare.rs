@@ -1,14 +1,15 @@
 //! The program's truth against what the agent says. In: a truth file and a recording. Out: what was seen, or each kind of difference.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::RECORDS;
 use super::cells::{Basis, Cell, Sends};
+use super::windows::Windows;
 use crate::recording::Recording;
 
 /// Differences shown of a cell.
@@ -16,18 +17,18 @@ const SHOWN: usize = 4;
 
 /// A message as its program saw it; times as in the programs' README.
 #[derive(Clone, Debug, Deserialize)]
-struct Told {
-    partition: i32,
-    offset: i64,
+pub struct Told {
+    pub partition: i32,
+    pub offset: i64,
     context: String,
-    goroutine: Option<u64>,
-    thread: Option<u64>,
-    asked: u64,
-    began: u64,
+    pub goroutine: Option<u64>,
+    pub thread: Option<u64>,
+    pub asked: u64,
+    pub began: u64,
     worked: u64,
-    ended: u64,
+    pub ended: u64,
     /// 0: nothing ended the work but the end of its goroutine or process.
-    settled: u64,
+    pub settled: u64,
     failed: bool,
     /// The record produced while it was in hand.
     sent: Option<Place>,
@@ -93,8 +94,12 @@ type Creation = (String, String);
 
 /// What the agent says of the topic.
 struct Said {
-    processing: Vec<Processing>,
-    spans: Vec<Span>,
+    /// By partition and first offset.
+    processing: BTreeMap<(i32, i64), Processing>,
+    /// Again of messages that were told already.
+    again: Vec<Processing>,
+    /// Of processing, by partition and time.
+    spans: BTreeMap<(i32, u64, u64), Vec<Span>>,
     errors: Vec<Wrong>,
     /// Contexts of records by their `send` spans.
     sent: BTreeMap<(i32, i64), Creation>,
@@ -114,16 +119,25 @@ pub fn all(
         .lines()
         .map(serde_json::from_str::<Told>)
         .collect::<Result<Vec<_>, _>>()?;
-    if truth.len() != RECORDS {
+    if truth.len() != cell.records() {
         bail!(
-            "the program worked on {} of {RECORDS} messages",
-            truth.len()
+            "the program worked on {} of {} messages",
+            truth.len(),
+            cell.records()
         );
     }
     let said = read(recording, pid, topic)?;
     let mut wrong = Vec::new();
     let (mut latest, mut tied) = (Vec::new(), (0, 0));
-    once(&truth, &said, &mut wrong);
+    let mut windows = None;
+    if cell.is_fast() {
+        let open = Windows::of(&recording.windows(pid)?);
+        let shown = |own: &Told| said.of(own).is_some();
+        windows = Some(open.judge(&truth, shown, &mut wrong));
+        once(&truth, &said, &mut wrong, |n| n <= 1);
+    } else {
+        once(&truth, &said, &mut wrong, |n| n == 1);
+    }
     if cell.pattern == "fails" {
         errors(&truth, &said, &mut wrong);
     }
@@ -145,8 +159,10 @@ pub fn all(
     latest.sort_unstable();
     let half = latest.get(latest.len() / 2).copied().unwrap_or(0);
     Ok(format!(
-        "{RECORDS} messages in {} findings, each under its context; hand-over {} us before the program's own clock for half of them{}",
+        "{} messages in {} findings{}, each under its context; hand-over {} us before the program's own clock for half of them{}",
+        truth.len(),
         said.processing.len(),
+        windows.map_or(String::new(), |windows| format!(" of {windows}")),
         half / 1000,
         match tied {
             (_, 0) => String::new(),
@@ -190,31 +206,59 @@ pub fn nothing_left(recording: &Recording) -> Result<()> {
 }
 
 impl Said {
+    fn processing(&mut self, one: Processing, pid: u32, topic: &str) {
+        if one.pid != pid || one.topic != topic {
+            return;
+        }
+        match self.processing.entry((one.partition, one.first)) {
+            Entry::Vacant(place) => drop(place.insert(one)),
+            Entry::Occupied(_) => self.again.push(one),
+        }
+    }
+
+    fn span(&mut self, span: Span, pid: u32, topic: &str) {
+        if let ("send", Some(offset)) = (span.span.as_str(), span.offset) {
+            if span.topic == topic {
+                let context = (span.trace_id.clone(), span.span_id.clone());
+                self.sent.insert((span.partition, offset), context);
+            }
+            if span.pid == pid {
+                let place = Place {
+                    topic: span.topic.clone(),
+                    partition: span.partition,
+                    offset,
+                };
+                self.results.insert(place, span);
+            }
+        } else if span.span == "process" && span.pid == pid && span.topic == topic {
+            let place = (span.partition, span.began, span.ended);
+            self.spans.entry(place).or_default().push(span);
+        }
+    }
+
     fn of(&self, own: &Told) -> Option<&Processing> {
-        self.processing.iter().find(|one| {
-            one.partition == own.partition && (one.first..=one.last).contains(&own.offset)
-        })
+        // The last that begins there or before: none of them overlap, or a message is told twice.
+        let upto = (own.partition, own.offset);
+        let (_, one) = self.processing.range(..=upto).next_back()?;
+        (one.partition == own.partition && own.offset <= one.last).then_some(one)
     }
 
     fn span_of(&self, one: &Processing) -> Option<&Span> {
-        let same = |span: &&Span| {
-            span.span == "process"
-                && span.partition == one.partition
-                && (span.began, span.ended) == (one.began, one.ended)
-                && span
-                    .links
-                    .iter()
-                    .all(|link| (one.first..=one.last).contains(&link.offset))
+        let links = |span: &&Span| {
+            let mut links = span.links.iter();
+            links.all(|link| (one.first..=one.last).contains(&link.offset))
         };
-        self.spans.iter().find(same)
+        let same = self.spans.get(&(one.partition, one.began, one.ended))?;
+        same.iter().find(links)
     }
 }
 
 fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
     let text = String::from_utf8(recording.replay("json")?)?;
     let mut said = Said {
-        processing: Vec::new(),
-        spans: Vec::new(),
+        processing: BTreeMap::new(),
+        again: Vec::new(),
+        spans: BTreeMap::new(),
         errors: Vec::new(),
         sent: BTreeMap::new(),
         results: BTreeMap::new(),
@@ -222,31 +266,12 @@ fn read(recording: &Recording, pid: u32, topic: &str) -> Result<Said> {
     for line in text.lines() {
         let value: serde_json::Value = serde_json::from_str(line)?;
         match value.get("kind").and_then(serde_json::Value::as_str) {
-            Some("processing") => said.processing.push(parse(value, line)?),
-            Some("span") => said.spans.push(parse(value, line)?),
+            Some("processing") => said.processing(parse(value, line)?, pid, topic),
+            Some("span") => said.span(parse(value, line)?, pid, topic),
             Some("processing_error") => said.errors.push(parse(value, line)?),
             _ => {}
         }
     }
-    for span in &said.spans {
-        if let (true, "send", Some(offset)) = (span.topic == topic, span.span.as_str(), span.offset)
-        {
-            let context = (span.trace_id.clone(), span.span_id.clone());
-            said.sent.insert((span.partition, offset), context);
-        }
-        if let (true, "send", Some(offset)) = (span.pid == pid, span.span.as_str(), span.offset) {
-            let place = Place {
-                topic: span.topic.clone(),
-                partition: span.partition,
-                offset,
-            };
-            said.results.insert(place, span.clone());
-        }
-    }
-    said.processing
-        .retain(|one| one.pid == pid && one.topic == topic);
-    said.spans
-        .retain(|span| span.pid == pid && span.topic == topic);
     said.errors
         .retain(|error| error.pid == pid && error.topic == topic);
     Ok(said)
@@ -256,17 +281,17 @@ fn parse<T: DeserializeOwned>(value: serde_json::Value, line: &str) -> Result<T>
     serde_json::from_value(value).with_context(|| format!("obi replay printed {line}"))
 }
 
-/// Each message is told once, and no other.
-fn once(truth: &[Told], said: &Said, wrong: &mut Vec<String>) {
+/// Each message is told so many times, and no other.
+fn once(truth: &[Told], said: &Said, wrong: &mut Vec<String>, right: impl Fn(u32) -> bool) {
     let mut times: BTreeMap<(i32, i64), u32> = BTreeMap::new();
-    for one in &said.processing {
+    for one in said.processing.values().chain(&said.again) {
         for offset in one.first..=one.last {
             *times.entry((one.partition, offset)).or_default() += 1;
         }
     }
     for own in truth {
         let n = times.remove(&(own.partition, own.offset)).unwrap_or(0);
-        if n != 1 {
+        if !right(n) {
             wrong.push(format!("told {n} times: {own:?}"));
         }
     }

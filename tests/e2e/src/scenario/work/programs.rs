@@ -18,6 +18,16 @@ pub struct Program {
 }
 
 impl Program {
+    /// What the agent calls its processes: the script's name, else the executable's.
+    pub fn service(&self) -> String {
+        let named = self.words.first().map_or(self.file.as_path(), Path::new);
+        let name = match self.words.is_empty() {
+            true => named.file_name(),
+            false => named.file_stem(),
+        };
+        name.unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     pub fn of(world: &World, folder: &Path, cell: &Cell) -> Result<Program> {
         match cell.library {
             "python" => Program::python(world, "python/requirements.txt"),

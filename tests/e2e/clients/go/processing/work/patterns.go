@@ -68,10 +68,10 @@ func Hand(asked int64, topic string, partition int32, offset int64, context stri
 	}
 }
 
-// Takes from one to three milliseconds, by the offset. What fails becomes a dead letter; in some patterns each has a result.
+// Takes the plan's pause once to three times, by the offset. What fails becomes a dead letter; in some patterns each has a result.
 func work(p *Plan, c Consumer, m Given) error {
 	m.Told.Worked = Now()
-	time.Sleep(time.Duration(1+m.Told.Offset%3) * time.Millisecond)
+	time.Sleep(time.Duration(p.Pause*(1+m.Told.Offset%3)) * time.Microsecond)
 	switch p.Pattern {
 	case "results", "relay", "input":
 	case "retry":

@@ -25,6 +25,8 @@ type Plan struct {
 	Pattern     string `json:"pattern"`
 	// Records to process before the program ends.
 	Records int `json:"records"`
+	// Pause is the work on a message: once, twice or three times so many microseconds.
+	Pause int64 `json:"pause"`
 	// Truth is the file that gets a line for each message.
 	Truth string `json:"truth"`
 }
