@@ -200,7 +200,7 @@ const CELLS: &[Cell] = &[
     cell("c", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
     cell("c", Build::Newest, "callback", Basis::Message),
     cell("c", Build::Newest, "consume_cb", Basis::Message).short(),
-    cell("segmentio", Build::Stripped, "async", Basis::Message).fast(TWO_PERIODS).short(),
+    cell("segmentio", Build::Stripped, "async", Basis::Message).fast(TWO_PERIODS),
     cell("segmentio", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
     cell("segmentio", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
