@@ -41,7 +41,6 @@ const SHARED: &[(&str, Body)] = &[
     ("windows of the overhead budget", windows::run),
     (TREE, tree::run),
     ("requests and statements", app::go::run),
-    ("requests and statements of Python", app::python::run),
     ("agent started late", restart::late),
     ("agent killed and restarted", restart::killed),
     ("prometheus", prometheus::run),
@@ -49,6 +48,14 @@ const SHARED: &[(&str, Body)] = &[
     ("recent traces", traces::run),
     ("misuse", misuse::run),
 ];
+
+/// The same, in the whole table only.
+const SHARED_FULL: &[(&str, Body)] = &[("requests and statements of Python", app::python::run)];
+
+fn shared(full: bool) -> impl Iterator<Item = &'static (&'static str, Body)> {
+    let more = if full { SHARED_FULL } else { &[] };
+    SHARED.iter().chain(more)
+}
 
 /// Names of the tests with programs of their own.
 pub fn own_names(full: bool) -> Vec<String> {
@@ -64,7 +71,7 @@ pub fn names(full: bool) -> Vec<String> {
         cells::pairwise()
     };
     let mut names: Vec<String> = cells.iter().map(ToString::to_string).collect();
-    names.extend(SHARED.iter().map(|(name, _)| (*name).to_owned()));
+    names.extend(shared(full).map(|(name, _)| (*name).to_owned()));
     names
 }
 
@@ -99,7 +106,7 @@ pub fn run(args: &Args, run: &str, report: &mut Report) -> Result<()> {
     let world = World::start(layout, programs, agent)?;
     golden::run(&world, args.full, report);
     work::run(&world, args.full, report);
-    for (name, body) in SHARED {
+    for (name, body) in shared(args.full) {
         report.test(name, || body(&world));
     }
     groups::run(&world, args.full, report)?;

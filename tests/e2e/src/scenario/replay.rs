@@ -18,10 +18,11 @@ use crate::world::{MARKER, World};
 const TIMES: [&str; 2] = ["_seconds_sum", "_seconds_bucket"];
 
 /// The recorders are agents of their own: when the budget lets each have its hooks on single messages is theirs.
-const OF_HOOKS: [&str; 3] = [
+const OF_HOOKS: [&str; 4] = [
     "kafka_processing_",
     "kafka_messages_delivered_",
     "kafka_consumer_delivered_lag",
+    "kafka_consumer_poll_interval_",
 ];
 
 pub fn run(world: &World) -> Result<String> {
