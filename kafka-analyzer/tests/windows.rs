@@ -94,6 +94,29 @@ fn a_read_that_began_before_the_window_gives_no_second_message() {
 }
 
 #[test]
+fn messages_that_the_library_commits_by_itself_are_told_in_a_window_of_milliseconds() {
+    let mut calls = Calls::default();
+    let mut expected = Vec::new();
+    let mut before = None;
+    for offset in 0..4 {
+        // `ReadMessage`: it fetches and commits inside.
+        let asked = calls.says(Means::Asks);
+        if let Some((offset, began)) = before {
+            expected.push((offset, offset, 1, Message, NextPoll, began, asked));
+        }
+        calls.polls(offset, offset);
+        calls.of(Means::Settles, offset, offset);
+        before = Some((offset, calls.of(Means::HandsOver, offset, offset)));
+        calls.works(MILLISECOND);
+    }
+    // The last one is in hand when hooks go.
+    calls.shuts();
+    let (said, losses) = run_windows(calls);
+    assert_eq!(worked(&said), expected);
+    assert_eq!(losses, [("processing_window", 1)]);
+}
+
+#[test]
 fn what_hooks_tell_that_stay_is_counted_and_not_timed() {
     let mut calls = Calls::default();
     calls.polls(0, 9);

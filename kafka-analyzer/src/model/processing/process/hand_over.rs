@@ -198,8 +198,10 @@ impl Process {
             };
             if let Some(run) = self.runs.get_mut(&id) {
                 (run.began, run.client) = (call.time, call.client);
-                // What the library commits by itself says nothing of the work.
-                run.settled = None;
+                // What the library commits by itself says nothing of the work, and nobody will name it after that: no pool is waited for.
+                if run.settled.take().is_some() {
+                    self.habit(&call.topic).never();
+                }
             }
             self.confirm_inner(id, out);
         }
