@@ -5,13 +5,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use kafka_wire::Uuid;
 use kafka_wire::api::n03_metadata::MetadataResponse;
 use kafka_wire::api::{self, Message};
 use kafka_wire::body::Event;
-use kafka_wire::{Uuid, error_code};
 
 use crate::capture::{Nanos, Task};
 use crate::detail;
+use crate::error::error_name;
 use crate::fact::{self, Detail, Says};
 use crate::fetch::FetchAnswer;
 use crate::fetch_session::{FetchAsked, FetchSession};
@@ -429,11 +430,6 @@ impl Answer {
         }
         self.request
     }
-}
-
-/// Kafka's name of an error; None for code 0. Codes newer than our table are `_OTHER` (OpenTelemetry's fallback).
-pub(crate) fn error_name(code: i16) -> Option<&'static str> {
-    (code != 0).then(|| error_code::name(code).unwrap_or("_OTHER"))
 }
 
 /// Socket addresses that a listed broker surely has. Host names are not looked up.

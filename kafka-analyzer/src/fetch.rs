@@ -2,7 +2,7 @@
 
 use kafka_wire::body::Event;
 
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::{Partition, Topic};
 use crate::fetch_session::FetchAsked;
 use crate::names::Names;

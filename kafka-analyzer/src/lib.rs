@@ -10,6 +10,7 @@ pub mod capture;
 mod classify;
 mod connection;
 mod detail;
+mod error;
 mod exchange;
 pub mod fact;
 mod fetch;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kafka_wire::api::n00_produce::ProduceResponse;
 use kafka_wire::body::Event;
 
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::{Partition, Topic};
 use crate::names::Names;
 use crate::observation::Batches;

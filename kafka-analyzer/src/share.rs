@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use kafka_wire::body::{AcquiredRecords, Event};
 use kafka_wire::record_batch::BatchHeader;
 
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::detail::Acknowledged;
 use crate::fact::{Content, Partition, Topic};
 use crate::names::Names;

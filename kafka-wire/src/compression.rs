@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 
 use crate::record_batch::Codec;
 
+mod gather;
 mod inflate;
 mod lz4;
 mod snappy;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use symbolizer::Binary;
 use tls_hooks::{Hook, HookPlan};
 
+use crate::attach::hooks::HookReport;
 use crate::attach::{self, Kernel, hooks};
 use crate::budget;
 use crate::budget::bill::{self, Costs, HookSeconds, Price};
@@ -84,15 +85,6 @@ pub struct Library {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<(String, String)>,
     pub hooks: Vec<HookReport>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HookReport {
-    pub hook: String,
-    /// planned, attached, paused (by the overhead budget, for a while) or refused.
-    pub state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -161,4 +161,12 @@ impl ClientCall {
             fault: false,
         }
     }
+
+    /// Its messages could stand in a log where it says.
+    pub(crate) fn is_place(&self) -> bool {
+        self.partition >= 0
+            && self.first >= 0
+            && self.first <= self.last
+            && i64::from(self.count) <= self.last.saturating_sub(self.first).saturating_add(1)
+    }
 }

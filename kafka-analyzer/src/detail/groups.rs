@@ -11,7 +11,7 @@ use kafka_wire::consumer_protocol as protocol;
 use std::sync::Arc;
 
 use crate::detail::text;
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::Detail;
 use crate::fact::group::{Assignment, Join, Joined, JoinedMember, Leaver, Member, Sync};
 use crate::names::Names;

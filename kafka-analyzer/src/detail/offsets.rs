@@ -10,7 +10,7 @@ use kafka_wire::api::n08_offset_commit::OffsetCommitRequest;
 use kafka_wire::api::n09_offset_fetch::OffsetFetchResponseGroup;
 use kafka_wire::api::n28_txn_offset_commit::TxnOffsetCommitRequest;
 
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::detail::{
     Commit, CommittedOffset, GroupOffsets, LogEnd, LogEndKind, Producer, TransactionRef,
 };

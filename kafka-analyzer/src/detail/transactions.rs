@@ -9,7 +9,7 @@ use kafka_wire::api::Message;
 use kafka_wire::api::n24_add_partitions_to_txn::AddPartitionsToTxnRequest;
 use kafka_wire::api::n27_write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
-use crate::exchange::error_name;
+use crate::error::error_name;
 use crate::fact::detail::{Marker, Producer, TransactionRef};
 use crate::fact::{Detail, Topic};
 use crate::names::Names;

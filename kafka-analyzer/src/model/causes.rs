@@ -8,8 +8,7 @@ mod works;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::requests::RequestKey;
-use crate::capture::{Nanos, Pid, Task};
+use crate::capture::{ConnectionId, Nanos, Pid, Task};
 use crate::losses::Losses;
 use crate::observation::{Link, Observation, SpanKind};
 use crate::trace::address::{SpanId, TraceId};
@@ -25,6 +24,9 @@ const FINISHED_MOST: usize = 16_384;
 /// Findings of a process that is no more, and facts of it, wait so long for their labels.
 const AFTERWARDS: Nanos = 2 * super::PATIENCE;
 const GONE_MOST: usize = 1024;
+
+/// A request by its connection and where its head stands in the stream.
+pub(super) type RequestKey = (ConnectionId, u64);
 
 /// What a task does, it does for this.
 #[derive(Clone, Debug, PartialEq)]

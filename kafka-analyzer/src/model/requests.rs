@@ -12,8 +12,8 @@ use std::collections::{HashMap, VecDeque};
 
 use app_wire::{Fault, Protocol};
 
-use super::causes::{Cause, under};
-use crate::capture::{ConnectionId, Nanos, Pid, Task};
+use super::causes::{Cause, RequestKey, under};
+use crate::capture::{Nanos, Pid, Task};
 use crate::fact::{Begun, Queried, Served};
 use crate::losses::Losses;
 use crate::observation::{Ids, Observation, Origin, Query, Request};
@@ -36,8 +36,6 @@ const SWEEP: Nanos = 60_000_000_000;
 
 /// Spans that wait for a message to choose their request.
 const HELD_MOST: usize = 16_384;
-
-pub(super) type RequestKey = (ConnectionId, u64);
 
 #[derive(Debug)]
 pub(super) struct Requests {

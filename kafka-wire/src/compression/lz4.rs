@@ -3,7 +3,7 @@
 //! The frame layer is read here and only blocks go to the library: blocks are written straight behind each other, linked blocks find
 //! their window there, a missing end mark is seen, and the wrong header checksum of magic 0 (KAFKA-3160) does not matter.
 
-use super::inflate::{Gather, skip};
+use super::gather::{Gather, skip};
 use super::{CompressionError, Decompressed, Sink, split, split_array};
 
 const MAGIC: u32 = 0x184D_2204;

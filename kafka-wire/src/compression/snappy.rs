@@ -2,7 +2,7 @@
 //!
 //! Xerial: `\x82SNAPPY\0`, two 4-byte versions, then blocks of raw snappy, each after its length as 4 bytes big-endian.
 
-use super::inflate::Gather;
+use super::gather::Gather;
 use super::{CompressionError, Decompressed, Sink, split, split_array};
 
 const XERIAL: &[u8] = b"\x82SNAPPY\0";

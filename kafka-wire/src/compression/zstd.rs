@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::inflate::{Gather, skip};
+use super::gather::{Gather, skip};
 use super::{CompressionError, Decompressed, Sink, split, split_array};
 
 const MAGIC: u32 = 0xFD2F_B528;

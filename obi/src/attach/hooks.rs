@@ -8,6 +8,8 @@ use std::path::Path;
 use libbpf_rs::{Link, ProgramMut};
 use obi_abi::RESULT_AT_SHIFT;
 use obi_abi::cost::{CELL_SHIFT, class};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tls_hooks::{CallHook, CallSite, Hook, Returns};
 
 use super::cells::Cells;
@@ -15,7 +17,6 @@ use super::links::{self, ProbeKind, Sites};
 use super::numbers::NamedHook;
 use crate::budget::{Group, OwnSite};
 use crate::discovery::process::ReturnProbe;
-use crate::doctor::HookReport;
 use kafka_analyzer::capture::Pid;
 
 /// What became of one hook.
@@ -42,6 +43,16 @@ impl HookState {
             reason: self.refused.clone(),
         }
     }
+}
+
+/// One hook of a process, as `obi doctor` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HookReport {
+    pub hook: String,
+    /// planned, attached, paused (by the overhead budget, for a while) or refused.
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Dropping it detaches.

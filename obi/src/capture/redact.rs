@@ -13,8 +13,9 @@ mod user_data;
 use std::collections::HashMap;
 
 use kafka_analyzer::capture::{CaptureEvent, ConnectionId, Direction};
+use kafka_wire::body::Side;
 
-use frames::{Pending, Side, Walker};
+use frames::{Pending, Walker};
 
 /// Connections followed at once.
 const CONNECTIONS: usize = 16_384;

@@ -8,11 +8,10 @@ use tls_hooks::{CallHook, HookPlan, Scope};
 
 use super::Kernel;
 use crate::attach::cells::Cells;
-use crate::attach::hooks::{Attached, HookState, Wanted, attach, of_call, of_hook};
+use crate::attach::hooks::{Attached, HookReport, HookState, Wanted, attach, of_call, of_hook};
 use crate::attach::log;
 use crate::budget::Group;
 use crate::discovery::process::ReturnProbe;
-use crate::doctor::HookReport;
 
 /// Entry, return instruction, uretprobe.
 pub(super) const CLIENT_PROGRAMS: [&str; 3] = ["client_entry", "client_return", "client_uretprobe"];

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use kafka_wire::api::{self, Reading};
-use kafka_wire::body;
+use kafka_wire::body::Side;
 use kafka_wire::header::{
     MAX_FRAME, Parse, Plausible, RequestHeader, parse_response, plausible_request,
 };
@@ -18,12 +18,6 @@ use super::{Fate, Runs};
 
 /// Requests without an answer that are remembered of a connection.
 const PENDING: usize = 4096;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Request,
-    Response,
-}
 
 /// What the two directions of a connection know of each other.
 #[derive(Debug, Default)]
@@ -251,11 +245,7 @@ fn after_header(
 
 /// Kept is what the decoders read, as their table says; what stays out although it is read stands here.
 fn kind(side: Side, key: i16, version: i16, left: u64, payload: bool) -> Kind {
-    let wire = match side {
-        Side::Request => body::Side::Request,
-        Side::Response => body::Side::Response,
-    };
-    match (api::reading(wire, key, version), side, key) {
+    match (api::reading(side, key, version), side, key) {
         (Reading::Messages, Side::Response, api::SASL_AUTHENTICATE) => {
             Kind::Token(Token::of_authentication(version))
         }
@@ -266,7 +256,7 @@ fn kind(side: Side, key: i16, version: i16, left: u64, payload: bool) -> Kind {
         // Configurations of topics are in both directions, and can name anything.
         (_, _, api::CREATE_TOPICS) | (Reading::Nothing, _, _) => Kind::All(Fate::Drop),
         (Reading::Records, _, _) if !payload => {
-            Kind::Records(Box::new(Records::new(wire, key, version, left)))
+            Kind::Records(Box::new(Records::new(side, key, version, left)))
         }
         (Reading::Messages, _, _) if !payload => match UserData::of(side, key, version) {
             Some(data) => Kind::UserData(Box::new(data)),

@@ -5,8 +5,8 @@
 //! subscription or an assignment. Layouts: `kafka_wire::api` (11, 14, 15), `kafka_wire::consumer_protocol`.
 
 use kafka_wire::api;
+use kafka_wire::body::Side;
 
-use super::frames::Side;
 use super::{Fate, Runs};
 
 const CONSUMER: &[u8] = b"consumer";

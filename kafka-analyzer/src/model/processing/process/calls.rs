@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::hand_over::is_place;
 use super::{End, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task};
 use crate::model::processing::dead_letters;
@@ -165,7 +164,7 @@ impl Process {
                 self.drop_run(id, "processing_partial", out);
             }
         }
-        if call.topic.is_empty() || !is_place(call) {
+        if call.topic.is_empty() || !call.is_place() {
             return;
         }
         let mut found = self.within(&call.topic, call.partition, call.first, call.last);

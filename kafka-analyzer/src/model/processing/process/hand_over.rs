@@ -160,7 +160,7 @@ impl Process {
         out.losses.add("call_truncated", u64::from(truncated));
         let good: Vec<&ClientCall> = calls
             .iter()
-            .filter(|call| !call.fault && call.count > 0 && is_place(call))
+            .filter(|call| !call.fault && call.count > 0 && call.is_place())
             .collect();
         let total = good.iter().map(|call| u64::from(call.count)).sum();
         let partial = truncated || faults > 0;
@@ -331,12 +331,4 @@ impl Process {
             self.remove(id);
         }
     }
-}
-
-/// Offsets that a log may have.
-pub(super) fn is_place(call: &ClientCall) -> bool {
-    call.partition >= 0
-        && call.first >= 0
-        && call.first <= call.last
-        && i64::from(call.count) <= call.last.saturating_sub(call.first).saturating_add(1)
 }

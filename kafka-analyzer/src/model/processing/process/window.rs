@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::hand_over::is_place;
 use super::{Name, PARTITIONS_MOST, Process};
 use crate::capture::{ClientCall, Means, Nanos, Task, Window};
 use crate::model::processing::told::{Out, Told, What};
@@ -291,5 +290,5 @@ fn lasts(means: Means) -> bool {
 
 /// Of which messages it tells is known.
 fn is_whole(call: &ClientCall) -> bool {
-    !call.fault && call.count > 0 && is_place(call) && !call.topic.is_empty()
+    !call.fault && call.count > 0 && call.is_place() && !call.topic.is_empty()
 }
