@@ -31,8 +31,10 @@ pub struct Telemetry {
     watched: Mutex<Watched>,
     costs: Mutex<Arc<Costs>>,
     cost_by_hook: Mutex<CostByHook>,
-    /// Records of calls of client libraries.
+    /// Records of calls of client libraries, as the kernel side counts them: read once a second.
     pub calls: AtomicU64,
+    /// Those that were taken from the ring, at any moment: by these it is seen that a window costs much.
+    pub calls_taken: AtomicU64,
     pub ring_bytes: AtomicU64,
     pub unresolved_topics: AtomicU64,
     /// Monotonic time at which hooks came or went last, ns.

@@ -88,6 +88,7 @@ pub fn read(
             Some(call) => on_event(CaptureEvent::Call(call)),
             None => telemetry.lost("malformed_record", 1),
         })?;
+        telemetry.calls_taken.fetch_add(calling as u64, Relaxed);
         let happened = events.read(BATCH, |bytes| match record(bytes) {
             Record::Exec { pid } => on_process(ProcessEvent::Exec { pid }),
             Record::Exit { pid } => on_process(ProcessEvent::Exited { pid }),

@@ -34,7 +34,7 @@ impl Control {
             self.windows.shut(place, &users);
             self.tell_windows(&users);
         }
-        let calls = self.telemetry.calls.load(Ordering::Relaxed);
+        let calls = self.telemetry.calls_taken.load(Ordering::Relaxed);
         if self.windows.is_due(monotonic(), wall(), calls) {
             let users = self.window_users();
             self.look(&users);
@@ -47,7 +47,7 @@ impl Control {
 
     /// Reads accounts, whoever asks for it, and acts: a period begins once.
     pub(super) fn look(&mut self, users: &Users) {
-        let calls = self.telemetry.calls.load(Ordering::Relaxed);
+        let calls = self.telemetry.calls_taken.load(Ordering::Relaxed);
         let times = (monotonic(), wall(), calls);
         let ledger = &mut self.ledger;
         let changes = self.windows.look(times, users, |pid| {
