@@ -196,10 +196,9 @@ impl Process {
             task.stranger = false;
         }
         let asker = task.asker || asks;
-        // Of a library whose requests stand within none (what these give names no consumer), who was not seen to ask offers.
-        task.stranger &= asker || call.client != 0;
-        // Who hands over again and never asks only offers messages to others.
-        task.stranger &= asker || !task.got;
+        // Who was not seen to ask only offers messages to others: at once where requests stand within none (what such a library gives names no
+        // consumer), else when it hands over again.
+        task.stranger &= asker || (call.client != 0 && !task.got);
         task.got |= !asks && call.count > 0;
         let unclear = task.stranger;
         self.watch.asks |= asks;
