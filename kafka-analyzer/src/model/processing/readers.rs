@@ -58,8 +58,17 @@ struct OfProcess {
     windows: bool,
     topics: HashMap<(Name, i32), Known>,
     by_partition: HashMap<i32, HashSet<Name>>,
-    /// Of these nobody learnt who reads them.
-    given_up: HashSet<(Name, i32)>,
+    /// Of these nobody learnt in time who reads them.
+    given_up: HashMap<(Name, i32), Nameless>,
+}
+
+/// Messages that were told of without their reader's name.
+#[derive(Debug, Default)]
+struct Nameless {
+    first: i64,
+    /// Behind the last.
+    next: i64,
+    count: u64,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +160,9 @@ impl Readers {
         (first, next): (i64, i64),
         records: u64,
     ) -> bool {
+        let of = self.processes.get_mut(&pid);
+        let nameless = of.and_then(|of| of.given_up.get_mut(&(Arc::clone(topic), partition)));
+        let nameless = nameless.map(std::mem::take).unwrap_or_default();
         let Some(known) = self.known(pid, topic, partition) else {
             return false;
         };
@@ -159,6 +171,10 @@ impl Readers {
             _ => Some((first, next)),
         };
         known.stretch.fetched(first, next, records);
+        if nameless.count > 0 {
+            let told = (nameless.first, nameless.next);
+            known.stretch.told_before(told, nameless.count);
+        }
         true
     }
 
@@ -257,7 +273,7 @@ impl Readers {
             || self
                 .processes
                 .get(&pid)
-                .is_none_or(|of| of.given_up.contains(&(Arc::clone(topic), partition)))
+                .is_none_or(|of| of.given_up.contains_key(&(Arc::clone(topic), partition)))
     }
 
     /// What is said of this partition does not wait again.
@@ -265,8 +281,31 @@ impl Readers {
         if let Some(of) = self.processes.get_mut(&pid)
             && of.given_up.len() < MOST
         {
-            of.given_up.insert((Arc::clone(topic), partition));
+            of.given_up
+                .entry((Arc::clone(topic), partition))
+                .or_default();
         }
+    }
+
+    /// A hand-over was told without its reader's name: an answer that is read off as its messages are handed over is not whole yet.
+    pub fn told_nameless(
+        &mut self,
+        pid: Pid,
+        (topic, partition): (&Name, i32),
+        (first, last): (i64, i64),
+        count: u32,
+    ) {
+        let of = self.processes.get_mut(&pid);
+        let nameless = of.and_then(|of| of.given_up.get_mut(&(Arc::clone(topic), partition)));
+        let Some(nameless) = nameless else {
+            return;
+        };
+        if nameless.count == 0 {
+            nameless.first = first;
+        }
+        nameless.first = nameless.first.min(first);
+        nameless.next = nameless.next.max(last.saturating_add(1));
+        nameless.count = nameless.count.saturating_add(u64::from(count));
     }
 
     /// The only topic of which the process fetched this offset.
@@ -354,6 +393,25 @@ mod tests {
         assert_eq!(readers.topic_of(7, 0, 5), None, "read elsewhere now");
         readers.forget(7);
         assert_eq!(readers.table().1, 0);
+    }
+
+    #[test]
+    fn what_was_told_without_a_name_is_not_counted_again() {
+        let mut readers = Readers::default();
+        let orders: Name = "orders".into();
+        let place = (&orders, 0);
+        readers.watch(7);
+        readers.told_nameless(7, place, (0, 9), 10);
+        readers.give_up(7, &orders, 0);
+        readers.told_nameless(7, place, (5, 5), 1);
+        readers.told_nameless(7, place, (6, 7), 2);
+        readers.fetched(7, &orders, 0, (5, 105), 100);
+        readers.learn(7, &orders, 0, reader("a"), 1);
+        let unseen = readers.handed(7, place, (25, 25), 1, Some(Some(8)));
+        assert_eq!((unseen.count, unseen.more), (17, false), "of 20 before it");
+        readers.fetched(7, &orders, 0, (105, 205), 100);
+        let unseen = readers.handed(7, place, (46, 46), 1, Some(Some(26)));
+        assert_eq!((unseen.count, unseen.more), (20, false));
     }
 
     #[test]

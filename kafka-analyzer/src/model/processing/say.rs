@@ -244,6 +244,11 @@ impl Model {
                 self.transactions
                     .polled(&reader.cluster, told.pid, spans, losses);
                 let next_offset = last.saturating_add(1);
+                let place = (&told.topic, told.partition);
+                let readers = &mut self.processing.readers;
+                if readers.get(told.pid, place.0, place.1).is_none() {
+                    readers.told_nameless(told.pid, place, (first, last), count);
+                }
                 let labels = Labels {
                     origin,
                     pid: told.pid,

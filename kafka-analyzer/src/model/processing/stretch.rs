@@ -18,6 +18,8 @@ pub(super) struct Stretch {
     reached: Option<i64>,
     /// What commits alone told of since the last hand-over: first offset, and the one behind the last.
     committed: Option<(i64, i64)>,
+    /// So many of the messages that wait were told of before their answer was whole.
+    told: u64,
     closing: Option<Closing>,
 }
 
@@ -85,6 +87,15 @@ impl Stretch {
         }
     }
 
+    /// So many messages from `first` to before `next` were handed over and told of before the wire's answer was whole.
+    pub fn told_before(&mut self, (first, next): (i64, i64), count: u64) {
+        let Some(chunk) = self.chunks.front() else {
+            return;
+        };
+        let within = next.min(chunk.next).saturating_sub(first.max(chunk.first));
+        self.told = u64::try_from(within).map_or(0, |within| within.min(count));
+    }
+
     /// Partitions were given out anew: nobody knows what the client throws away.
     pub fn forget(&mut self) {
         *self = Stretch::default();
@@ -131,6 +142,8 @@ impl Stretch {
             if chunk.next <= first {
                 if away || chunk.skipped {
                     unseen.count += chunk.records;
+                } else {
+                    self.told = self.told.saturating_sub(chunk.records);
                 }
                 self.chunks.pop_front();
                 continue;
@@ -138,7 +151,10 @@ impl Stretch {
             if chunk.first < first {
                 if chunk.is_dense() {
                     let before = u64::try_from(first.saturating_sub(chunk.first)).unwrap_or(0);
-                    unseen.count += if away { before } else { 0 };
+                    match away {
+                        true => unseen.count += before,
+                        false => self.told = self.told.saturating_sub(before),
+                    }
                     chunk.records = chunk.records.saturating_sub(before);
                     chunk.first = first;
                 } else {
@@ -148,6 +164,9 @@ impl Stretch {
             break;
         }
         unseen.count += self.take(last, count);
+        let told = self.told.min(unseen.count);
+        self.told -= told;
+        unseen.count -= told;
         let behind = last.saturating_add(1);
         self.committed = match count {
             0 => {
@@ -298,6 +317,30 @@ mod tests {
         assert_eq!(read.handed((60, 59), 0, Some(None)), of(9, 0));
         assert_eq!(read.handed((58, 61), 4, Some(Some(51))), of(0, 2));
         assert_eq!(read.handed((40, 41), 2, Some(Some(62))), of(0, 0));
+    }
+
+    #[test]
+    fn what_was_told_before_its_answer_was_whole_is_not_counted_again() {
+        // A commit, then a window: 20 + 30 + 1 are all up to 50.
+        let mut read = Stretch::default();
+        read.fetched(0, 100, 100);
+        read.told_before((0, 30), 20);
+        assert_eq!(read.handed((10, 9), 0, Some(None)), unseen(0, false));
+        let next = read.handed((50, 50), 1, Some(Some(10)));
+        assert_eq!(next, unseen(30, false));
+        // Seen on without a window between.
+        let mut seen = Stretch::default();
+        seen.fetched(0, 100, 100);
+        seen.told_before((0, 30), 30);
+        assert_eq!(seen.handed((30, 30), 1, None), unseen(0, false));
+        let next = seen.handed((50, 50), 1, Some(Some(31)));
+        assert_eq!(next, unseen(19, false));
+        // Of another answer, which nobody saw.
+        let mut other = Stretch::default();
+        other.fetched(40, 100, 60);
+        other.told_before((0, 30), 30);
+        let next = other.handed((50, 50), 1, Some(Some(30)));
+        assert_eq!(next, unseen(10, true));
     }
 
     #[test]
