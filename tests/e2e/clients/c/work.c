@@ -1,9 +1,9 @@
 /* Processes messages with librdkafka, and writes down what nobody else can know: the plan and the truth are those of
  * tests/e2e/clients/go/processing/README.md; instead of a goroutine the truth names the thread.
  *
- * Patterns: simple one message, one commit, freed at last; polled a commit for each batch; events messages inside events, done when their event
- * is given back, a producer's reports polled meanwhile; transaction results and offsets in one; callback a function is called with each message
- * of a queue; consume_cb the same by the configuration of the consumer. */
+ * Patterns: simple one message, one commit, freed at last; auto each freed, the library commits; polled a commit for each batch; events messages
+ * inside events, done when their event is given back, a producer's reports polled meanwhile; transaction results and offsets in one; callback a
+ * function is called with each message of a queue; consume_cb the same by the configuration of the consumer. */
 #define _GNU_SOURCE
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -108,7 +108,7 @@ static rd_kafka_t *client(rd_kafka_type_t type) {
 			rd_kafka_conf_set_consume_cb(conf, called);
 		set(conf, "group.id", member("group", value, sizeof value));
 		set(conf, "auto.offset.reset", "earliest");
-		set(conf, "enable.auto.commit", "false");
+		set(conf, "enable.auto.commit", strcmp(pattern, "auto") ? "false" : "true");
 	} else {
 		if (!strcmp(pattern, "events"))
 			rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
@@ -195,6 +195,20 @@ static void simple(void) {
 	}
 }
 
+static void automatic(void) {
+	while (left > 0) {
+		long long asked = now();
+		rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 1000);
+		if (!message)
+			continue;
+		struct told told = hand(message, asked);
+		work(&told);
+		long long ended = now();
+		rd_kafka_message_destroy(message);
+		done(&told, ended, now());
+	}
+}
+
 static void polled(void) {
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
 	while (left > 0) {
@@ -225,8 +239,8 @@ static void polled(void) {
 	rd_kafka_queue_destroy(queue);
 }
 
-static void reports(rd_kafka_queue_t *queue) {
-	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 0);
+static void reports(rd_kafka_queue_t *queue, int wait_ms) {
+	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, wait_ms);
 	const rd_kafka_message_t *message;
 	while (event && (message = rd_kafka_event_message_next(event)))
 		placed(message);
@@ -244,9 +258,9 @@ static void events(void) {
 		if (message) {
 			struct told told = hand(message, asked);
 			produce(message);
-			reports(reported);
+			reports(reported, 0);
 			work(&told);
-			reports(reported);
+			reports(reported, 0);
 			long long ended = now();
 			rd_kafka_event_destroy(event);
 			done(&told, ended, now());
@@ -255,7 +269,7 @@ static void events(void) {
 		}
 	}
 	while (rd_kafka_outq_len(producer) > 0)
-		reports(reported);
+		reports(reported, 100);
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_queue_destroy(reported);
 }
@@ -349,6 +363,8 @@ int main(int count, char **words) {
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (!strcmp(pattern, "simple"))
 		simple();
+	else if (!strcmp(pattern, "auto"))
+		automatic();
 	else if (!strcmp(pattern, "polled"))
 		polled();
 	else if (!strcmp(pattern, "events"))

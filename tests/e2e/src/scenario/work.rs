@@ -51,14 +51,13 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     let letters = format!("{id}-{results}");
     world.cluster.admin.create(&id, 3, 1)?;
     world.cluster.admin.create(&letters, 1, 1)?;
-    let limit = if cell.is_fast() {
-        budget::CONFIG
-    } else {
-        "overhead:\n  budget: 100\n"
-    };
-    std::fs::write(at("yaml"), limit)?;
-    let config = at("yaml").display().to_string();
-    let flags = ["--payload", "--config", &config];
+    let config = at("yaml");
+    let named = config.display().to_string();
+    let mut flags = vec!["--payload"];
+    if cell.fast.is_some() {
+        std::fs::write(&config, budget::CONFIG)?;
+        flags.extend(["--config", &named]);
+    }
     let mut recorder = Recorder::start_at_once(&settings.program, &at("recording"), &flags)?;
 
     let start = |name: &str, program: &Program| {
@@ -82,7 +81,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
     recorder.met(&program.hooked)?;
     finish(&mut feeding, true)?;
     let pid = working.pid();
-    let seen = if cell.is_fast() {
+    let seen = if cell.fast.is_some() {
         let seen = budget::watch(world, &mut working, &program, &id, &at("work.jsonl"))?;
         format!("; {}", budget::check(world, &id, cell, &seen)?)
     } else {
@@ -94,7 +93,7 @@ fn run_cell(world: &World, cell: &Cell) -> Result<String> {
         bail!("the agent took {peak} KiB");
     }
     let mut recording = recorder.stop()?;
-    recording.config = Some(at("yaml"));
+    recording.config = cell.fast.map(|_| config);
     compare::nothing_left(&recording)?;
     let compared = compare::all(cell, pid, &id, &at("work.jsonl"), &recording)?;
     Ok(compared + &seen)

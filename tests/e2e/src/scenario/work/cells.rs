@@ -4,9 +4,6 @@ use obi_lab::golang::{Older, Symbols};
 
 const RECORDS: usize = 120;
 const PAUSE: u64 = 1000;
-const FAST_PAUSE: u64 = 300;
-/// They last two periods of windows, whatever the library adds.
-const TWO_PERIODS: usize = 28_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -56,6 +53,14 @@ pub enum Sends {
     Unseen,
 }
 
+/// So many messages so fast that the default overhead budget is not enough: hooks on each come in windows. They last two periods of these.
+#[derive(Clone, Copy, Debug)]
+pub struct Fast {
+    pub records: usize,
+    /// As [`Cell::pause`].
+    pub pause: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub library: &'static str,
@@ -63,8 +68,8 @@ pub struct Cell {
     pub pattern: &'static str,
     pub basis: Basis,
     pub sends: Sends,
-    /// That many messages and fast, under the default overhead budget: hooks on each message come in windows. 0: without a budget.
-    pub fast: usize,
+    /// All run under the default overhead budget. None: it is enough, and each message is told of.
+    pub fast: Option<Fast>,
     /// Run by `make test`.
     pub short: bool,
 }
@@ -79,7 +84,7 @@ const fn cell(library: &'static str, build: Build, pattern: &'static str, basis:
         pattern,
         basis,
         sends: Sends::Matched,
-        fast: 0,
+        fast: None,
         short: false,
     }
 }
@@ -96,12 +101,9 @@ impl Cell {
         Cell { sends, ..self }
     }
 
-    const fn fast(self, fast: usize) -> Cell {
+    const fn fast(self, records: usize, pause: u64) -> Cell {
+        let fast = Some(Fast { records, pause });
         Cell { fast, ..self }
-    }
-
-    pub fn is_fast(&self) -> bool {
-        self.fast > 0
     }
 
     pub fn id(&self) -> String {
@@ -109,12 +111,12 @@ impl Cell {
     }
 
     pub fn records(&self) -> usize {
-        if self.is_fast() { self.fast } else { RECORDS }
+        self.fast.map_or(RECORDS, |fast| fast.records)
     }
 
     /// Microseconds; work takes twice that in the mean.
     pub fn pause(&self) -> u64 {
-        if self.is_fast() { FAST_PAUSE } else { PAUSE }
+        self.fast.map_or(PAUSE, |fast| fast.pause)
     }
 
     pub fn program(&self) -> String {
@@ -122,7 +124,7 @@ impl Cell {
     }
 
     pub fn name(&self) -> String {
-        let windows = if self.is_fast() { "/windows" } else { "" };
+        let windows = if self.fast.is_some() { "/windows" } else { "" };
         format!(
             "work/{}/{}/{:?}{windows}",
             self.library, self.pattern, self.build
@@ -196,11 +198,12 @@ const CELLS: &[Cell] = &[
     cell("python-2.0", Build::Newest, "polled", Basis::Batch),
     cell("c", Build::Newest, "simple", Basis::Message),
     cell("c", Build::Newest, "polled", Basis::Batch),
+    cell("c", Build::Newest, "auto", Basis::Message),
     cell("c", Build::Newest, "events", Basis::Message).sends(Sends::Told).short(),
     cell("c", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
     cell("c", Build::Newest, "callback", Basis::Message),
     cell("c", Build::Newest, "consume_cb", Basis::Message).short(),
-    cell("segmentio", Build::Stripped, "async", Basis::Message).fast(TWO_PERIODS),
+    cell("segmentio", Build::Stripped, "async", Basis::Message).fast(28_000, 300),
     cell("segmentio", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
     cell("segmentio", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
     cell("franz", Build::Go122, "retry", Basis::Message).sends(Sends::Told),

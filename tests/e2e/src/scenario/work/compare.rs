@@ -130,7 +130,7 @@ pub fn all(
     let mut wrong = Vec::new();
     let (mut latest, mut tied) = (Vec::new(), (0, 0));
     let mut windows = None;
-    if cell.is_fast() {
+    if cell.fast.is_some() {
         let open = Windows::of(&recording.windows(pid)?);
         let shown = |own: &Told| said.of(own).is_some();
         windows = Some(open.judge(&truth, shown, &mut wrong));
