@@ -166,6 +166,8 @@ pub struct Partition {
     pub fetch_offset: Option<i64>,
     /// Fetch: where the next fetch goes on, if the answer had a batch.
     pub next_offset: Option<i64>,
+    /// Fetch: behind the last batch whose records count; below `next_offset` where others follow.
+    pub records_end: Option<i64>,
     pub high_watermark: Option<i64>,
     /// Fetch: end of what read_committed may see.
     pub last_stable_offset: Option<i64>,

@@ -22,6 +22,7 @@ mod sent;
 mod spans;
 mod topics;
 mod transactions;
+mod unhooked;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -50,6 +51,7 @@ use requests::Requests;
 use spans::Spans;
 use topics::Topics;
 use transactions::Transactions;
+use unhooked::Unhooked;
 
 /// How long a fact waits for its labels.
 const PATIENCE: Nanos = 5_000_000_000;
@@ -104,6 +106,7 @@ pub struct Model {
     spans: Spans,
     transactions: Transactions,
     processing: Processing,
+    unhooked: Unhooked,
     requests: Requests,
     causes: Causes,
     produces: Produces,
@@ -145,6 +148,7 @@ impl Model {
             spans: Spans::new(settings),
             transactions: Transactions::new(settings),
             processing: Processing::default(),
+            unhooked: Unhooked::default(),
             requests: Requests::new(settings),
             causes: Causes::default(),
             produces: Produces::default(),
@@ -259,6 +263,7 @@ impl Model {
             }
             Says::Exited => {
                 self.processing.exited(pid, fact.known, &mut self.losses);
+                self.unhooked.exited(pid);
                 self.say_processing(out);
                 self.requests.exited(pid);
                 let causing = self.causing.remove(&pid);
@@ -369,6 +374,7 @@ impl Model {
         self.groups.tick(time, out);
         self.consumers.expire(time.saturating_sub(lag::RETENTION));
         self.processing.sweep(time, &mut self.losses);
+        self.say_unhooked(time, out);
         self.forget_outdated(time, out);
         self.requests.advance(time, &mut self.losses);
         self.say_processing(out);
@@ -391,6 +397,7 @@ impl Model {
         let left = self.produces.advance(Nanos::MAX, &mut self.losses);
         self.send_all(left, out);
         self.finish_processing(out);
+        self.say_unhooked(Nanos::MAX, out);
         let end = self.next_tick.checked_next_multiple_of(SECOND);
         let end = end.unwrap_or(self.next_tick);
         self.say_changes(end, out);
@@ -420,7 +427,7 @@ impl Model {
     }
 
     /// Tables whose size is in the hands of strangers: entries now, and at most.
-    pub fn tables(&self) -> [(&'static str, usize, usize); 14] {
+    pub fn tables(&self) -> [(&'static str, usize, usize); 15] {
         let [partitions, offsets, names] = self.lags.tables();
         let [groups, members] = self.groups.tables();
         let waiting = ("waiting", self.waiting.len(), WAITING_MOST);
@@ -436,6 +443,7 @@ impl Model {
             open,
             told,
             readers,
+            self.unhooked.table(),
             contexts,
             self.requests.table(),
             self.causes.table(),

@@ -124,6 +124,7 @@ impl Partition {
             next_offset: None,
             high_watermark: None,
             last_stable_offset: None,
+            records_end: None,
             log_start_offset: None,
             sequence: None,
             marks: Vec::new(),

@@ -183,6 +183,9 @@ impl Reading {
             passing: None,
         };
         if counts != Counts::Nothing {
+            if self.is_fetch {
+                self.partition.records_end = self.partition.next_offset;
+            }
             self.choose(&mut batch, keeping);
         }
         self.batch = Some(batch);

@@ -201,6 +201,7 @@ fn fetch(now: Nanos, round: i64, topic: i32) -> Fact {
         log_append_time: None,
         fetch_offset: Some(at),
         next_offset: Some(at + 100),
+        records_end: Some(at + 100),
         high_watermark: Some(at + 100),
         last_stable_offset: Some(at + 100),
         log_start_offset: Some(0),

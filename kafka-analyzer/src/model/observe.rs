@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kafka_wire::api;
 
 use super::causes::{Cause, Doer};
+use super::spans::Calls;
 use super::transactions::Seen;
 use super::{Labels, Model, UNKNOWN, api_name, security};
 use crate::fact::detail::Commit;
@@ -68,6 +69,10 @@ impl Model {
         let told = out.len();
         self.hear(&labels, &exchange, &group, out);
         self.read_by(&labels, &exchange, &group);
+        self.hear_unhooked(&labels, &exchange);
+        if self.unhooked.is_full() {
+            self.say_unhooked(labels.origin.time, out);
+        }
         let mut produced = self.named(std::mem::take(&mut exchange.produced));
         let mut fetched = self.named(std::mem::take(&mut exchange.fetched));
         let consumed = if exchange.replica {
@@ -113,6 +118,10 @@ impl Model {
             sent = self.spans.produced(&labels, &exchange, &produced, out);
             if !exchange.replica {
                 let calls = self.processing.calls(labels.pid, labels.origin.time);
+                let calls = match calls {
+                    Calls::None if self.unhooked.commits(labels.pid) => Calls::Commits,
+                    calls => calls,
+                };
                 let of = (&group, calls);
                 let gone = self.spans.fetched(&labels, &exchange, of, &fetched, out);
                 self.losses.add("span_contexts_full", gone);
@@ -143,6 +152,8 @@ impl Model {
         for of_group in ended {
             let group = &of_group.group;
             for (topic, index, offset) in of_group.offsets {
+                let began = exchange.began;
+                self.settle_unhooked(&labels, group, (&topic, index, offset), began);
                 let losses = &mut self.losses;
                 self.lags
                     .committed(&labels, group, &topic, index, Some(offset), losses);

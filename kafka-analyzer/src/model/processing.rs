@@ -188,6 +188,11 @@ impl Processing {
         }
     }
 
+    /// A call of the process was seen, or hooks of it.
+    pub fn watches(&self, pid: Pid) -> bool {
+        self.readers.watches(pid)
+    }
+
     /// What calls tell of a process now.
     pub fn calls(&self, pid: Pid, now: Nanos) -> Calls {
         let handed = self.handed.get(&pid);

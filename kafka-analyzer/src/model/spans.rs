@@ -57,6 +57,8 @@ pub(super) struct Spans {
 pub(super) enum Calls {
     /// They are not watched.
     None,
+    /// They are not watched, and its commits tell.
+    Commits,
     /// No hand-over lately.
     Some,
     /// Hand-overs: polls are told from these.
@@ -145,9 +147,12 @@ impl Spans {
             for message in &messages {
                 let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
                 sampled.polled = calls != Calls::HandOver;
+                sampled.awaited = calls != Calls::None;
                 let offset = sampled.link.offset;
                 match calls {
-                    Calls::None => self.contexts.keep_early(labels.pid, offset, sampled),
+                    Calls::None if group.is_empty() => {
+                        self.contexts.keep_early(labels.pid, offset, sampled)
+                    }
                     _ => gone += self.contexts.keep(labels.pid, offset, sampled),
                 }
             }
@@ -212,6 +217,7 @@ impl Spans {
             link: self.link(message),
             linked_only: message.context.is_none() && message.record.truncated,
             polled: false,
+            awaited: false,
         }
     }
 

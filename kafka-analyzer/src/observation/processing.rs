@@ -17,6 +17,8 @@ pub enum ProcessingBasis {
     Batch,
     /// The library has no hand-over that can be seen: begun and ended are the bounds within which the work was done.
     Estimated,
+    /// No calls are seen: begun is the Fetch answer that brought the messages, ended the commit behind them. An upper bound.
+    Commit,
 }
 
 impl ProcessingBasis {
@@ -25,6 +27,7 @@ impl ProcessingBasis {
             ProcessingBasis::Message => "message",
             ProcessingBasis::Batch => "batch",
             ProcessingBasis::Estimated => "estimated",
+            ProcessingBasis::Commit => "commit",
         }
     }
 }
@@ -54,16 +57,18 @@ pub struct Processing {
     pub group: Arc<str>,
     pub topic: Arc<str>,
     pub partition: i32,
-    /// Offsets of the first and the last message.
+    /// Offsets of the first and the last message; of basis `commit` those between which they are.
     pub first: i64,
     pub last: i64,
-    /// 1 unless `basis` is `batch`.
+    /// 1 unless `basis` is `batch` or `commit`.
     pub count: u32,
     pub basis: ProcessingBasis,
     pub done: Done,
     pub began: Nanos,
     pub ended: Nanos,
-    pub task: Task,
+    /// None: `basis` is `commit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// The first sign that it went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Signal>,

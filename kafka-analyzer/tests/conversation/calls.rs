@@ -161,7 +161,7 @@ pub fn consumer_of(records: &[Record]) -> Vec<Captured> {
 }
 
 /// Member `m1` joins with 30 s between polls.
-fn joins(talk: &mut Talk) {
+pub fn joins(talk: &mut Talk) {
     let mut request = JoinGroupRequest::default();
     request.group_id = GroupId(text("billing"));
     (request.session_timeout_ms, request.rebalance_timeout_ms) = (300_000, 30_000);
@@ -187,6 +187,11 @@ pub fn commits(offset: i64, time: Nanos) -> Vec<Captured> {
 }
 
 pub fn commits_over(connection: u64, offset: i64, time: Nanos) -> Vec<Captured> {
+    answered_commit(connection, offset, time, 0)
+}
+
+/// ... and is answered with this error code.
+pub fn answered_commit(connection: u64, offset: i64, time: Nanos, error: i16) -> Vec<Captured> {
     let mut talk = Talk::new(connection);
     talk.greet();
     talk.clock = time;
@@ -198,7 +203,8 @@ pub fn commits_over(connection: u64, offset: i64, time: Nanos) -> Vec<Captured> 
     request.group_id = GroupId(text("billing"));
     request.generation_id_or_member_epoch = 1;
     (request.member_id, request.topics) = (text("m1"), vec![topic]);
-    let partition = OffsetCommitResponsePartition::default();
+    let mut partition = OffsetCommitResponsePartition::default();
+    partition.error_code = error;
     let mut topic = OffsetCommitResponseTopic::default();
     (topic.name, topic.partitions) = (TopicName(text("orders")), vec![partition]);
     let mut answer = OffsetCommitResponse::default();

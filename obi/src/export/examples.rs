@@ -188,7 +188,7 @@ pub fn processing(group: &str, topic: &str) -> Processing {
         done: Done::Settled,
         began: SECOND - 40_000_000,
         ended: SECOND,
-        task: Task::Goroutine(12),
+        task: Some(Task::Goroutine(12)),
         error: None,
         span: None,
     }

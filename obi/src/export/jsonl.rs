@@ -46,7 +46,8 @@ mod tests {
     use kafka_analyzer::capture::{ConnectionId, GapReason};
     use kafka_analyzer::observation::{
         Basis, CaptureGap, Client, Event, EventKind, Lag, LagBasis, LagUnknown, Link,
-        PartitionProgress, Reason, Signal, SpanKind, TransactionState, Unsupported,
+        PartitionProgress, Processing, ProcessingBasis, Reason, Signal, SpanKind, TransactionState,
+        Unsupported,
     };
     use serde_json::Value;
 
@@ -118,6 +119,11 @@ mod tests {
         in_transaction.transactional_id = "tx-1".into();
         let mut failed = processing("g", "orders");
         failed.error = Some(Signal::Panic);
+        let by_commit = Processing {
+            basis: ProcessingBasis::Commit,
+            task: None,
+            ..processing("g", "orders")
+        };
         let (cluster, topic) = ("c1", "orders");
         let all = [
             Observation::Exchange(sent),
@@ -169,6 +175,7 @@ mod tests {
             Observation::Transaction(transaction(TransactionState::TimedOut)),
             Observation::Producer(producer("orders")),
             Observation::Processing(failed),
+            Observation::Processing(by_commit),
             Observation::Delivered(delivered("g", "orders")),
             Observation::ProcessingError(processing_error("g", "orders")),
             Observation::PollInterval(poll_interval("g")),

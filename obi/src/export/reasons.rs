@@ -296,7 +296,7 @@ pub const REASONS: &[(&str, Spoils, &str)] = &[
     (
         "span_contexts_full",
         Spans,
-        "a sampled record that was fetched and forgotten before the application was given it",
+        "a sampled record that was fetched and forgotten before the application was done with it",
     ),
     (
         "span_table_full",

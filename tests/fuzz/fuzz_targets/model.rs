@@ -9,7 +9,7 @@ mod model_facts;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kafka_analyzer::observation::Observation;
+use kafka_analyzer::observation::{Observation, ProcessingBasis};
 use kafka_analyzer::{Model, Settings};
 use libfuzzer_sys::arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
@@ -104,6 +104,10 @@ impl Heard {
                     assert!(work.count >= 1 && 0 <= work.first, "{work:?}");
                     let span = work.last.saturating_sub(work.first).saturating_add(1);
                     assert!(i64::from(work.count) <= span, "{work:?}");
+                    if work.basis == ProcessingBasis::Commit {
+                        // No hand-over was seen.
+                        continue;
+                    }
                     let key = (work.pid, Arc::clone(&work.topic), work.partition);
                     let left = self.in_hand.get(&key).copied().unwrap_or(0);
                     let left = left.checked_sub(u64::from(work.count));

@@ -496,6 +496,10 @@ fn partition(is_fetch: bool, script: Script<'_, '_>) -> Result<Partition> {
         log_append_time: None,
         fetch_offset: at.filter(|_| is_fetch),
         next_offset: end.filter(|_| is_fetch && records > 0),
+        records_end: match script.arbitrary()? {
+            true => end.filter(|_| is_fetch && records > 0),
+            false => known(script)?.filter(|_| is_fetch),
+        },
         high_watermark: match is_fetch {
             true => known(script)?,
             false => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::current::By;
 use super::told::{Out, Told, What};
 use super::{Processing, Reader, WAITING_MOST};
-use crate::capture::{Nanos, Task};
+use crate::capture::Nanos;
 use crate::model::causes::{Cause, Ended};
 use crate::model::spans::Work;
 use crate::model::{Labels, Model, PATIENCE, UNKNOWN};
@@ -173,7 +173,7 @@ impl Model {
                     count,
                     began,
                     ended,
-                    task,
+                    task: Some(task),
                     handed,
                     error: error.map(Signal::as_str),
                     ..work
@@ -215,7 +215,7 @@ impl Model {
                     done,
                     began,
                     ended,
-                    task,
+                    task: Some(task),
                     error,
                     span: ids,
                 }));
@@ -234,7 +234,7 @@ impl Model {
                     offsets: (first, last),
                     count,
                     began: asked.unwrap_or(told.time),
-                    task,
+                    task: Some(task),
                     ..work_of(&told, &reader, origin)
                 };
                 let from = out.len();
@@ -358,7 +358,7 @@ fn work_of<'a>(told: &'a Told, reader: &'a Reader, origin: Origin) -> Work<'a> {
         count: 0,
         began: told.time,
         ended: told.time,
-        task: Task::Thread(0),
+        task: None,
         handed: told.time,
         error: None,
     }

@@ -1,8 +1,8 @@
 //! Creation contexts of the sampled records that a process fetched. In: what a `poll T` of each would say; out: the same, once the application
 //! is given the record, or is done with it.
 //!
-//! Kept for processes whose client libraries are watched; the oldest go first, of which the spans are then missing and counted. A few of other processes
-//! are kept, too: of a library that is not seen to ask, the first call comes after the answer that brought its messages.
+//! Kept for processes whose client libraries are watched, and for members of groups, whose commits may tell; the oldest go first, of which the spans are then
+//! missing and counted. A few of other processes are kept, too: of a library that is not seen to ask, the first call comes after the answer that brought its messages.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(in crate::model) struct Sampled {
     pub linked_only: bool,
     /// A `poll T` was made of it.
     pub polled: bool,
+    /// A `process T` is to come.
+    pub awaited: bool,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Contexts {
         if let Some(gone) = &gone {
             self.bytes = self.bytes.saturating_sub(weight(gone));
         }
-        gone.is_some()
+        gone.is_some_and(|gone| gone.awaited)
     }
 }
 

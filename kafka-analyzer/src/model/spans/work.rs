@@ -27,7 +27,8 @@ pub(in crate::model) struct Work<'a> {
     pub count: u32,
     pub began: Nanos,
     pub ended: Nanos,
-    pub task: Task,
+    /// None: it is known by fetch and commit alone.
+    pub task: Option<Task>,
     /// When the messages were handed over.
     pub handed: Nanos,
     pub error: Option<&'static str>,
@@ -38,7 +39,11 @@ impl Spans {
     pub fn processed(&mut self, work: &Work<'_>) -> Option<Span> {
         let (pid, topic, index) = (work.pid, work.topic, work.partition);
         let found = self.contexts.within(pid, topic, index, work.offsets);
-        let sampled: Vec<Sampled> = found.map(|sampled| sampled.clone()).collect();
+        let done = |sampled: &mut Sampled| {
+            sampled.awaited = false;
+            sampled.clone()
+        };
+        let sampled: Vec<Sampled> = found.map(done).collect();
         work.span(SpanKind::Process, &sampled, true)
     }
 
@@ -55,7 +60,7 @@ impl Spans {
             topic: &of.topic,
             partition: of.partition,
             pid,
-            task: of.task,
+            task: Some(of.task),
             handed: of.handed,
         };
         let ((trace_id, span_id), _) = work.place(b"process", sampled, true);
@@ -124,7 +129,7 @@ impl Work<'_> {
         let dropped = sampled.len().saturating_sub(LINKS_MOST);
         span.links_dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
         (span.origin, span.began, span.ended) = (self.origin, self.began, self.ended);
-        (span.error, span.task) = (self.error, Some(self.task));
+        (span.error, span.task) = (self.error, self.task);
         span.cluster = Arc::clone(self.cluster);
         span.client_id = Arc::clone(self.client_id);
         span.group = Arc::clone(self.group);
@@ -147,7 +152,7 @@ struct Unique<'a> {
     topic: &'a str,
     partition: i32,
     pid: Pid,
-    task: Task,
+    task: Option<Task>,
     handed: Nanos,
 }
 
@@ -160,8 +165,9 @@ impl Unique<'_> {
         under: bool,
     ) -> ((TraceId, SpanId), Option<SpanId>) {
         let (tag, task) = match self.task {
-            Task::Thread(id) => (0_u8, u64::from(id)),
-            Task::Goroutine(id) => (1, id),
+            Some(Task::Thread(id)) => (0_u8, u64::from(id)),
+            Some(Task::Goroutine(id)) => (1, id),
+            None => (2, 0),
         };
         let link = &first.link;
         let own = own_ids(&[

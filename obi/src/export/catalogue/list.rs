@@ -286,7 +286,7 @@ pub static CATALOGUE: [Metric; 55] = [
         Unit::Seconds,
         &["cluster", "service", "group", "topic", "basis"],
         "Time that the application worked on messages, from hand-over to done; never the time of an idle poll",
-        "basis message: a message; batch: messages of one partition that were handed over together and cannot be told apart; estimated: a message, bounds within which the work was done",
+        "basis message: a message; batch: messages of one partition that were handed over together and cannot be told apart; estimated: a message, bounds within which the work was done; commit (clients whose library shows no calls): messages of one Fetch answer that one commit is the first to cover, from the answer to the commit: an upper bound, coarse where a client commits by itself (Java: every 5 s)",
     ),
     table(
         Id::ProcessingErrors,
@@ -452,7 +452,7 @@ pub static CATALOGUE: [Metric; 55] = [
             "error.type",
         ],
         "Duration of processing operation",
-        "as kafka_processing_duration_seconds; error.type is the signal that the message was not processed",
+        "as kafka_processing_duration_seconds, without basis commit; error.type is the signal that the message was not processed",
     )),
     table(
         Id::StreamGaps,

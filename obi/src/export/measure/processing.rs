@@ -1,6 +1,8 @@
 //! The application's work to metrics. In: hand-overs, durations, signs of trouble, poll intervals; out: updates of the series tables.
 
-use kafka_analyzer::observation::{Delivered, PollInterval, Processing, ProcessingError};
+use kafka_analyzer::observation::{
+    Delivered, PollInterval, Processing, ProcessingBasis, ProcessingError,
+};
 
 use super::{Label, Measure};
 use crate::export::catalogue::{Id, OTEL_SECONDS, SECONDS};
@@ -33,7 +35,8 @@ impl Measure {
                 b.observe(SECONDS, seconds);
                 exemplar.into_iter().for_each(|it| b.mark(SECONDS, it));
             });
-        if self.otel {
+        // There it could not be said that it is an upper bound.
+        if self.otel && work.basis != ProcessingBasis::Commit {
             let labels = [
                 service,
                 Label::Word("process"),

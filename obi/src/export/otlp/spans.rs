@@ -206,6 +206,10 @@ fn messages(span: &Span, out: &mut Vec<KeyValue>) {
         };
         out.push(text("obi.kafka.receive.basis", basis));
     }
+    if span.span == SpanKind::Process && span.task.is_none() {
+        // Nobody was seen to work: it is from the Fetch answer to the commit.
+        out.push(text("obi.kafka.processing.basis", "commit"));
+    }
     if !span.headers_read {
         out.push(text("obi.kafka.headers", "unread"));
     }
@@ -278,7 +282,9 @@ mod tests {
             (SpanKind::Poll, None, Some("fetch_response")),
             (SpanKind::Poll, Some(Task::Goroutine(9)), Some("poll")),
             (SpanKind::Process, Some(Task::Goroutine(9)), None),
+            (SpanKind::Process, None, None),
         ] {
+            let by_commit = (kind, task) == (SpanKind::Process, None);
             let mut span = span(7, kind);
             (span.task, span.server) = (task, None);
             let encoded = message(span, 0);
@@ -288,6 +294,8 @@ mod tests {
             };
             let expected = basis.map(|basis| text("obi.kafka.receive.basis", basis));
             assert_eq!(value("obi.kafka.receive.basis"), expected);
+            let expected = by_commit.then(|| text("obi.kafka.processing.basis", "commit"));
+            assert_eq!(value("obi.kafka.processing.basis"), expected);
             assert_eq!(value("goroutine.id"), task.map(|_| int("goroutine.id", 9)));
             assert_eq!(value("server.address"), None);
         }
