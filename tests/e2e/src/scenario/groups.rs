@@ -67,6 +67,7 @@ const LOGGED: &[(&str, Body)] = &[("ecosystem/request log", ecosystem::logged)];
 const WITH_AGENT: &[(&str, Body)] = &[
     ("groups/agent started late", late::run),
     ("groups/rules over two nodes", two_nodes::run),
+    ("ecosystem/work by commits", ecosystem::work::run),
 ];
 
 pub fn names(full: bool) -> Vec<String> {

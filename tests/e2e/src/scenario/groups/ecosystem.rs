@@ -6,6 +6,7 @@ pub mod mirror;
 mod program;
 pub mod share;
 pub mod streams;
+pub mod work;
 
 use std::collections::BTreeSet;
 

@@ -87,8 +87,17 @@ impl Program {
         serde_json::from_str(&line).with_context(|| format!("{name}: {command}: {line}"))
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub fn close(mut self) -> Result<()> {
         let _: serde_json::Value = self.ask("close")?;
+        self.ended()
+    }
+
+    /// Waits until it has ended, and well.
+    pub fn ended(mut self) -> Result<()> {
         match self.process.wait(PATIENCE)? {
             Some(status) if status.success() => Ok(()),
             status => bail!("{} ended with {status:?}", self.name),
