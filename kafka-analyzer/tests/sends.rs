@@ -75,6 +75,7 @@ impl Shop {
         };
         let mut call = calls.call(Means::Produces);
         (call.topic, call.message, call.count) = ("audit".into(), address, 1);
+        call.named = matches!(task, Task::Thread(_));
         call.key_len = record.key.as_ref().map(|key| key.len() as u32);
         call.value_len = record.value.as_ref().map(|value| value.len() as u32);
         self.events.push(Captured::Call(call));
@@ -94,8 +95,21 @@ impl Shop {
             ..Calls::default()
         };
         calls.at(Means::Acknowledged, offset, address);
+        if let Some(Captured::Call(call)) = calls.events.last_mut() {
+            call.named = matches!(task, Task::Thread(_));
+        }
         self.clock = calls.clock;
         self.events.extend(calls.events);
+    }
+
+    /// What was told last is of a message that this producer numbered, as a binding does; its reports have no topic.
+    fn numbered_by(&mut self, producer: u64) {
+        if let Some(Captured::Call(call)) = self.events.last_mut() {
+            (call.client, call.named) = (producer, true);
+            if call.means == Means::Acknowledged {
+                call.topic = "".into();
+            }
+        }
     }
 
     /// Records of one batch are written and acknowledged.
@@ -360,6 +374,59 @@ fn names_that_are_not_of_one_message_tell_nothing() {
         let parents = [sent[10].parent, sent[11].parent];
         assert_eq!(parents.map(|parent| parent.is_some()), [told_apart; 2]);
     }
+}
+
+/// Each producer counts its own: at once, of one size, to two partitions, from the first message on.
+#[test]
+fn numbers_of_messages_are_of_their_producer() {
+    const OTHER: Task = Task::Goroutine(8);
+    for (second, told_apart) in [(0xbb, true), (0xaa, false)] {
+        let mut shop = Shop::new();
+        let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+        for (goroutine, producer) in [(9, 0xaa), (10, second)] {
+            shop.calls(goroutine, &order("k"), 1);
+            shop.numbered_by(producer);
+        }
+        // One is told before the exchange, one after it.
+        shop.acknowledged_by(OTHER, (0, 6), 1);
+        shop.numbered_by(second);
+        shop.produces(0, &[order("k"), record(1, "k", "value")], 5);
+        shop.acknowledged_by(OTHER, (0, 5), 1);
+        shop.numbered_by(0xaa);
+        for web in webs {
+            shop.answers(web);
+        }
+        let (said, _) = told(&shop.events());
+        let sent = sends(&said);
+        assert_eq!(sent.len(), 2);
+        let right = [
+            is_child(sent[0], of(&said, 9)),
+            is_child(sent[1], of(&said, 10)),
+        ];
+        assert_eq!(right, [told_apart; 2]);
+        let parents = [sent[0].parent, sent[1].parent];
+        assert_eq!(parents.map(|parent| parent.is_some()), [told_apart; 2]);
+    }
+}
+
+/// A message without a report of its own has no number.
+#[test]
+fn a_message_without_a_number_takes_all_to_their_order() {
+    let mut shop = Shop::new();
+    let webs = [9, 10].map(|goroutine| shop.asked(goroutine));
+    for (goroutine, number) in [(9, 1), (10, 0)] {
+        shop.calls(goroutine, &order("k"), number);
+        shop.numbered_by(0xaa);
+    }
+    shop.produces(0, &[order("k"), record(1, "k", "value")], 5);
+    shop.acknowledged_by(Task::Goroutine(8), (0, 6), 1);
+    shop.numbered_by(0xaa);
+    for web in webs {
+        shop.answers(web);
+    }
+    let (said, _) = told(&shop.events());
+    let parents: Vec<_> = sends(&said).iter().map(|span| span.parent).collect();
+    assert_eq!(parents, [None, None]);
 }
 
 /// Who asks for its reports when it has a message more, later.

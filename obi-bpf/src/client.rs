@@ -177,7 +177,16 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     }
     walk.client = words.word(walk, CLIENT, &shape.client);
     let unless = shape.options & option::UNLESS != 0;
-    let passed = (words.word(walk, GUARD, &shape.guard) as u32 == shape.expect) != unless;
+    let guard = words.word(walk, GUARD, &shape.guard) as u32;
+    let mut passed = (guard == shape.expect) != unless;
+    let reports = shape.reports != 0 && guard == shape.reports as u32;
+    if reports {
+        walk.means = means::ACKNOWLEDGED as u64;
+        passed = true;
+    }
+    if shape.known != NO_MEMBER && (reports || shape.reports == 0) {
+        walk.means |= NAMED;
+    }
     let refusal = shape.means == means::ACKNOWLEDGED;
     if passed || refusal {
         walk.at = words.word(walk, AT, &shape.at);
@@ -202,17 +211,20 @@ fn prepare(ctx: *mut c_void, popped: u64, walk: &mut Walk) -> u64 {
     if shape.topic.base != NO_REG {
         walk.topic = words.word(walk, TOPIC, &shape.topic);
     }
-    if shape.options & option::KNOWN_BY_KEPT != 0 {
+    if shape.options & option::KNOWN_BY_KEPT != 0 && !reports {
         walk.known = words.kept[0];
     }
-    if shape.walk == walk::ARGUMENTS && shape.known != NO_MEMBER {
-        walk.run.message = member(words.sp, shape.known).unwrap_or(0);
+    if shape.options & option::KNOWN_ON_STACK != 0 {
+        walk.known = member(words.sp, shape.known).unwrap_or(0);
+        walk.run.message = walk.known;
     }
     1
 }
 
 /// `Walk::means` above its byte: the call says that nothing came of it.
 const REFUSED: u64 = 1 << 8;
+/// Messages are known by a name.
+const NAMED: u64 = 1 << 9;
 
 /// `Walk::flags` above its byte: the entry of this call was not seen, so that what it keeps is not there.
 const UNPAIRED: u64 = 1 << 8;
@@ -337,10 +349,11 @@ pub extern "C" fn look(walk: *mut Walk, message: u64) -> u64 {
 
 #[inline(always)]
 fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64> {
+    let acknowledged = walk.means as u8 == means::ACKNOWLEDGED;
     let mut refused = walk.means & REFUSED != 0;
     if shape.error != NO_MEMBER && read::user::<i32>(message.wrapping_add(shape.error as u64))? != 0
     {
-        if shape.means != means::ACKNOWLEDGED {
+        if !acknowledged {
             return Some(0);
         }
         refused = true;
@@ -360,13 +373,15 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
         partition = read::user::<i32>(message.wrapping_add(shape.partition as u64))?;
     }
     let mut known = walk.known;
-    if shape.known != NO_MEMBER {
+    if walk.means & NAMED == 0 {
+        if known == 0 {
+            known = message;
+        }
+    } else if shape.options & option::KNOWN_ON_STACK == 0 {
         known = read::user(message.wrapping_add(shape.known as u64))?;
-        if known == 0 && shape.means == means::ACKNOWLEDGED {
+        if known == 0 && acknowledged {
             return Some(0);
         }
-    } else if known == 0 {
-        known = message;
     }
     let (text, text_len) = if shape.topic.base != NO_REG {
         text_at(shape, walk.topic)?
@@ -376,7 +391,7 @@ fn message_of(walk: &mut Walk, shape: &ClientShape, message: u64) -> Option<u64>
     let run = &mut walk.run;
     // Only what a call was given by its address finds what became of it by the same.
     let follows = run.count != 0
-        && shape.means != means::ACKNOWLEDGED
+        && !acknowledged
         && run.text == text
         && run.text_len == text_len
         && run.partition == partition as i64
@@ -583,6 +598,9 @@ fn send<const SIZE: usize>(walk: &mut Walk, mut flags: u64) -> bool {
     let Some(record) = ring::reserve_call::<Named<SIZE>>() else {
         return true;
     };
+    if walk.means & NAMED != 0 {
+        flags |= call_flag::NAMED as u64;
+    }
     let run = &walk.run;
     let mut length = 0;
     if run.text != 0 {

@@ -5,7 +5,7 @@ mod support;
 
 use std::fmt::Write;
 
-use obi_abi::client::{base, means, walk};
+use obi_abi::client::{NO_MEMBER, base, means, walk};
 use obi_abi::{ClientShape, NO_REG, Place};
 use support::{fixture, objdump};
 use symbolizer::Binary;
@@ -218,19 +218,34 @@ fn a_program_with_c_inside_is_hooked_on_its_go_side() {
     let expected = [
         "kafka.(*handle).eventPoll",
         "kafka.(*handle).newMessageFromGlueMsg",
-        "kafka.(*Producer).produce",
         "kafka.(*Producer).produceBatch",
+        "kafka.(*Producer).produce",
+        "kafka._Cfunc_do_produce",
+        "kafka._Cfunc_rd_kafka_event_message_array",
         "runtime.gopanic",
     ];
     assert_eq!(names, expected);
-    let shape = plan.calls[2].shape;
+    let [keeps, shape, reports] = [3, 4, 5].map(|at| plan.calls[at].shape);
     // The topic by a pointer; key and value behind an error and a metadata.
     assert_eq!((shape.topic.steps, shape.topic.path[0]), (1, 0));
     assert_eq!(
         (shape.partition, shape.error, shape.value, shape.key),
-        (8, 32, 56, 80)
+        (8, NO_MEMBER, 56, 80)
     );
-    assert_eq!(plan_of("confluent-stripped").calls[2].shape, shape);
+    // What `produce` was given is told with the id by which its report knows it, both read from the stack.
+    assert_eq!((keeps.means, keeps.keeps, keeps.pair), (0, 1, shape.pair));
+    assert_eq!((shape.means, shape.at.base), (means::PRODUCES, base::KEPT));
+    assert_eq!((place(&shape.client), shape.known), ("SP[16]".into(), 104));
+    assert_eq!((reports.means, reports.known), (means::ACKNOWLEDGED, 64));
+    assert_eq!(
+        [reports.at, reports.count, reports.client].map(|at| place(&at)),
+        ["SP[16]", "SP[32]", "SP[16][0][8]"]
+    );
+    let stripped = plan_of("confluent-stripped");
+    assert_eq!(
+        [3, 4, 5].map(|at| stripped.calls[at].shape),
+        [keeps, shape, reports]
+    );
 }
 
 #[test]

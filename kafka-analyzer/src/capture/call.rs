@@ -112,10 +112,13 @@ pub struct ClientCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u64>,
     pub means: Means,
-    /// Address of the consumer or producer; 0 = not known. Addresses are used again.
+    /// Address of the consumer or producer, or of what is named within it; 0 = not known. Addresses are used again.
     pub client: u64,
     /// Address of the (first) message, or what else the library knows it by; 0 = none.
     pub message: u64,
+    /// `message` is no address but a name: of two clients the same may mean two messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named: bool,
     /// "" = not known.
     pub topic: Arc<str>,
     pub partition: i32,
@@ -149,6 +152,7 @@ impl ClientCall {
             means,
             client: 0,
             message: 0,
+            named: false,
             topic: "".into(),
             partition: -1,
             first: -1,

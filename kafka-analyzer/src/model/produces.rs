@@ -82,7 +82,9 @@ impl Produces {
             return self.forget(pid);
         }
         let of = self.processes.entry(pid).or_default();
-        if !of.names.take(call, &of.queue) && std::mem::take(&mut of.acknowledges) {
+        if of.names.take(call, &of.queue) {
+            of.acknowledges |= names::are_counted(call);
+        } else if std::mem::take(&mut of.acknowledges) {
             // Records of calls that wait may have been there already.
             of.queue.doubt();
         }
@@ -99,28 +101,27 @@ impl Produces {
     /// A message was acknowledged in its place, or refused.
     pub fn acknowledged(&mut self, call: &ClientCall) -> Option<Sent> {
         let of = self.processes.get_mut(&call.pid)?;
-        if !of.names.are_trusted(call.task) {
+        if !of.names.are_trusted(call) {
             return None;
         }
         // Some producers ask for reports of failures only.
         of.acknowledges |= call.first >= 0;
         let before = of.queue.len();
         let called = of.queue.take(call);
+        // A report may have no name of its topic; who handed the message over had one.
+        let named = called.as_ref().filter(|_| call.topic.is_empty());
+        let topic = named.map_or(&call.topic, |called| &called.topic);
+        let topic = Arc::clone(topic);
         if call.count > 1 || call.truncated || call.fault {
             // Of some it is not told what became of them: their addresses may be those of others from here on.
-            of.queue.lose(&call.topic, call.time);
+            of.queue.lose(&topic, call.time);
         }
         self.calls = (self.calls + of.queue.len()).saturating_sub(before);
         let called = called?;
-        if call.first < 0 || call.partition < 0 || call.topic.is_empty() {
+        if call.first < 0 || call.partition < 0 || topic.is_empty() {
             return None;
         }
-        let place = (
-            call.pid,
-            Arc::clone(&call.topic),
-            call.partition,
-            call.first,
-        );
+        let place = (call.pid, topic, call.partition, call.first);
         if let Some(Waiting { span, .. }) = self.waiting.remove(&place) {
             // A call after its record is of another one, at the same address.
             let fits = called.doer.time <= span.began;

@@ -114,6 +114,8 @@ pub mod option {
     pub const UNLESS: u8 = 8;
     /// The message is known by the first kept word (an event that holds it), not by its own address.
     pub const KNOWN_BY_KEPT: u8 = 16;
+    /// ... by the word `known` bytes above the stack pointer; 0 = by nothing.
+    pub const KNOWN_ON_STACK: u8 = 32;
 }
 
 /// Registers of a [`Place`] beyond those of `pt_regs` 0 to 15.
@@ -285,9 +287,10 @@ pub struct ClientShape {
     pub nested: Nested,
     /// [`option`].
     pub options: u8,
-    pub reserved: u8,
-    /// What the message is known by, in place of its address: a word of it; of `walk::ARGUMENTS` so many bytes above the stack pointer, as it is at the function's
-    /// first instruction; of `walk::PARTS` the part of this kind. 0 = by nothing: an acknowledgement is not told.
+    /// The guard's word where the call gives no messages but reports of what became of them (`ACKNOWLEDGED`, known by `known`); 0: there is none.
+    pub reports: u8,
+    /// What the message is known by (`call_flag::NAMED`), in place of its address: a word of it; with [`option::KNOWN_ON_STACK`] a word of the stack;
+    /// of `walk::PARTS` the part of this kind. 0 = by nothing: an acknowledgement is not told.
     pub known: u16,
 }
 
@@ -320,7 +323,7 @@ impl ClientShape {
         value_len: NO_MEMBER,
         nested: Nested::NOTHING,
         options: 0,
-        reserved: 0,
+        reports: 0,
         known: NO_MEMBER,
     };
 }
@@ -335,7 +338,7 @@ pub struct ClientCall {
     pub goid: u64,
     pub parent: u64,
     pub client: u64,
-    /// Address of the first message.
+    /// Address of the first message, or what it is known by.
     pub message: u64,
     pub first: i64,
     pub last: i64,
@@ -361,4 +364,6 @@ pub mod call_flag {
     pub const TRUNCATED: u8 = 2;
     /// Memory that the shape leads to could not be read.
     pub const FAULT: u8 = 4;
+    /// `message` is no address but a name (`ClientShape::known`), which `client` or the application gave.
+    pub const NAMED: u8 = 8;
 }

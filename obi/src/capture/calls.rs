@@ -41,6 +41,7 @@ impl Calls {
             means,
             client: call.client,
             message: call.message,
+            named: call.flags & call_flag::NAMED != 0,
             topic: self.name(topic),
             partition: call.partition,
             first: call.first,
@@ -112,7 +113,7 @@ mod tests {
             count: 3,
             key_len: -1,
             value_len: 100,
-            flags: call_flag::LAST | call_flag::FAULT,
+            flags: call_flag::LAST | call_flag::FAULT | call_flag::NAMED,
             ..obi_abi::ClientCall::default()
         }
     }
@@ -130,6 +131,7 @@ mod tests {
             means: Means::HandsOver,
             client: 10,
             message: 11,
+            named: true,
             topic: "orders".into(),
             partition: 2,
             first: 12,

@@ -1,10 +1,11 @@
 //! confluent-kafka-go: cgo around librdkafka with OpenSSL inside, both linked statically; TLS is not crypto/tls.
 
-use obi_abi::client::{means, option, walk};
-use obi_abi::{ClientShape, Place};
+use obi_abi::client::{NO_MEMBER, base, means, option, walk};
+use obi_abi::{ClientShape, NO_REG, Place};
 
 use super::go::{self, Call, Library, Members, of_client, says};
 use super::layouts::SIZE;
+use super::librdkafka;
 use crate::facts::Facts;
 
 pub(super) const MODULES: [&str; 2] = [
@@ -36,10 +37,23 @@ pub(super) const MEMBERS: Members = &[
     ("Consumer", "handle"),
 ];
 
+/// Go functions of cgo, by which the C ones are called: all arguments are on the stack, and in its frame the result, as C would lay out a struct of them.
+const DO_PRODUCE: &str = "_Cfunc_do_produce";
+const REPORTS: &str = "_Cfunc_rd_kafka_event_message_array";
+/// Above the stack pointer, as it is at the first instruction and at a RET: `rkt` and `cgoid` of `do_produce` (the same from 1.0 to 2.15); the array of pointers and the count of
+/// `rd_kafka_event_message_array`.
+const TOPIC_ARGUMENT: u16 = 16;
+const ID_ARGUMENT: u16 = 104;
+const ARRAY_ARGUMENT: u16 = 16;
+const COUNT_RESULT: u16 = 32;
+/// `ClientShape::pair` of `produce`, which has the message, and of what it calls with the message's id.
+const PRODUCE: u16 = u16::MAX;
+
 /// The Go side alone: what it calls in C runs on whichever thread the goroutine has at that moment. `Poll` and `ReadMessage` (which the compiler puts into
 /// their callers) ask by `eventPoll`, which makes a message of each C one: on the goroutine that asked, or, without having been asked, on the one that
 /// fills the channel of `Events()`. `CommitMessage`, `StoreMessage` and the like end in `commit` and `StoreOffsets`, which name the offset behind the
-/// message; messages of `ProduceChannel()` are told by the goroutine that empties it. Reports of delivery are not seen.
+/// message; messages of `ProduceChannel()` are told by the goroutine that empties it. A message that has a channel for its delivery report or an `Opaque` has an id
+/// until then, by which the report knows it: `produce` keeps the message for `do_produce`, which is given the id. It is told apart by topic, as each producer counts its own.
 pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
     let message = message(library);
     let partitions = partitions(library);
@@ -98,28 +112,56 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             ..partitions?
         })
     };
-    let produces = || {
-        let [at] = library.argument("(*Producer).produce", "msg")?;
+    let produced = |at| {
         let shape = ClientShape {
             means: means::PRODUCES,
+            error: NO_MEMBER,
             ..message?
         };
         let partition = shape.partition;
         Some(ClientShape {
             partition,
-            ..go::unplaced(go::one(of_client(shape), at))
+            ..go::unplaced(go::one(shape, at))
         })
     };
+    let produces = || {
+        let [at] = library.argument("(*Producer).produce", "msg")?;
+        Some(of_client(produced(at)?))
+    };
+    let keeps = || {
+        let [at] = library.argument("(*Producer).produce", "msg")?;
+        Some(ClientShape {
+            keeps: 1,
+            keep: [at, NO_REG, NO_REG, NO_REG],
+            pair: PRODUCE,
+            ..says(0)
+        })
+    };
+    let produces_by_id = || {
+        Some(ClientShape {
+            client: Place::word(base::STACK, TOPIC_ARGUMENT),
+            pair: PRODUCE,
+            known: ID_ARGUMENT,
+            options: option::KNOWN_ON_STACK,
+            ..produced(base::KEPT)?
+        })
+    };
+    let reports = librdkafka::reports(
+        Place::word(base::STACK, ARRAY_ARGUMENT),
+        Place::word(base::STACK, COUNT_RESULT),
+    );
+    let has_ids = [DO_PRODUCE, REPORTS].iter().all(|name| library.reads(name));
     let produces_all = || {
         let slice: [u8; 3] = library.argument("(*Producer).produceBatch", "msgs")?;
         let shape = ClientShape {
             means: means::PRODUCES,
+            error: NO_MEMBER,
             ..message?
         };
         go::slice(go::unplaced(of_client(shape)), walk::POINTERS, &slice)
     };
     let client = |means| [Some(of_client(says(means)))];
-    vec![
+    let mut all = vec![
         Call::entry("kafka.(*handle).eventPoll", [asks()]),
         Call::returning("kafka.(*handle).newMessageFromGlueMsg", given()),
         Call::entry(
@@ -154,7 +196,6 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
             [of_consumer(says(means::CLOSES))],
         )
         .rare(),
-        Call::entry("kafka.(*Producer).produce", [produces()]),
         Call::entry("kafka.(*Producer).produceBatch", [produces_all()]).rare(),
         Call::entry(
             "kafka.(*Producer).SendOffsetsToTransaction",
@@ -182,7 +223,16 @@ pub(super) fn calls(library: &Library<'_>) -> Vec<Call> {
         )
         .rare(),
         Call::entry("kafka.(*Producer).Close", client(means::CLOSES)).rare(),
-    ]
+    ];
+    all.extend(match has_ids {
+        true => vec![
+            Call::entry("kafka.(*Producer).produce", [keeps()]),
+            Call::entry("kafka._Cfunc_do_produce", [produces_by_id()]),
+            Call::returning("kafka._Cfunc_rd_kafka_event_message_array", Some(reports)),
+        ],
+        false => vec![Call::entry("kafka.(*Producer).produce", [produces()])],
+    });
+    all
 }
 
 /// `TopicPartition`, which holds its topic by a pointer.

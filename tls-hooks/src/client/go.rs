@@ -4,7 +4,7 @@
 //! all RETs for what is told at the return. A call that is known by half is not hooked. A function that is not linked in is never called, or was put
 //! into its callers by the compiler: nothing can be said of it.
 
-use obi_abi::client::{NO_MEMBER, base, means, topic_form, walk};
+use obi_abi::client::{NO_MEMBER, base, means, option, topic_form, walk};
 use obi_abi::{ClientShape, NO_REG, Place, abi};
 use symbolizer::code::{Convention, Register};
 use symbolizer::{Binary, Function, Go};
@@ -283,6 +283,18 @@ impl<'a> Library<'a> {
         calls.iter().any(|call| body.contains(call))
     }
 
+    /// Whether a call of this function of cgo can be read: its arguments at the entry, and its result where it returns.
+    pub fn reads(&self, function: &str) -> bool {
+        let Some(symbol) = layouts::symbol(self.module, function) else {
+            return false;
+        };
+        let found = self.go.functions(&[&symbol]).into_iter().next().flatten();
+        found.is_some_and(|function| {
+            let binary = self.facts.binary;
+            binary.shallow_site(&function).is_some() && ends(binary, &function).is_some()
+        })
+    }
+
     pub fn result<const N: usize>(&self, function: &str, name: &str) -> Option<[u8; N]> {
         registers(layouts::signature(self.go, self.module, function)?.result(name)?)
     }
@@ -384,8 +396,9 @@ fn hooks(
         true => u16::try_from(before).ok()?.checked_add(1)?,
         false => 0,
     };
-    // Of several shapes at the entry only those that keep have a part in it.
+    // Of several shapes at the entry only those that keep have a part in it. What two functions share has a number already.
     let pair_of = |shape: &ClientShape, returns| match returns || shape.keeps != 0 {
+        _ if shape.pair != 0 => shape.pair,
         true => pair,
         false => 0,
     };
@@ -404,15 +417,36 @@ fn hooks(
     };
     let mut hooks = Vec::new();
     for shape in entry {
-        let site = binary.entry_site(function, &arguments(shape), Convention::Go)?;
-        let at = binary.file_offset(site.address)?;
-        hooks.push(hook(shape, false, CallSite::Entry(at)));
+        let (address, shape) = at_entry(binary, function, shape)?;
+        let at = binary.file_offset(address)?;
+        hooks.push(hook(&shape, false, CallSite::Entry(at)));
     }
     for shape in returns {
         let sites = CallSite::Returns(ends(binary, function)?);
         hooks.push(hook(shape, true, sites));
     }
     Some(hooks)
+}
+
+/// Where a call is read at its entry, and how: what is on the stack lies deeper behind the first instructions.
+fn at_entry(
+    binary: &Binary,
+    function: &Function,
+    shape: &ClientShape,
+) -> Option<(u64, ClientShape)> {
+    if shape.options & option::KNOWN_ON_STACK == 0 {
+        let site = binary.entry_site(function, &arguments(shape), Convention::Go)?;
+        return Some((site.address, *shape));
+    }
+    let site = binary.shallow_site(function)?;
+    let below = u16::try_from(site.below).ok()?;
+    let mut shape = *shape;
+    shape.known = shape.known.checked_add(below)?;
+    if shape.client.base == base::STACK {
+        let [first, ..] = &mut shape.client.path;
+        *first = first.checked_add(below)?;
+    }
+    Some((site.address, shape))
 }
 
 /// The RETs: Go has no tail calls, and a function that never returns is none of interest.

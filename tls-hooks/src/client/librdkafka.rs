@@ -7,6 +7,7 @@ mod callbacks;
 mod calls;
 
 pub use callbacks::callback;
+pub(super) use calls::reports;
 
 use crate::facts::Facts;
 use crate::{Hook, HookPlan};

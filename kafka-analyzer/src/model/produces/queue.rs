@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::names::{Name, name};
 use super::{EXPIRY, Sent, root};
 use crate::capture::{ClientCall, Nanos, Pid};
 use crate::losses::Losses;
@@ -45,9 +46,10 @@ pub(in crate::model) struct Wire<'a> {
 pub(super) struct Called {
     pub doer: Doer,
     cause: Cause,
-    topic: Arc<str>,
+    /// "" = not known.
+    pub topic: Arc<str>,
     partition: i32,
-    address: u64,
+    name: Name,
     key_len: Option<u32>,
     value_len: Option<u32>,
 }
@@ -66,8 +68,8 @@ pub(super) struct Queue {
     /// In their order.
     calls: BTreeMap<u64, Called>,
     number: u64,
-    /// The last call of each message's address.
-    addresses: HashMap<u64, u64>,
+    /// The last call of each message by its name.
+    names: HashMap<Name, u64>,
     /// Calls that have a cause.
     caused: usize,
     matched: VecDeque<Matched>,
@@ -131,7 +133,7 @@ impl Queue {
         }
         self.number += 1;
         if call.message != 0
-            && let Some(before) = self.addresses.insert(call.message, self.number)
+            && let Some(before) = self.names.insert(name(call), self.number)
             && told
         {
             // What became of the message that stood there was not seen.
@@ -142,7 +144,7 @@ impl Queue {
             cause,
             topic: Arc::clone(&call.topic),
             partition: call.partition,
-            address: call.message,
+            name: name(call),
             key_len: call.key_len,
             value_len: call.value_len,
         };
@@ -150,9 +152,9 @@ impl Queue {
         self.calls.insert(self.number, called);
     }
 
-    /// A message of this address was handed over, and is not acknowledged yet.
-    pub fn holds(&self, address: u64) -> bool {
-        self.addresses.contains_key(&address)
+    /// A message of the same name was handed over, and is not acknowledged yet.
+    pub fn holds(&self, call: &ClientCall) -> bool {
+        self.names.contains_key(&name(call))
     }
 
     /// What was matched and what waits counts for nothing until all calls are gone.
@@ -176,20 +178,20 @@ impl Queue {
     fn remove(&mut self, number: u64) -> Option<Called> {
         let called = self.calls.remove(&number)?;
         self.caused = self.caused.saturating_sub(usize::from(called.has_cause()));
-        if self.addresses.get(&called.address) == Some(&number) {
-            self.addresses.remove(&called.address);
+        if self.names.get(&called.name) == Some(&number) {
+            self.names.remove(&called.name);
         }
         Some(called)
     }
 
     /// The call that handed the message over.
     pub fn take(&mut self, call: &ClientCall) -> Option<Called> {
-        let number = self.addresses.get(&call.message).copied()?;
+        let number = self.names.get(&name(call)).copied()?;
         let called = self.remove(number)?;
         if self.calls.is_empty() && self.matched.is_empty() {
             self.unsure = false;
         }
-        let topic = called.topic.is_empty() || called.topic == call.topic;
+        let topic = called.topic.is_empty() || call.topic.is_empty() || called.topic == call.topic;
         let known = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
         let sizes = known(called.key_len, call.key_len) && known(called.value_len, call.value_len);
         (topic && sizes && called.doer.time <= call.time).then_some(called)
@@ -258,10 +260,11 @@ impl Queue {
         self.remove(number)
     }
 
-    /// Of calls about a topic up to `time` it is not known which became of which.
+    /// Of calls about a topic (no name: of any) up to `time` it is not known which became of which.
     pub fn lose(&mut self, topic: &Arc<str>, time: Nanos) {
         let lost = self.calls.iter().filter(|(_, called)| {
-            called.doer.time <= time && (called.topic.is_empty() || called.topic == *topic)
+            let same = called.topic.is_empty() || topic.is_empty() || called.topic == *topic;
+            called.doer.time <= time && same
         });
         for number in lost.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.remove(number);

@@ -176,7 +176,7 @@ static void put_down_results(void) {
 /* In parts, of which the topic is the last. */
 static void produce(const rd_kafka_message_t *of) {
 	good("produce", rd_kafka_producev(producer, RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE(of->payload, of->len),
-	                                  RD_KAFKA_V_KEY(of->key, of->key_len), RD_KAFKA_V_PARTITION(0),
+	                                  RD_KAFKA_V_KEY(of->key, of->key_len), RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
 	                                  RD_KAFKA_V_OPAQUE((void *)(size_t)(kept + 1)), RD_KAFKA_V_TOPIC(letters), RD_KAFKA_V_END));
 }
 

@@ -14,7 +14,7 @@ use zerocopy::FromBytes;
 use crate::agent::Agent;
 use crate::hooks::{self, Function, call, hook_outer};
 
-pub use acknowledged::acknowledged;
+pub use acknowledged::{acknowledged, numbered, reports};
 pub use hostile::{full, hostile};
 pub use parts::{elsewhere, parts};
 

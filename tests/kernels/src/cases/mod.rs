@@ -36,6 +36,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("clients: arguments", clients::arguments),
     ("clients: array of pointers", clients::pointers),
     ("clients: acknowledged neighbours", clients::acknowledged),
+    ("clients: events of reports", clients::reports),
+    ("clients: numbered messages", clients::numbered),
     ("clients: array of messages", clients::structs),
     ("clients: lists, events", clients::lists),
     ("clients: nested arrays", clients::nested),

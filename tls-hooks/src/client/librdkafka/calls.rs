@@ -23,8 +23,9 @@ const DX: u8 = word(Register::Rdx);
 const CX: u8 = word(Register::Rcx);
 const R8: u8 = word(Register::R8);
 
-/// RD_KAFKA_EVENT_FETCH.
+/// RD_KAFKA_EVENT_FETCH, RD_KAFKA_EVENT_DR.
 const EVENT_FETCH: u32 = 2;
+const EVENT_DR: u8 = 1;
 /// `rd_kafka_vtype_t`.
 const VTYPES: Kinds = Kinds {
     name: 1,
@@ -39,6 +40,8 @@ const OPAQUE: u16 = 6;
 /// The same as the last argument of `rd_kafka_produce`, on the stack above the return address and `keylen`; and in a message (`_private`).
 const OPAQUE_ARGUMENT: u16 = 16;
 const OPAQUE_MEMBER: u16 = 64;
+/// `rd_kafka_message_t::rkt`.
+const TOPIC_MEMBER: u16 = 8;
 /// `sizeof(rd_kafka_vu_t)`.
 const VU: u16 = 72;
 /// `ClientShape::pair` of calls that keep something from their entry: who polls, an event, an array.
@@ -165,7 +168,7 @@ pub(super) fn site(
 fn is_on_stack(shape: &ClientShape) -> bool {
     match shape.walk {
         walk::PARTS => shape.stride == 0,
-        walk::ARGUMENTS => shape.known != NO_MEMBER,
+        walk::ARGUMENTS => shape.options & option::KNOWN_ON_STACK != 0,
         _ => false,
     }
 }
@@ -271,7 +274,7 @@ fn says(means: u8) -> ClientShape {
 
 /// `rd_kafka_message_t`.
 fn message(inside: Inside, means: u8, form: u8, at: Place) -> ClientShape {
-    let (topic_form, topic) = inside.topic(Some(8));
+    let (topic_form, topic) = inside.topic(Some(TOPIC_MEMBER));
     ClientShape {
         walk: form,
         at,
@@ -286,6 +289,28 @@ fn message(inside: Inside, means: u8, form: u8, at: Place) -> ClientShape {
         key_len: 48,
         offset: 56,
         ..says(means)
+    }
+}
+
+/// What became of a message, which is known by its opaque.
+fn report(shape: ClientShape) -> ClientShape {
+    ClientShape {
+        known: OPAQUE_MEMBER,
+        ..shape
+    }
+}
+
+/// Reports in an array of pointers, without their topic. `_private` is the opaque, `rkt` the topic's handle within its client.
+pub(in crate::client) fn reports(at: Place, count: Place) -> ClientShape {
+    let shape = message(Inside::default(), means::ACKNOWLEDGED, walk::POINTERS, at);
+    ClientShape {
+        count,
+        client: Place {
+            steps: 3,
+            path: [at.path[0], 0, TOPIC_MEMBER],
+            ..at
+        },
+        ..report(shape)
     }
 }
 
@@ -392,10 +417,11 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         all.push((name, Return, batch, false));
     }
     if let Some(member) = inside.event_type {
-        // The message is part of the event, and given back with it.
+        // The message is part of the event, and given back with it; a report has the message's opaque.
         let fetched = |shape: ClientShape| ClientShape {
             options: option::QUIET | option::KNOWN_BY_KEPT,
-            ..guarded(shape, Place::word(base::KEPT, member), EVENT_FETCH)
+            reports: EVENT_DR,
+            ..report(guarded(shape, Place::word(base::KEPT, member), EVENT_FETCH))
         };
         let keeps = keeping(says(0), EVENT, [DI, SI]);
         let next = message(inside, means::HANDS_OVER, walk::ONE, Place::register(AX));
@@ -404,8 +430,9 @@ fn consuming(inside: Inside) -> Vec<Probe> {
         all.push((name, Entry(&[ARG1]), keeps, true));
         all.push((name, Return, next, true));
         let name = "rd_kafka_event_message_array";
-        all.push((name, Entry(&[ARG1, ARG2]), keeps, false));
-        all.push((name, Return, fetched(array(EVENT)), false));
+        // Of a batch, but each report in it is told.
+        all.push((name, Entry(&[ARG1, ARG2]), keeps, true));
+        all.push((name, Return, fetched(array(EVENT)), true));
         let frees = ClientShape {
             walk: walk::ONE,
             at: Place::register(DI),
@@ -452,10 +479,12 @@ fn called_back(inside: Inside) -> CalledBack {
     };
     let reports = Callback {
         name: "dr_msg_cb",
-        entry: ClientShape {
-            known: OPAQUE_MEMBER,
-            ..shape(means::ACKNOWLEDGED, SI)
-        },
+        entry: report(message(
+            inside,
+            means::ACKNOWLEDGED,
+            walk::ONE,
+            Place::register(SI),
+        )),
         arguments: &[ARG2],
         returns: None,
     };
@@ -560,12 +589,14 @@ fn settling(inside: Inside) -> Vec<Probe> {
     ]
 }
 
+/// Opaques are told apart within the process, not by the client: not all of these calls name it.
 fn producing(inside: Inside) -> Vec<Probe> {
     // (topic, partition, flags, value, length, ..)
     let produce = ClientShape {
         offset: NO_MEMBER,
         value_len: R8.into(),
         known: OPAQUE_ARGUMENT,
+        options: option::KNOWN_ON_STACK,
         ..arguments(inside, means::PRODUCES, Place::register(DI))
     };
     let parts = ClientShape {
@@ -576,7 +607,7 @@ fn producing(inside: Inside) -> Vec<Probe> {
         partition: NO_MEMBER,
         offset: NO_MEMBER,
         value_len: NO_MEMBER,
-        ..of_client(arguments(inside, means::PRODUCES, Place::NOWHERE))
+        ..arguments(inside, means::PRODUCES, Place::NOWHERE)
     };
     let array = ClientShape {
         at: Place::register(SI),

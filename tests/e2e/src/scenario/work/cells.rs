@@ -180,7 +180,7 @@ const CELLS: &[Cell] = &[
     cell("confluent", Build::Newest, "transaction", Basis::Message).sends(Sends::Told),
     cell("confluent", Build::Newest, "poll", Basis::Message),
     cell("confluent", Build::Newest, "results", Basis::Message).sends(Sends::Told),
-    cell("confluent", Build::Newest, "relay", Basis::Message),
+    cell("confluent", Build::Stripped, "relay", Basis::Message).sends(Sends::Told),
     cell("confluent", Build::Newest, "goroutines", Basis::Message),
     cell("confluent", Build::Newest, "panic", Basis::Message),
     cell("confluent", Build::Newest, "goexit", Basis::Message),
@@ -212,6 +212,7 @@ const CELLS: &[Cell] = &[
     cell("sarama", Build::Go118, "retry", Basis::Estimated).sends(Sends::Told),
     cell("confluent", Build::Go122, "retry", Basis::Message).sends(Sends::Told),
     cell("confluent", Build::Go118, "retry", Basis::Message).sends(Sends::Told),
+    cell("confluent", Build::Go118, "relay", Basis::Message).sends(Sends::Told),
 ];
 
 pub fn chosen(full: bool) -> Vec<Cell> {
