@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 50 };
+/* By so many reports that were waited for it is known that messages have some. */
+enum { MOST = 50, FIRST = 10 };
 
 struct told {
 	char topic[128], context[64];
@@ -258,7 +259,9 @@ static void events(void) {
 		if (message) {
 			struct told told = hand(message, asked);
 			produce(message);
-			reports(reported, 0);
+			do
+				reports(reported, 0);
+			while (kept < FIRST && rd_kafka_outq_len(producer) > 0);
 			work(&told);
 			reports(reported, 0);
 			long long ended = now();
