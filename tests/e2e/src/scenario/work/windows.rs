@@ -48,8 +48,8 @@ impl Windows {
         self.0.iter().position(holds)
     }
 
-    /// A window tells of all that lies within it, but for the first message of each task where hooks are back: the request for it may stand within another
-    /// that nobody saw.
+    /// A window tells of all that lies within it, but for what each task's first request gives where hooks are back: it may stand within another that
+    /// nobody saw.
     pub fn judge(
         &self,
         truth: &[Told],
@@ -75,8 +75,9 @@ impl Windows {
         }
         for ((window, ..), mut all) in within {
             all.sort_unstable_by_key(|own| own.began);
-            let unclear = usize::from(window > 0);
-            let missing = all.iter().skip(unclear).filter(|own| !shown(own));
+            let unclear = all.first().filter(|_| window > 0).map(|own| own.asked);
+            let missing = all.iter().filter(|own| Some(own.asked) != unclear);
+            let missing = missing.filter(|own| !shown(own));
             wrong.extend(missing.map(|own| format!("not told, within window {window}: {own:?}")));
         }
         let shown = Shown {

@@ -68,10 +68,26 @@ func Hand(asked int64, topic string, partition int32, offset int64, context stri
 	}
 }
 
+// Go's timers take a millisecond at least.
+func pause(length time.Duration) {
+	if length < time.Millisecond {
+		block(length)
+		return
+	}
+	time.Sleep(length)
+}
+
+// The thread sleeps, too.
+func block(length time.Duration) {
+	span := unix.NsecToTimespec(length.Nanoseconds())
+	// What remains of it is of no interest.
+	_ = unix.Nanosleep(&span, nil)
+}
+
 // Takes the plan's pause once to three times, by the offset. What fails becomes a dead letter; in some patterns each has a result.
 func work(p *Plan, c Consumer, m Given) error {
 	m.Told.Worked = Now()
-	time.Sleep(time.Duration(p.Pause*(1+m.Told.Offset%3)) * time.Microsecond)
+	pause(time.Duration(p.Pause*(1+m.Told.Offset%3)) * time.Microsecond)
 	switch p.Pattern {
 	case "results", "relay", "input":
 	case "retry":
@@ -235,9 +251,7 @@ func pool(p *Plan, t *Truth, c Consumer) error {
 func deep(depth int) byte {
 	var ballast [512]byte
 	if depth == 0 {
-		pause := unix.NsecToTimespec(1e6)
-		// Its remaining time is of no interest.
-		_ = unix.Nanosleep(&pause, nil)
+		block(time.Millisecond)
 		return ballast[0]
 	}
 	ballast[depth%len(ballast)] = 1
