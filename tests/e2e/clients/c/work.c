@@ -260,7 +260,7 @@ static void events(void) {
 			struct told told = hand(message, asked);
 			produce(message);
 			do
-				reports(reported, 0);
+				reports(reported, kept < FIRST ? 100 : 0);
 			while (kept < FIRST && rd_kafka_outq_len(producer) > 0);
 			work(&told);
 			reports(reported, 0);
