@@ -125,6 +125,9 @@ pub extern "C" fn copy_out(work: *mut Work) -> u64 {
         piece::<8192>(work, left);
     } else if left < 16384 {
         piece::<16384>(work, left);
+    } else if left == 16384 {
+        // A full TLS record: it would take twice its room in the ring.
+        send::<16384>(work, 16384, left);
     } else {
         piece::<CHUNK>(work, left);
     }
@@ -168,9 +171,15 @@ extern "C" fn chunk(index: u32, state: *mut Chunks) -> i64 {
 /// Sends the last `length` bytes, fewer than `SIZE`, in a record with room for `SIZE`.
 #[inline(always)]
 fn piece<const SIZE: usize>(work: &mut Work, length: u64) {
+    let bounded = (read::opaque(length) & (SIZE as u64 - 1)) as u32;
+    send::<SIZE>(work, bounded, length);
+}
+
+/// `bounded` is `length`, as the verifier understands it.
+#[inline(always)]
+fn send<const SIZE: usize>(work: &mut Work, bounded: u32, length: u64) {
     if let Some(record) = ring::reserve::<[u8; SIZE]>() {
         read::copy_header(&work.header, &mut record.header);
-        let bounded = (read::opaque(length) & (SIZE as u64 - 1)) as u32;
         fill(record, bounded, length, work.rest.user);
     }
     work.header.offset += length;
