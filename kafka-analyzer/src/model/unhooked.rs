@@ -125,7 +125,7 @@ impl Model {
             let place = Place::new(labels, group, &topic, partition.index);
             let next = partition.records_end.unwrap_or(end).max(first);
             // Headers may lie.
-            let most = u64::try_from(next - first).unwrap_or(0);
+            let most = u64::try_from(next.saturating_sub(first)).unwrap_or(0);
             let answer = Answer {
                 first,
                 next,
