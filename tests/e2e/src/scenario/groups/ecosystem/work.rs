@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use obi_lab::kafka::{Cluster, Jars, Kind, Version};
+use obi_lab::process::Launch;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,8 +18,8 @@ use crate::recording::{Recorder, Recording};
 
 const RECORDS: usize = 400;
 const PAUSE_MS: u64 = 8;
-/// An agent that was started before the members has looked at what runs by then.
-const STARTED: Duration = Duration::from_secs(1);
+/// An agent that was just started knows by then who spoke to which listener.
+const STARTED: Duration = Duration::from_secs(2);
 
 /// A message as its program saw it.
 #[derive(Debug, Deserialize)]
@@ -101,6 +102,7 @@ pub fn run(stage: &Stage) -> Result<String> {
     stage.meet_plaintext(cluster)?;
     let file = stage.folder()?.join("work.recording");
     let recorder = Recorder::start_at_once(&settings.program, &file, &["--payload"])?;
+    meet_listener(stage, cluster)?;
     let members = ["sync", "auto"].map(|commit| start(stage, cluster, commit));
     let members = members.into_iter().collect::<Result<Vec<_>>>()?;
     for member in &members {
@@ -109,7 +111,6 @@ pub fn run(stage: &Stage) -> Result<String> {
             told.state == "Stable" && told.members.len() == 1
         })?;
     }
-    std::thread::sleep(STARTED);
     for member in &members {
         stage.produce(cluster, &member.topic, RECORDS)?;
     }
@@ -130,6 +131,19 @@ pub fn run(stage: &Stage) -> Result<String> {
         seen.push(compared.with_context(|| topic.clone())?);
     }
     Ok(seen.join("; "))
+}
+
+/// Lets the agent meet the listener, by a client whose library it knows: what it joins in the middle of a fetch session has offsets later only.
+fn meet_listener(stage: &Stage, cluster: &Cluster) -> Result<()> {
+    std::thread::sleep(STARTED);
+    let log = stage.folder()?.join("work-kcat.log");
+    let kcat = Launch::new("kcat", "kcat", log).args(["-b", &cluster.bootstrap(false), "-L"]);
+    let status = kcat.start()?.wait(Duration::from_secs(20))?;
+    if !status.is_some_and(|status| status.success()) {
+        bail!("kcat ended with {status:?}");
+    }
+    std::thread::sleep(STARTED);
+    Ok(())
 }
 
 /// Topic and group have one name.
