@@ -99,7 +99,6 @@ struct Said {
 pub fn run(stage: &Stage) -> Result<String> {
     let settings = stage.world.settings.as_ref().context("there is no agent")?;
     let cluster = stage.cluster(Version::V4_4_0)?;
-    stage.meet_plaintext(cluster)?;
     let file = stage.folder()?.join("work.recording");
     let recorder = Recorder::start_at_once(&settings.program, &file, &["--payload"])?;
     meet_listener(stage, cluster)?;
