@@ -62,12 +62,14 @@ const MORE: &[(&str, Body)] = &[
     ),
 ];
 /// The same, and nothing without an agent.
-const LOGGED: &[(&str, Body)] = &[("ecosystem/request log", ecosystem::logged)];
+const LOGGED: &[(&str, Body)] = &[
+    ("ecosystem/request log", ecosystem::logged),
+    ("ecosystem/work by commits", ecosystem::work::run),
+];
 /// What says nothing without an agent.
 const WITH_AGENT: &[(&str, Body)] = &[
     ("groups/agent started late", late::run),
     ("groups/rules over two nodes", two_nodes::run),
-    ("ecosystem/work by commits", ecosystem::work::run),
 ];
 
 pub fn names(full: bool) -> Vec<String> {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use obi_lab::kafka::{Cluster, Jars, Kind, Version};
-use obi_lab::process::Launch;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::stage::Stage;
+use super::super::library::Library;
+use super::super::stage::{PARTITIONS, Stage};
 use super::program::Program;
 use crate::recording::{Recorder, Recording};
 
@@ -132,17 +132,14 @@ pub fn run(stage: &Stage) -> Result<String> {
     Ok(seen.join("; "))
 }
 
-/// Lets the agent meet the listener, by a client whose library it knows: what it joins in the middle of a fetch session has offsets later only.
+/// Lets the agent meet the listener by a member that stays for a while: what it joins in the middle of a fetch session has offsets later only.
 fn meet_listener(stage: &Stage, cluster: &Cluster) -> Result<()> {
     std::thread::sleep(STARTED);
-    let log = stage.folder()?.join("work-kcat.log");
-    let kcat = Launch::new("kcat", "kcat", log).args(["-b", &cluster.bootstrap(false), "-L"]);
-    let status = kcat.start()?.wait(Duration::from_secs(20))?;
-    if !status.is_some_and(|status| status.success()) {
-        bail!("kcat ended with {status:?}");
-    }
+    let topic = stage.topic(cluster, "met")?;
+    let mut member = stage.member(cluster, stage.plan(Library::Java, &topic))?;
+    member.wait_held(PARTITIONS)?;
     std::thread::sleep(STARTED);
-    Ok(())
+    member.close()
 }
 
 /// Topic and group have one name.
