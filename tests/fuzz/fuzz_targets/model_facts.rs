@@ -146,6 +146,7 @@ impl Facts {
             complete: script.ratio(7, 8)?,
             truncated: script.ratio(1, 16)?,
             fault: script.ratio(1, 16)?,
+            named: script.ratio(1, 4)?,
         })
     }
 
