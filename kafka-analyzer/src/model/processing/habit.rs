@@ -7,6 +7,8 @@ use crate::capture::Nanos;
 
 /// Freed so soon after the hand-over, nothing was done with a message.
 const AT_ONCE: Nanos = 100_000;
+/// The same of the first message of a process, whose code and memory are touched for the first time.
+const FIRST_AT_ONCE: Nanos = 500_000;
 /// Frees that make a habit.
 const FREES: u32 = 8;
 /// Counters are halved here, so that a program may change its ways.
@@ -110,7 +112,8 @@ impl Frees {
 
     /// True: at once.
     fn count(&mut self, after: Nanos) -> bool {
-        let early = after < AT_ONCE;
+        let first = self.early + self.late == 0;
+        let early = after < if first { FIRST_AT_ONCE } else { AT_ONCE };
         *(if early {
             &mut self.early
         } else {
@@ -130,7 +133,13 @@ mod tests {
     #[test]
     fn a_program_that_copies_is_not_done_when_it_frees() {
         let mut frees = Frees::default();
-        assert!(frees.ends(AT_ONCE), "nothing known yet");
+        assert!(frees.ends(FIRST_AT_ONCE), "nothing known yet");
+        assert!(
+            frees.ends(AT_ONCE),
+            "worked on for as long as a first copy takes"
+        );
+        let mut first = Frees::default();
+        assert!(!first.ends(170_000), "a first copy");
         let mut copies = Frees::default();
         for _ in 0..FREES {
             assert!(!copies.ends(5_000));
