@@ -383,7 +383,7 @@ impl Connection {
                     body_len,
                     out.shared.limits(),
                 );
-                let answer = Answer::new(*request, u64::from(start.size) + 4);
+                let answer = Answer::new(*request, &self.session, u64::from(start.size) + 4);
                 self.answers.frame = Frame::Body {
                     answer: Box::new(answer),
                     decoder: Box::new(decoder),
@@ -447,7 +447,7 @@ impl Connection {
             }
         }
         let (mut keeping, _) = keeping(&mut self.read_samplers, answer.request.began, out.shared);
-        let all = answer.finish(ended, self.server, &mut keeping);
+        let all = answer.finish(ended, self.server, &mut self.session, &mut keeping);
         for says in all {
             out.shared.kept = out.shared.kept.saturating_sub(says.held());
             self.emit(ended, offset, says, out.facts);

@@ -241,9 +241,12 @@ fn meant_cluster(message: &Message<'_>, names: &mut Names) -> Option<MeantCluste
 }
 
 impl Answer {
-    pub fn new(mut request: Request, bytes: u64) -> Answer {
+    pub fn new(mut request: Request, session: &FetchSession, bytes: u64) -> Answer {
         let fetch = match &mut request.body {
-            RequestBody::Fetch(asked) => asked.take().map(FetchAnswer::new),
+            RequestBody::Fetch(asked) => {
+                let asked = asked.take();
+                asked.map(|asked| FetchAnswer::new(asked, session))
+            }
             _ => None,
         };
         let share = (request.api_key == api::SHARE_FETCH).then(ShareAnswer::default);
@@ -347,6 +350,7 @@ impl Answer {
         mut self,
         ended: Nanos,
         server: Option<SocketAddr>,
+        session: &mut FetchSession,
         keeping: &mut Keeping<'_>,
     ) -> Vec<Says> {
         let mut says = Vec::new();
@@ -360,7 +364,7 @@ impl Answer {
             exchange.error = exchange.error.or(fetch.error);
             exchange.throttle_ms = fetch.throttle_ms.and_then(|ms| u32::try_from(ms).ok());
             let asked;
-            (exchange.fetched, asked) = fetch.finish(keeping);
+            (exchange.fetched, asked) = fetch.finish(session, keeping);
             (exchange.replica, exchange.read_committed) = (asked.replica, asked.read_committed);
             exchange.asked = asked.share.then_some(asked.offsets);
         }

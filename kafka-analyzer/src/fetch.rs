@@ -4,7 +4,7 @@ use kafka_wire::body::Event;
 
 use crate::error::error_name;
 use crate::fact::{Partition, Topic};
-use crate::fetch_session::FetchAsked;
+use crate::fetch_session::{FetchAsked, FetchSession, Offsets};
 use crate::names::Names;
 use crate::produce::read_records;
 use crate::records::{Keeping, Reading};
@@ -15,6 +15,10 @@ const PARTITIONS_MOST: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct FetchAnswer {
     asked: FetchAsked,
+    /// Where partitions were cut off that it goes on with.
+    resumed: Offsets,
+    /// Where it is cut off itself, by partition; only of those that hold records.
+    cuts: Vec<((Topic, i32), Option<i64>)>,
     pub throttle_ms: Option<i32>,
     /// The first one, of the answer or of a partition.
     pub error: Option<&'static str>,
@@ -24,8 +28,10 @@ pub(crate) struct FetchAnswer {
 }
 
 impl FetchAnswer {
-    pub fn new(asked: FetchAsked) -> FetchAnswer {
+    pub fn new(asked: FetchAsked, session: &FetchSession) -> FetchAnswer {
         FetchAnswer {
+            resumed: session.resumed(&asked),
+            cuts: Vec::new(),
             asked,
             throttle_ms: None,
             error: None,
@@ -66,6 +72,7 @@ impl FetchAnswer {
                     .get(&key)
                     .copied()
                     .filter(|offset| *offset >= 0);
+                let cut_at = self.resumed.get(&key).copied();
                 let error = error_name(partition.error_code);
                 self.error = self.error.or(error);
                 let empty = Partition {
@@ -80,11 +87,10 @@ impl FetchAnswer {
                     keeping.losses.add("aborted_transactions_cut", 1);
                 }
                 let aborted = self.asked.read_committed.then_some(partition.aborted.pairs);
-                self.reading = Some(Reading::fetched(
-                    empty,
-                    u64::from(partition.records_len.unwrap_or(0)),
-                    aborted,
-                ));
+                let length = u64::from(partition.records_len.unwrap_or(0));
+                let mut reading = Reading::fetched(empty, length, aborted);
+                reading.cut_at = cut_at;
+                self.reading = Some(reading);
             }
             Event::End { .. } | Event::Undecodable { .. } => self.end_partition(keeping),
             // What a follower copies is not consumed.
@@ -95,7 +101,13 @@ impl FetchAnswer {
 
     fn end_partition(&mut self, keeping: &mut Keeping<'_>) {
         if let Some(reading) = self.reading.take() {
-            self.partitions.push(reading.finish(keeping));
+            let cut = reading.cut_off_at();
+            let partition = reading.finish(keeping);
+            if cut.is_some() || partition.next_offset.is_some() {
+                let key = (partition.topic.clone(), partition.index);
+                self.cuts.push((key, cut));
+            }
+            self.partitions.push(partition);
         }
     }
 
@@ -107,8 +119,15 @@ impl FetchAnswer {
     }
 
     /// The partitions, and what they were asked with.
-    pub fn finish(mut self, keeping: &mut Keeping<'_>) -> (Vec<Partition>, FetchAsked) {
+    pub fn finish(
+        mut self,
+        session: &mut FetchSession,
+        keeping: &mut Keeping<'_>,
+    ) -> (Vec<Partition>, FetchAsked) {
         self.end_partition(keeping);
+        for (key, cut) in self.cuts {
+            session.answered(key, cut);
+        }
         (self.partitions, self.asked)
     }
 }

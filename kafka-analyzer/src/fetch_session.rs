@@ -35,6 +35,8 @@ pub(crate) struct FetchAsked {
 #[derive(Debug, Default)]
 pub(crate) struct FetchSession {
     offsets: Arc<Offsets>,
+    /// Where the last answer was cut off inside of a batch.
+    cuts: Offsets,
     /// When the model was given them last.
     shared: Nanos,
 }
@@ -82,6 +84,27 @@ impl FetchSession {
             offsets: Arc::clone(&self.offsets),
             read_committed: request.isolation_level == 1,
             replica: request.replica_id >= 0,
+        }
+    }
+}
+
+impl FetchSession {
+    /// Partitions that were cut off, of which this fetch goes on behind the cut.
+    pub fn resumed(&self, asked: &FetchAsked) -> Offsets {
+        let behind = |(key, at): &(&(Topic, i32), &i64)| {
+            asked.offsets.get(key).is_some_and(|offset| offset > at)
+        };
+        let cuts = self.cuts.iter().filter(behind);
+        cuts.map(|(key, at)| (key.clone(), *at)).collect()
+    }
+
+    /// An answer told of this partition that it was cut off there, or that it was not.
+    pub fn answered(&mut self, key: (Topic, i32), cut: Option<i64>) {
+        match cut {
+            Some(at) if self.cuts.len() < MOST || self.cuts.contains_key(&key) => {
+                self.cuts.insert(key, at);
+            }
+            _ => drop(self.cuts.remove(&key)),
         }
     }
 }

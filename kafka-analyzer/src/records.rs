@@ -1,7 +1,7 @@
 //! The record batches of one partition of a message. In: body events; out: counts, sizes, and what is kept for spans.
 //!
 //! Counting mirrors what a consumer hands on: nothing before the fetch offset, no control records, no aborted ones under read_committed, no
-//! batch that the broker cut off at the end. Compressed batches are counted from their header; a few are collected whole, to be opened later, and
+//! batch that the broker cut off at the end (of which kafka-go hands on what came, and then fetches from its middle: that is counted with the next answer, which has all of it). Compressed batches are counted from their header; a few are collected whole, to be opened later, and
 //! of these the ones that find no room are opened as they pass.
 
 #[cfg(test)]
@@ -70,6 +70,10 @@ pub(crate) struct Reading {
     left: u64,
     records_before: u64,
     from_offset: Option<i64>,
+    /// Below the fetch offset, where the answer before this one was cut off: its reader used records from there on.
+    pub cut_at: Option<i64>,
+    /// The last batch was not compressed.
+    plain: bool,
     is_fetch: bool,
     aborted: Option<AbortedFilter>,
     batch: Option<Batch>,
@@ -107,6 +111,8 @@ impl Reading {
             left: records_len,
             records_before: 0,
             from_offset: None,
+            cut_at: None,
+            plain: true,
             is_fetch: false,
             aborted: None,
             batch: None,
@@ -145,6 +151,12 @@ impl Reading {
         let last_offset = header
             .base_offset
             .saturating_add(i64::from(header.last_offset_delta.max(0)));
+        self.plain = header.codec == Codec::None;
+        let resumed = |at: &i64| self.plain && (header.base_offset..=last_offset).contains(at);
+        if let Some(at) = self.cut_at.take().filter(resumed) {
+            // It is the batch that was cut off, whole this time, as nobody goes on in the middle of another one.
+            (self.from_offset, self.partition.fetch_offset) = (Some(at), Some(at));
+        }
         if self.is_fetch {
             self.partition.next_offset = Some(last_offset.saturating_add(1));
         } else if self.partition.sequence.is_none() && header.producer_id >= 0 {
@@ -385,6 +397,12 @@ impl Reading {
                 content,
             });
         }
+    }
+
+    /// Where the next batch begins, which did not come whole. None: there is none, or it is a compressed one as those before it, which nobody can use.
+    pub fn cut_off_at(&self) -> Option<i64> {
+        let next = self.partition.next_offset.or(self.partition.fetch_offset);
+        next.filter(|_| self.left > 0 && self.plain)
     }
 
     pub fn finish(mut self, keeping: &mut Keeping<'_>) -> Partition {

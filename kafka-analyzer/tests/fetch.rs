@@ -113,6 +113,60 @@ fn a_batch_that_the_broker_cut_off_does_not_count() {
     assert_eq!(consumed(0, 0, answered(joined(&[first, second]))), 8);
 }
 
+/// Fetches of partition 0, one after another, each from an offset and with what it brought: records of each.
+fn consumed_one_after_another(fetches: &[(i64, Bytes)]) -> Vec<u64> {
+    let mut talk = Talk::new(1);
+    talk.greet();
+    for (id, (from, records)) in (3..).zip(fetches) {
+        talk.exchange(
+            1,
+            12,
+            id,
+            &fetch_request((0, -1), 0, &[(ORDERS, &[(0, *from)])]),
+            &fetch_response(0, &[(ORDERS, &[answered(records.clone())])]),
+        );
+    }
+    let observations = run(&talk.events);
+    let counted = fetched(&observations);
+    counted.iter().map(|partition| partition.2).collect()
+}
+
+#[test]
+fn who_goes_on_within_a_batch_that_was_cut_off_used_what_came_of_it() {
+    let of = |first, count| batch(&records(first, count), Compression::None);
+    let (first, second, third) = (of(0, 4), of(4, 6), of(10, 2));
+    let cut = joined(&[first.clone(), second.slice(..second.len() - 20)]);
+    let rest = joined(&[second.clone(), third.clone()]);
+    let goes_on = |at| consumed_one_after_another(&[(0, cut.clone()), (at, rest.clone())]);
+    // Records 4 to 6 came, and were used.
+    assert_eq!(goes_on(7), [4, 8]);
+    assert_eq!(goes_on(4), [4, 8], "who leaves them reads them again");
+    let sought = consumed_one_after_another(&[(0, cut.clone()), (11, third.clone())]);
+    assert_eq!(sought, [4, 1], "elsewhere: not what was cut off");
+    let whole = consumed_one_after_another(&[(0, first.clone()), (7, rest.clone())]);
+    assert_eq!(whole, [4, 5], "nothing was cut off: sought");
+    let nothing = consumed_one_after_another(&[(0, cut), (7, Bytes::new()), (7, rest)]);
+    assert_eq!(
+        nothing,
+        [4, 0, 8],
+        "an answer without records tells nothing"
+    );
+    // Cut off twice.
+    let long = of(0, 8);
+    let twice = [(0, long.slice(..long.len() / 2)), (3, long.clone())];
+    assert_eq!(consumed_one_after_another(&twice), [0, 8]);
+    let packed = batch(&records(4, 6), Compression::Gzip);
+    let compressed = [
+        (0, joined(&[first, packed.slice(..packed.len() - 5)])),
+        (7, packed),
+    ];
+    assert_eq!(
+        consumed_one_after_another(&compressed),
+        [4, 3],
+        "nobody opens a part"
+    );
+}
+
 #[test]
 fn aborted_and_control_records_are_left_out() {
     let transactional = |first: i64, n: i64, producer: i64| -> Bytes {
