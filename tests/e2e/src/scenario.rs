@@ -3,6 +3,7 @@
 
 mod app;
 mod client_calls;
+mod cut_off;
 mod fork;
 mod golden;
 mod groups;
@@ -36,6 +37,7 @@ const SHARED: &[(&str, Body)] = &[
     ("fork with a shared handle", fork::run),
     ("two brokers", two_brokers::run),
     ("pipelined produce", pipelining::run),
+    ("answers that are cut off", cut_off::run),
     ("recording, replay, secrets", replay::run),
     ("calls of client libraries", client_calls::run),
     ("windows of the overhead budget", windows::run),

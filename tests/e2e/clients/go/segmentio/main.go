@@ -126,7 +126,7 @@ func (c *client) Consume(topics []string, n int, got func(*golden.Record, int64)
 }
 
 func (c *client) subscribe(topics []string) {
-	config := kafka.ReaderConfig{Brokers: c.plan.Brokers, Dialer: c.dialer, MinBytes: 1, MaxBytes: 64 << 20, MaxWait: 500 * time.Millisecond, StartOffset: kafka.FirstOffset}
+	config := kafka.ReaderConfig{Brokers: c.plan.Brokers, Dialer: c.dialer, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: 500 * time.Millisecond, StartOffset: kafka.FirstOffset}
 	if c.plan.Group != "" {
 		config.GroupID, config.GroupTopics = c.plan.Group, topics
 		c.read(config)
