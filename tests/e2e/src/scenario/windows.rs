@@ -13,10 +13,11 @@ use serde_json::Value;
 use crate::recording::{Recorder, Recording};
 use crate::world::World;
 
-/// Records of one batch, and how many batches: longer than two windows are apart.
-const BATCH: usize = 20_000;
-const BATCHES: usize = 34;
-const PAUSE: Duration = Duration::from_secs(1);
+/// Records of one batch, and how many batches: longer than two windows are apart. Small ones: the producer shares the library, and would else use a window
+/// up before the consumer has a message.
+const BATCH: usize = 2000;
+const BATCHES: usize = 340;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Hand-overs that are further apart are of two windows; one that begins so long after the first call was opened anew.
 const APART: u64 = 3_000_000_000;
 
