@@ -4,11 +4,15 @@
 //! that prints `test result: ok. N passed; N failed` (cargo) or `N passed, N failed` counts as that many tests, any other one as a
 //! single test. A failing stage does not stop the next ones, but for the ones that cannot do without it.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use obi_lab::layout::Layout;
+use obi_lab::prerequisites;
 
 /// One line of `make test`.
 struct Stage {
@@ -19,6 +23,8 @@ struct Stage {
     full: &'static str,
     /// Nothing after it makes sense when it fails.
     vital: bool,
+    /// Its tests start prometheus and promtool.
+    prometheus: bool,
 }
 
 const fn stage(name: &'static str, command: &'static str) -> Stage {
@@ -27,6 +33,7 @@ const fn stage(name: &'static str, command: &'static str) -> Stage {
         command,
         full: command,
         vital: false,
+        prometheus: false,
     }
 }
 
@@ -45,7 +52,10 @@ const STAGES: &[Stage] = &[
         full: "cargo xtask fixtures --all",
         ..stage("fixtures", "cargo xtask fixtures")
     },
-    stage("units", "cargo test --quiet --workspace --no-fail-fast"),
+    Stage {
+        prometheus: true,
+        ..stage("units", "cargo test --quiet --workspace --no-fail-fast")
+    },
     stage("load", "go -C tests/bench/load test ./..."),
     stage("kernels", "cargo xtask kernels"),
     stage("fuzz", "cargo xtask fuzz --seconds 30"),
@@ -125,13 +135,27 @@ fn line(outcome: &Outcome) -> String {
     )
 }
 
+/// Debian's package prometheus is unpacked, not installed, because it would start a service.
+fn path_with_prometheus() -> Result<OsString> {
+    let prometheus = prerequisites::unpacked(&Layout::new("xtask")?, "prometheus", "prometheus")?;
+    let own = prometheus.parent().map(Path::to_path_buf);
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(
+        std::env::split_paths(&others).chain(own),
+    )?)
+}
+
 fn run_stage(stage: &Stage, full: bool) -> Result<Outcome> {
     let mut words = if full { stage.full } else { stage.command }.split_whitespace();
     let program = words
         .next()
         .with_context(|| format!("stage {} has no command", stage.name))?;
     let began = Instant::now();
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if stage.prometheus {
+        command.env("PATH", path_with_prometheus()?);
+    }
+    let mut child = command
         .args(words)
         .current_dir(crate::root())
         .stdin(Stdio::null())
