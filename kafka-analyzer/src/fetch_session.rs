@@ -86,9 +86,7 @@ impl FetchSession {
             replica: request.replica_id >= 0,
         }
     }
-}
 
-impl FetchSession {
     /// Partitions that were cut off, of which this fetch goes on behind the cut.
     pub fn resumed(&self, asked: &FetchAsked) -> Offsets {
         let behind = |(key, at): &(&(Topic, i32), &i64)| {

@@ -1,7 +1,8 @@
 //! The record batches of one partition of a message. In: body events; out: counts, sizes, and what is kept for spans.
 //!
 //! Counting mirrors what a consumer hands on: nothing before the fetch offset, no control records, no aborted ones under read_committed, no
-//! batch that the broker cut off at the end (of which kafka-go hands on what came, and then fetches from its middle: that is counted with the next answer, which has all of it). Compressed batches are counted from their header; a few are collected whole, to be opened later, and
+//! batch that the broker cut off at the end. (Of that kafka-go hands on what came, and then fetches from its middle: it is counted with the next
+//! answer, which has all of it.) Compressed batches are counted from their header; a few are collected whole, to be opened later, and
 //! of these the ones that find no room are opened as they pass.
 
 #[cfg(test)]
