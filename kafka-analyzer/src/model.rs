@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use kafka_wire::api;
 
-use crate::capture::{ConnectionId, Means, Nanos, Pid};
+use crate::capture::{ConnectionId, Means, Nanos, Pid, Window};
 use crate::fact::{self, Fact, Queried, Says, Served};
 use crate::losses::Losses;
 use crate::observation::{CaptureGap, Observation, Origin, Unsupported};
@@ -258,6 +258,9 @@ impl Model {
             Says::Window(window) => {
                 let (time, losses) = (fact.known, &mut self.losses);
                 self.processing.window(pid, time, *window, losses);
+                if *window != Window::Open {
+                    self.spans.unwatched(pid);
+                }
                 let left = self.produces.forget(pid);
                 self.send_all(left, out);
             }
@@ -265,6 +268,7 @@ impl Model {
                 self.processing.exited(pid, fact.known, &mut self.losses);
                 self.unhooked.exited(pid);
                 self.say_processing(out);
+                self.spans.unwatched(pid);
                 self.requests.exited(pid);
                 let causing = self.causing.remove(&pid);
                 let left = self.produces.exited(pid);

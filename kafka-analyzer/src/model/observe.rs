@@ -122,7 +122,8 @@ impl Model {
                     Calls::None if self.unhooked.commits(labels.pid) => Calls::Commits,
                     calls => calls,
                 };
-                let of = (&group, calls);
+                // A window that is shut tells of none.
+                let of = (&group, calls, !self.processing.is_away(labels.pid));
                 let gone = self.spans.fetched(&labels, &exchange, of, &fetched, out);
                 self.losses.add("span_contexts_full", gone);
             }

@@ -131,7 +131,7 @@ impl Processing {
     }
 
     /// Hooks that run for each message are not there.
-    fn is_away(&self, pid: Pid) -> bool {
+    pub fn is_away(&self, pid: Pid) -> bool {
         self.processes.get(&pid).is_some_and(Process::is_away)
     }
 

@@ -136,7 +136,7 @@ impl Spans {
         &mut self,
         labels: &Labels,
         exchange: &fact::Exchange,
-        (group, calls): (&Arc<str>, Calls),
+        (group, calls, awaited): (&Arc<str>, Calls, bool),
         fetched: &[(Arc<str>, Partition)],
         out: &mut Vec<Observation>,
     ) -> u64 {
@@ -147,7 +147,7 @@ impl Spans {
             for message in &messages {
                 let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
                 sampled.polled = calls != Calls::HandOver;
-                sampled.awaited = calls != Calls::None;
+                sampled.awaited = awaited && calls != Calls::None;
                 let offset = sampled.link.offset;
                 match calls {
                     Calls::None if group.is_empty() => {
@@ -224,6 +224,11 @@ impl Spans {
     /// The first call of a process was seen. Returns how many records found no room.
     pub fn watched(&mut self, pid: crate::capture::Pid) -> u64 {
         self.contexts.watched(pid)
+    }
+
+    /// No call tells any more of what this process was given until now.
+    pub fn unwatched(&mut self, pid: crate::capture::Pid) {
+        self.contexts.unwatched(pid);
     }
 
     /// Records that wait for calls, and at most.

@@ -110,6 +110,14 @@ impl Contexts {
         gone
     }
 
+    /// Of what this process was given nothing more is to come: it ended, or its hooks went. Who is forgotten now is not missed.
+    pub fn unwatched(&mut self, pid: Pid) {
+        let of = self.records.iter_mut().filter(|((of, ..), _)| *of == pid);
+        for sampled in of.flat_map(|(_, records)| records.values_mut()) {
+            sampled.awaited = false;
+        }
+    }
+
     /// Those with these offsets, in order.
     pub fn within(
         &mut self,
@@ -158,4 +166,84 @@ fn weight(sampled: &Sampled) -> usize {
         .map(|(name, value)| name.len() + value.len());
     // The key stands in the link, too.
     2 * key + headers.sum::<usize>() + span.address.len() + span.trace_state.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::ConnectionId;
+    use crate::observation::{Origin, SpanKind};
+
+    fn awaited(pid: Pid, offset: i64) -> Sampled {
+        let span = Span {
+            origin: Origin {
+                time: 1,
+                connection: ConnectionId(1),
+                offset: 0,
+            },
+            span: SpanKind::Process,
+            pid,
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent: None,
+            trace_state: String::new(),
+            links: Vec::new(),
+            links_dropped: 0,
+            began: 1,
+            ended: 2,
+            error: None,
+            topic: "orders".into(),
+            partition: 0,
+            offset: Some(offset),
+            key: None,
+            tombstone: false,
+            body_size: None,
+            envelope_size: None,
+            message_count: None,
+            codec: "none",
+            timestamp_ms: None,
+            client_id: "app".into(),
+            group: "billing".into(),
+            transactional_id: "".into(),
+            cluster: "c".into(),
+            server: None,
+            headers: Vec::new(),
+            headers_read: true,
+            address: "none".to_owned(),
+            task: None,
+        };
+        let link = Link {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            offset,
+            key: None,
+            tombstone: false,
+        };
+        Sampled {
+            span,
+            link,
+            linked_only: false,
+            polled: false,
+            awaited: true,
+        }
+    }
+
+    #[test]
+    fn only_what_was_still_to_come_is_missed() {
+        let mut contexts = Contexts::new(1);
+        let most = contexts.most as i64;
+        let fill = |contexts: &mut Contexts, pid, offsets: std::ops::Range<i64>| -> u64 {
+            offsets
+                .map(|offset| contexts.keep(pid, offset, awaited(pid, offset)))
+                .sum()
+        };
+        assert_eq!(fill(&mut contexts, 1, 0..most), 0);
+        assert_eq!(fill(&mut contexts, 2, 0..10), 10);
+        // The first process ends: its records make room, and nobody misses them.
+        contexts.unwatched(1);
+        assert_eq!(fill(&mut contexts, 2, 10..most), 0);
+        // The second one's are waited for.
+        assert_eq!(fill(&mut contexts, 2, most..most + 7), 7);
+        assert_eq!(contexts.order.len() as i64, most);
+    }
 }

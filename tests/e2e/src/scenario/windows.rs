@@ -16,7 +16,7 @@ use crate::world::World;
 /// Records of one batch, and how many batches: longer than two windows are apart. Small ones: the producer shares the library, and would else use a window
 /// up before the consumer has a message.
 const BATCH: usize = 2000;
-const BATCHES: usize = 340;
+const BATCHES: usize = 450;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Hand-overs that are further apart are of two windows; one that begins so long after the first call was opened anew.
 const APART: u64 = 3_000_000_000;
@@ -28,7 +28,7 @@ pub fn run(world: &World) -> Result<String> {
     let config = folder.join("obi.yaml");
     std::fs::write(
         &config,
-        "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 0.2\n",
+        "instrumentation:\n  kafka:\n    client_hooks: true\noverhead:\n  budget: 0.3\n",
     )?;
     let flags = ["--config", &config.display().to_string()];
     let recorder = Recorder::start(&settings.program, &folder.join("recording"), &flags)?;
