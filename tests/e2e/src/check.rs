@@ -154,10 +154,9 @@ pub fn losses(scrape: &Scrape) -> BTreeMap<String, f64> {
 }
 
 /// What is not told of an application because its functions are called back, because it ends with messages in hand, or because the overhead budget keeps
-/// hooks away meanwhile; calls whose memory the kernel moved or took back in that moment; and spans of large batches beyond what may be opened in a second,
-/// which the machine's speed decides. Nothing of the conversation is lost by that, and the `work/` tests miss every message that is.
-const BY_DESIGN: [&str; 6] = [
-    "call_fault",
+/// hooks away meanwhile; and spans of large batches beyond what may be opened in a second, which the machine's speed decides. Nothing of the conversation is
+/// lost by that.
+const BY_DESIGN: [&str; 5] = [
     "call_not_followed",
     "processing_unfinished",
     "processing_window",
@@ -165,12 +164,16 @@ const BY_DESIGN: [&str; 6] = [
     "batch_not_opened",
 ];
 
+/// Calls of one test whose memory was not there in that moment: 9 were seen at most. A read that is wrong faults for each of thousands of messages.
+const FAULTS_MOST: f64 = 20.0;
+
 /// Fails if a loss was counted since `before`.
 pub fn nothing_lost(before: &BTreeMap<String, f64>, scrape: &Scrape) -> Result<()> {
     let mut now = losses(scrape);
     now.retain(|name, value| {
-        before.get(name).is_none_or(|old| old != value)
-            && !BY_DESIGN.iter().any(|reason| name.contains(reason))
+        let more = *value - before.get(name).copied().unwrap_or(0.0);
+        let few = name.contains("call_fault") && more <= FAULTS_MOST;
+        more != 0.0 && !few && !BY_DESIGN.iter().any(|reason| name.contains(reason))
     });
     if !now.is_empty() {
         bail!("losses were counted: {now:?} (before: {before:?})");
