@@ -126,6 +126,24 @@ struct Labels {
     server: Option<SocketAddr>,
 }
 
+#[cfg(test)]
+impl Labels {
+    /// Of one client, for the tests of several tables.
+    fn example(time: Nanos, pid: Pid) -> Labels {
+        Labels {
+            origin: Origin {
+                time,
+                connection: ConnectionId(1),
+                offset: 0,
+            },
+            pid,
+            cluster: "c".into(),
+            client_id: "app".into(),
+            server: None,
+        }
+    }
+}
+
 impl Model {
     pub fn new(settings: &Settings) -> Model {
         Model {

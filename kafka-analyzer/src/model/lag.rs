@@ -466,20 +466,9 @@ fn say(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::ConnectionId;
 
     fn labels(time: Nanos) -> Labels {
-        Labels {
-            origin: Origin {
-                time,
-                connection: ConnectionId(1),
-                offset: 0,
-            },
-            pid: 7,
-            cluster: "c".into(),
-            client_id: "app".into(),
-            server: None,
-        }
+        Labels::example(time, 7)
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Model {
                     calls => calls,
                 };
                 // A window that is shut tells of none.
-                let of = (&group, calls, !self.processing.is_away(labels.pid));
+                let awaited = calls != Calls::None && !self.processing.is_away(labels.pid);
+                let of = (&group, calls, awaited);
                 let gone = self.spans.fetched(&labels, &exchange, of, &fetched, out);
                 self.losses.add("span_contexts_full", gone);
             }

@@ -16,6 +16,7 @@ use commit::CommitSpans;
 use contexts::{Contexts, Sampled};
 pub(super) use work::Work;
 
+use crate::capture::{Nanos, Pid};
 use crate::fact::detail::Commit;
 use crate::fact::{self, Content, KeptRecord, Partition, Sample};
 use crate::model::Labels;
@@ -147,7 +148,7 @@ impl Spans {
             for message in &messages {
                 let mut sampled = self.sampled(labels, exchange, (topic, partition), message);
                 sampled.polled = calls != Calls::HandOver;
-                sampled.awaited = awaited && calls != Calls::None;
+                sampled.awaited = awaited;
                 let offset = sampled.link.offset;
                 match calls {
                     Calls::None if group.is_empty() => {
@@ -222,12 +223,12 @@ impl Spans {
     }
 
     /// The first call of a process was seen. Returns how many records found no room.
-    pub fn watched(&mut self, pid: crate::capture::Pid) -> u64 {
+    pub fn watched(&mut self, pid: Pid) -> u64 {
         self.contexts.watched(pid)
     }
 
     /// No call tells any more of what this process was given until now.
-    pub fn unwatched(&mut self, pid: crate::capture::Pid) {
+    pub fn unwatched(&mut self, pid: Pid) {
         self.contexts.unwatched(pid);
     }
 
@@ -474,6 +475,17 @@ fn empty_span(
     span: SpanKind,
 ) -> Span {
     Span {
+        error: partition.error,
+        topic: Arc::clone(topic),
+        partition: partition.index,
+        transactional_id: exchange.transactional_id.clone().unwrap_or_default(),
+        ..blank(labels, span, (exchange.began, exchange.ended))
+    }
+}
+
+/// Says no more than who did it, and when.
+pub(super) fn blank(labels: &Labels, span: SpanKind, (began, ended): (Nanos, Nanos)) -> Span {
+    Span {
         origin: labels.origin,
         span,
         pid: labels.pid,
@@ -483,11 +495,11 @@ fn empty_span(
         trace_state: String::new(),
         links: Vec::new(),
         links_dropped: 0,
-        began: exchange.began,
-        ended: exchange.ended,
-        error: partition.error,
-        topic: Arc::clone(topic),
-        partition: partition.index,
+        began,
+        ended,
+        error: None,
+        topic: "".into(),
+        partition: -1,
         offset: None,
         key: None,
         tombstone: false,
@@ -498,7 +510,7 @@ fn empty_span(
         timestamp_ms: None,
         client_id: Arc::clone(&labels.client_id),
         group: "".into(),
-        transactional_id: exchange.transactional_id.clone().unwrap_or_default(),
+        transactional_id: "".into(),
         cluster: Arc::clone(&labels.cluster),
         server: labels.server,
         headers: Vec::new(),

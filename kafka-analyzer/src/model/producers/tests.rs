@@ -4,23 +4,7 @@ use kafka_wire::partitioner::{crc32, fnv1a, murmur2};
 use kafka_wire::record_batch::{BatchHeader, Codec};
 
 use super::*;
-use crate::capture::ConnectionId;
 use crate::fact::{Content, KeptRecord, Sample, Sequence, Topic};
-use crate::observation::Origin;
-
-fn labels(time: Nanos, pid: Pid) -> Labels {
-    Labels {
-        origin: Origin {
-            time,
-            connection: ConnectionId(1),
-            offset: 0,
-        },
-        pid,
-        cluster: "c".into(),
-        client_id: "app".into(),
-        server: None,
-    }
-}
 
 fn kept(key: Option<&[u8]>) -> KeptRecord {
     KeptRecord {
@@ -120,7 +104,7 @@ impl Table {
 
     fn produce(&mut self, produced: &[(Arc<str>, Partition)]) {
         self.clock += 1_000_000;
-        let (labels, exchange) = (labels(self.clock, 1), exchange(self.clock));
+        let (labels, exchange) = (Labels::example(self.clock, 1), exchange(self.clock));
         self.all.advance(self.clock, &mut self.out);
         self.all.exchange(
             &labels,
@@ -258,7 +242,7 @@ fn counts_retries_and_duplicates() {
     table.produce(&[sent(20, None, None)]);
     table.produce(&[sent(20, Some("DUPLICATE_SEQUENCE_NUMBER"), None)]);
     table.produce(&[partition(0, &[], 10)]);
-    let origin = labels(table.clock, 1).origin;
+    let origin = Labels::example(table.clock, 1).origin;
     let expected = Producer {
         origin,
         pid: 1,
@@ -286,7 +270,7 @@ fn tables_are_bounded_and_forget() {
     let mut table = Table::of(4);
     for pid in 0..LINES_MOST as u32 + 3 {
         table.clock += 1000;
-        let (labels, exchange) = (labels(table.clock, pid), exchange(table.clock));
+        let (labels, exchange) = (Labels::example(table.clock, pid), exchange(table.clock));
         let produced = [partition(pid as i32, &[], 1)];
         table.all.exchange(
             &labels,

@@ -171,46 +171,14 @@ fn weight(sampled: &Sampled) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::ConnectionId;
-    use crate::observation::{Origin, SpanKind};
+    use crate::model::Labels;
+    use crate::model::spans::blank;
+    use crate::observation::SpanKind;
 
     fn awaited(pid: Pid, offset: i64) -> Sampled {
         let span = Span {
-            origin: Origin {
-                time: 1,
-                connection: ConnectionId(1),
-                offset: 0,
-            },
-            span: SpanKind::Process,
-            pid,
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            parent: None,
-            trace_state: String::new(),
-            links: Vec::new(),
-            links_dropped: 0,
-            began: 1,
-            ended: 2,
-            error: None,
             topic: "orders".into(),
-            partition: 0,
-            offset: Some(offset),
-            key: None,
-            tombstone: false,
-            body_size: None,
-            envelope_size: None,
-            message_count: None,
-            codec: "none",
-            timestamp_ms: None,
-            client_id: "app".into(),
-            group: "billing".into(),
-            transactional_id: "".into(),
-            cluster: "c".into(),
-            server: None,
-            headers: Vec::new(),
-            headers_read: true,
-            address: "none".to_owned(),
-            task: None,
+            ..blank(&Labels::example(1, pid), SpanKind::Process, (1, 2))
         };
         let link = Link {
             trace_id: span.trace_id,

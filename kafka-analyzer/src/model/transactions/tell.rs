@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::capture::Nanos;
 use crate::model::Labels;
+use crate::model::spans::blank;
 use crate::model::transactions::open::Open;
 use crate::model::transactions::{Key, Line};
 use crate::observation::{
@@ -201,35 +202,17 @@ fn span(
     };
     Some(Span {
         origin: told.origin,
-        span: SpanKind::Transaction,
         pid: told.pid,
         trace_id,
         span_id,
-        parent: None,
-        trace_state: String::new(),
         links: open.links,
         links_dropped: open.links_dropped,
-        began,
-        ended,
         error,
-        topic: "".into(),
-        partition: -1,
-        offset: None,
-        key: None,
-        tombstone: false,
-        body_size: None,
-        envelope_size: None,
         message_count: Some(told.records),
-        codec: "none",
-        timestamp_ms: None,
         client_id: Arc::clone(&told.client_id),
         group,
         transactional_id: Arc::clone(&told.transactional_id),
         cluster: Arc::clone(&told.cluster),
-        server: labels.server,
-        headers: Vec::new(),
-        headers_read: true,
-        address: "none".to_owned(),
-        task: None,
+        ..blank(labels, SpanKind::Transaction, (began, ended))
     })
 }
