@@ -358,8 +358,8 @@ fn record(ctx: *mut c_void, shape: &CallShape, index: u8, cookie: u64) -> Option
     }
     let slot = cookie >> RESULT_AT_SHIFT & RESULT_AT_MASK;
     let kept = read::user::<Arguments>(read::context::<SP>(ctx).wrapping_add(slot));
-    let reader = kept
-        .and_then(|kept| read::user::<Reader>(kept.handle.wrapping_add(shape.reader as u64)));
+    let reader =
+        kept.and_then(|kept| read::user::<Reader>(kept.handle.wrapping_add(shape.reader as u64)));
     let (Some(arguments), Some(reader)) = (kept, reader) else {
         count(stat::CALL_FAULT);
         return None;
@@ -451,7 +451,7 @@ fn deliver(moved: Moved, pid_tgid: u64, go: u64) {
         direction::WRITE
     };
     if stream::advance(id, conn, direction, moved.length, work) {
-        work.range(moved.buffer, moved.length);
+        work.buffer(moved.buffer, moved.length);
         work.finish();
     }
 }

@@ -8,7 +8,8 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use obi_abi::client::{
-    ACKNOWLEDGEMENTS, NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, call_flag, means, option, topic_form, walk,
+    ACKNOWLEDGEMENTS, NO_MEMBER, RUNS, TOPIC_LIMIT, WALK_LIMIT, call_flag, means, option,
+    topic_form, walk,
 };
 use obi_abi::{ClientCall, ClientShape, NO_REG, abi, kind, stat};
 

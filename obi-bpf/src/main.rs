@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod config;
 mod cost;
+mod frames;
 mod goroutine;
 mod maps;
 mod payload;

@@ -1,12 +1,13 @@
 //! Every map, each with a cap, and the values that only the kernel side knows.
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
-//! again as something new. User space reads RING, EVENTS, CALLS, STATS, COSTS and HOOKS, writes SHAPES, CLIENT_SHAPES, PIDS, GOES, PEERS,
-//! VERDICTS and READER; the rest is private to the programs.
+//! again as something new. User space reads RING, EVENTS, CALLS, STATS, COSTS and HOOKS, writes SHAPES, CLIENT_SHAPES, LAYOUTS, LAYOUT_OF, PIDS,
+//! NO_BODIES, GOES, PEERS, VERDICTS and READER; the rest is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use obi_abi::cost::OfHook;
+use obi_abi::walk::{ASKED, LAYOUTS as LAYOUTS_MOST, Layout, Walk};
 use obi_abi::{CallShape, ClientShape, Costs, GoLayout, Peer};
 
 /// Stream data and the beginnings and ends of connections. The reader sets its size before the load.
@@ -45,9 +46,24 @@ pub static HOOKS: PerCpuArray<OfHook, { obi_abi::cost::HOOKS as usize }> = PerCp
 #[btf_map]
 pub static KEPT: LruHashMap<KeptKey, [u64; obi_abi::client::KEPT], 8192> = LruHashMap::new();
 
+/// API key (upper half) and version of messages with record batches, to the index of their layout and `obi_abi::walk::OF_ANSWER`.
+#[btf_map]
+pub static LAYOUT_OF: HashMap<u32, u32, 256> = HashMap::new();
+
+#[btf_map]
+pub static LAYOUTS: Array<Layout, { LAYOUTS_MOST as usize }> = Array::new();
+
+/// Connections of which bodies of record batches are stepped over.
+#[btf_map]
+pub static WALKS: LruHashMap<u64, Walks, 8192> = LruHashMap::new();
+
 /// Connection to `obi_abi::copy`.
 #[btf_map]
 pub static VERDICTS: LruHashMap<u64, u8, 32768> = LruHashMap::new();
+
+/// Element 0: processes with `obi_abi::pid_flag::NO_BODIES`. While it is 0 nobody is asked about.
+#[btf_map]
+pub static NO_BODIES: Array<u32, 1> = Array::new();
 
 /// Thread group id to `obi_abi::pid_flag`.
 #[btf_map]
@@ -199,4 +215,18 @@ pub struct Sock {
     pub tls: u64,
     /// TLS handle, 0 = none was ever bound. Such a socket carries ciphertext and yields no data of its own.
     pub handle: u64,
+}
+
+/// Both directions of a connection, each followed by whoever is in a call of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walks {
+    /// What was read.
+    pub answers: Walk,
+    /// What was written.
+    pub written: Walk,
+    /// Correlation id in the upper half, layout of the answer and `obi_abi::walk::OF_ANSWER` in the lower; 0 = free.
+    pub asked: [u64; ASKED],
+    /// Requests noted in `asked` so far.
+    pub noted: u64,
 }

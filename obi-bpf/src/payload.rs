@@ -4,9 +4,11 @@
 //! multiplies otherwise (933,000 instructions on 6.12). A chunk whose pages are not resident becomes a gap.
 
 use core::mem::MaybeUninit;
+use core::ptr;
 
 use obi_abi::{CHUNK, RecordHeader, gap, kind, stat};
 
+use crate::frames;
 use crate::read::{self, Stamp};
 use crate::ring::{self, Record};
 use crate::stat::{add, count};
@@ -35,6 +37,8 @@ pub struct Rest {
     pub skip: u64,
     /// Reason of the gap when the budget is used up.
     pub reason: u64,
+    /// Not 0: bodies of record batches are left out.
+    pub frames: u64,
 }
 
 impl Work {
@@ -62,6 +66,16 @@ impl Work {
         self.rest.user = user;
         self.rest.left = copied;
         copy_out(self);
+    }
+
+    /// All of a call, whose bytes stand at `user`.
+    #[inline(always)]
+    pub fn buffer(&mut self, user: u64, length: u64) {
+        if self.rest.frames == 0 {
+            self.range(user, length);
+        } else {
+            frames::send_frames(self, user, length);
+        }
     }
 
     /// Turns what is left of the call into one gap.
@@ -102,9 +116,10 @@ pub extern "C" fn copy_out(work: *mut Work) -> u64 {
     let chunks = total / CHUNK as u64;
     if chunks > 0 {
         // The loop wants its state on this function's own stack.
-        let mut place = MaybeUninit::uninit();
-        let state = Chunks::begin(&mut place, work);
-        read::repeat(chunks as u32, chunk, state);
+        let mut state = Chunks {
+            work: ptr::from_mut(work),
+        };
+        read::repeat(chunks as u32, chunk, &mut state);
     }
     let done = chunks * CHUNK as u64;
     let left = total - done;
@@ -137,33 +152,19 @@ pub extern "C" fn copy_out(work: *mut Work) -> u64 {
 /// What the loop over full chunks needs.
 #[repr(C)]
 struct Chunks {
-    header: RecordHeader,
-    user: u64,
-}
-
-impl Chunks {
-    #[inline(always)]
-    fn begin<'a>(place: &'a mut MaybeUninit<Chunks>, work: &Work) -> &'a mut Chunks {
-        // SAFETY: both parts are written.
-        unsafe {
-            let to = &mut *place.as_mut_ptr();
-            read::copy_header(&work.header, &mut to.header);
-            to.user = work.rest.user;
-            to
-        }
-    }
+    work: *mut Work,
 }
 
 /// One round of the loop. It changes nothing in its state: the verifier follows rounds until nothing new can come.
 extern "C" fn chunk(index: u32, state: *mut Chunks) -> i64 {
-    let Some(state) = read::state(state) else {
+    let Some(work) = read::state(state).and_then(|state| read::state(state.work)) else {
         return 1;
     };
     if let Some(record) = ring::reserve::<[u8; CHUNK]>() {
         let done = index as u64 * CHUNK as u64;
-        read::copy_header(&state.header, &mut record.header);
-        record.header.offset = state.header.offset + done;
-        fill(record, CHUNK as u32, CHUNK as u64, state.user + done);
+        read::copy_header(&work.header, &mut record.header);
+        record.header.offset = work.header.offset + done;
+        fill(record, CHUNK as u32, CHUNK as u64, work.rest.user + done);
     }
     0
 }

@@ -61,8 +61,20 @@ pub fn user<T: Copy>(address: u64) -> Option<T> {
 /// Copies user memory to `to`, which must have room for `length` bytes (the verifier checks it).
 #[inline(always)]
 pub fn user_bytes(to: *mut u8, length: u32, address: u64) -> bool {
-    // SAFETY: `to` points into a ring-buffer record; the verifier refuses the program if `length` can exceed it.
+    // SAFETY: `to` points into a ring-buffer record or to the stack; the verifier refuses the program if `length` can exceed it.
     unsafe { generated::bpf_probe_read_user(to.cast(), length, address as *const c_void) == 0 }
+}
+
+/// The next `n` bytes (1 to 4) of user memory, as a big-endian number.
+#[inline(always)]
+pub fn user_number(address: u64, n: u32) -> Option<u64> {
+    let mut place = 0u64;
+    let bounded = opaque(n as u64) & 7;
+    if user_bytes(ptr::from_mut(&mut place).cast(), bounded as u32, address) {
+        Some(u64::from_be(place) >> ((8 - bounded) * 8 & 63))
+    } else {
+        None
+    }
 }
 
 /// Copies a text that ends with 0; gives its length with the 0, or a negative error. A longer one is cut at `N`.
@@ -230,6 +242,15 @@ pub fn element<T, const N: usize>(array: &mut [T; N], index: u64) -> &mut T {
     let index = opaque(index) & (N as u64 - 1);
     // SAFETY: masked to the length of the array.
     unsafe { &mut *array.as_mut_ptr().add(index as usize) }
+}
+
+/// As [`element`], to be read.
+#[inline(always)]
+pub fn of<T, const N: usize>(array: &[T; N], index: u64) -> &T {
+    const { assert!(N.is_power_of_two()) };
+    let index = opaque(index) & (N as u64 - 1);
+    // SAFETY: masked to the length of the array.
+    unsafe { &*array.as_ptr().add(index as usize) }
 }
 
 /// A value that another CPU or user space may change at any time.

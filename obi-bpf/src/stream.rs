@@ -7,11 +7,13 @@
 use obi_abi::{HEADS_LIMIT, Socket, copy, kind, pid_flag, source, stat};
 
 use crate::config::{offset, settings};
-use crate::maps::{CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, SOCKS, Sock, VERDICTS};
+use crate::maps::{
+    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, NO_BODIES, SOCKS, Sock, VERDICTS,
+};
 use crate::payload::Work;
 use crate::read::Stamp;
 use crate::stat::count;
-use crate::{calls, process, read, ring, socket};
+use crate::{calls, process, read, ring, socket, transfer};
 
 const ANY: u64 = 0;
 const NOEXIST: u64 = 1;
@@ -101,6 +103,8 @@ pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut 
     if verdict == copy::HEADS {
         work.rest.budget = HEADS_LIMIT;
         work.rest.reason = obi_abi::gap::VERDICT as u64;
+    } else if verdict == copy::BATCHES || verdict == copy::WHOLE && has_no_bodies(work.header.pid) {
+        work.rest.frames = (length <= work.rest.budget) as u64;
     } else if verdict != copy::WHOLE {
         let open = read::constant(&settings().undecided_limit).saturating_sub(offset);
         if open < work.rest.budget {
@@ -109,6 +113,15 @@ pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut 
         }
     }
     true
+}
+
+/// Bodies of record batches are not wanted of this process for now.
+#[inline(always)]
+fn has_no_bodies(pid: u32) -> bool {
+    NO_BODIES
+        .get(0)
+        .is_some_and(|some| read::volatile(some) != 0)
+        && transfer::flags((pid as u64) << 32).is_some_and(|flags| flags & pid_flag::NO_BODIES != 0)
 }
 
 /// The handle's socket is descriptor `fd` of the current process.

@@ -120,7 +120,7 @@ pub fn end(task: &mut Task, result: i64, who: u64, g: u64, sp: u64) -> u64 {
     }
     work.header.task = goroutine::of(who, g, sp);
     if call.form == form::BUFFER {
-        work.range(call.at, moved);
+        work.buffer(call.at, moved);
     } else if call.form == form::UNSEEN {
         segments::unseen(work);
     } else if call.form == form::MESSAGE {

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod cost;
+pub mod walk;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -68,6 +69,8 @@ pub mod gap {
     pub const IOVECS: u8 = 5;
     /// Found by the reader: the offset jumped, records were lost in the ring.
     pub const RING: u8 = 6;
+    /// Bodies of record batches, which nobody wants on this connection ([`super::copy::BATCHES`]).
+    pub const RECORDS: u8 = 7;
 }
 
 /// Every ring-buffer record starts with this; 72 bytes.
@@ -242,6 +245,8 @@ pub mod copy {
     pub const NONE: u8 = 2;
     /// The first [`super::HEADS_LIMIT`] bytes of each call; what follows is a gap with [`super::gap::VERDICT`].
     pub const HEADS: u8 = 3;
+    /// All but the bodies of record batches, where frames can be followed ([`super::walk`]): those are a gap with [`super::gap::RECORDS`].
+    pub const BATCHES: u8 = 4;
 }
 /// Of a call on a connection of which only heads are read.
 pub const HEADS_LIMIT: u64 = 16 * 1024;
@@ -257,6 +262,9 @@ pub mod pid_flag {
     /// Set by the kernel side: the process holds a TLS handle whose socket is not known, so that its socket calls are
     /// looked at while a TLS call is under way.
     pub const BIND: u8 = 2;
+    /// Set by user space: for now nobody reads the bodies of record batches of this process, as if its verdicts were [`super::copy::BATCHES`] where
+    /// they are [`super::copy::WHOLE`].
+    pub const NO_BODIES: u8 = 4;
 }
 
 /// Key of the map `PEERS`: a listener that speaks Kafka in the clear. Who connects to it is followed before its first byte.

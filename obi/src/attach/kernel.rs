@@ -25,7 +25,7 @@ use super::ladder::{Purpose, SocketPath, Step, purpose};
 use super::links::ProbeKind;
 use super::numbers::{HookCost, Numbers};
 use super::shapes::Shapes;
-use super::{kernel_offsets, log};
+use super::{kernel_offsets, layouts, log};
 use crate::budget::OwnSite;
 use crate::budget::prices::Prices;
 use crate::capture::live::Rings;
@@ -206,6 +206,7 @@ impl Kernel {
             sockets,
             steps: Vec::new(),
         };
+        kernel.write_layouts()?;
         kernel._life = kernel
             .attach_all(|of| of == Purpose::Life)
             .map_err(refused)?;
@@ -288,6 +289,23 @@ impl Kernel {
             written.map_err(|error| format!("the call shape was not written: {error}"))?;
         }
         Ok(index)
+    }
+
+    fn write_layouts(&self) -> Result<(), Error> {
+        let (table, of) = (self.handle("LAYOUTS")?, self.handle("LAYOUT_OF")?);
+        let known = layouts::known();
+        let written = (0u32..)
+            .zip(&known.layouts)
+            .try_for_each(|(index, layout)| {
+                table.update(&index.to_ne_bytes(), layout.as_bytes(), MapFlags::ANY)
+            });
+        written
+            .and_then(|()| {
+                known.of.iter().try_for_each(|(message, layout)| {
+                    of.update(&message.to_ne_bytes(), &layout.to_ne_bytes(), MapFlags::ANY)
+                })
+            })
+            .map_err(|error| Error::Load(error.to_string()))
     }
 
     fn map(&self, name: &str) -> Option<libbpf_rs::Map<'_>> {

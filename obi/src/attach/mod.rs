@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod kernel;
 mod kernel_offsets;
 pub mod ladder;
+pub mod layouts;
 pub mod links;
 mod log;
 pub mod numbers;

@@ -14,6 +14,7 @@ use libbpf_rs::{
     ProgramAttachType, ProgramMut,
 };
 use obi_abi::cost::{CELL_SHIFT, HOOK_SHIFT, OfHook};
+use obi_abi::walk::Layout;
 use obi_abi::{
     CallShape, ClientShape, Costs, GoLayout, Peer, RESULT_AT_SHIFT, RecordHeader, Settings,
 };
@@ -127,6 +128,18 @@ impl Agent {
 
     pub fn set_verdict(&self, conn: u64, copy: u8) -> Result<()> {
         self.update("VERDICTS", &conn.to_ne_bytes(), &[copy])
+    }
+
+    pub fn set_layout(&self, index: u32, layout: &Layout) -> Result<()> {
+        self.update("LAYOUTS", &index.to_ne_bytes(), layout.as_bytes())
+    }
+
+    pub fn set_layout_of(&self, message: u32, layout: u32) -> Result<()> {
+        self.update("LAYOUT_OF", &message.to_ne_bytes(), &layout.to_ne_bytes())
+    }
+
+    pub fn set_no_bodies(&self, processes: u32) -> Result<()> {
+        self.update("NO_BODIES", &0u32.to_ne_bytes(), &processes.to_ne_bytes())
     }
 
     fn update(&self, map: &str, key: &[u8], value: &[u8]) -> Result<()> {

@@ -3,6 +3,7 @@
 mod calls;
 mod clients;
 mod costs;
+mod frames;
 mod handles;
 mod load;
 mod processes;
@@ -66,6 +67,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("sockets: unread", sockets::unread),
     ("sockets: others", sockets::others),
     ("sockets: verdicts", sockets::verdicts),
+    ("frames: bodies of batches", frames::bodies),
     ("sockets: goroutines", sockets::goroutines),
     ("rings: full", rings::full),
     ("rings: not resident", rings::not_resident),
