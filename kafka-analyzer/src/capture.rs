@@ -68,6 +68,8 @@ pub enum GapReason {
     RingFull,
     /// `obi record` left record bodies out.
     Redacted,
+    /// Bodies of record batches, which are not read on this connection.
+    Records,
 }
 
 impl GapReason {
@@ -80,6 +82,7 @@ impl GapReason {
             GapReason::Iovecs => "iovecs",
             GapReason::RingFull => "ring_full",
             GapReason::Redacted => "redacted",
+            GapReason::Records => "records",
         }
     }
 }
@@ -201,6 +204,8 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
     Whole,
+    /// All but the bodies of record batches.
+    Batches,
     /// The first bytes of each call, in which a head stands.
     Heads,
     None,

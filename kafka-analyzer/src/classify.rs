@@ -116,7 +116,10 @@ impl Connection {
         out.verdicts.push(Verdict {
             connection: self.id,
             protocol: Protocol::Kafka,
-            copy: Copy::Whole,
+            copy: match out.shared.settings.records {
+                true => Copy::Whole,
+                false => Copy::Batches,
+            },
         });
     }
 

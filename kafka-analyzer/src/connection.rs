@@ -11,7 +11,7 @@ use kafka_wire::body::Limits;
 
 use crate::answers::Answers;
 use crate::app::{App, First};
-use crate::capture::{ConnectionId, Copy, Nanos, Pid, Protocol, Source, Verdict};
+use crate::capture::{ConnectionId, Copy, Direction, Nanos, Pid, Protocol, Source, Verdict};
 use crate::classify::Sniffed;
 use crate::exchange::{Request, RequestBody};
 use crate::fact::{self, Fact, Says};
@@ -151,6 +151,14 @@ impl Connection {
             write_samplers: Samplers::new(settings),
             read_samplers: Samplers::new(settings),
             last_event: 0,
+        }
+    }
+
+    /// The bodies of record batches are not captured in this direction, or from here on not any more.
+    pub fn leaves_bodies(&mut self, direction: Direction) {
+        match direction {
+            Direction::Write => self.write_samplers.bodies = false,
+            Direction::Read => self.read_samplers.bodies = false,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Samplers {
     opened: Sampler,
     /// The others, whose sizes are known: for spans alone.
     plain: Sampler,
+    /// False: bodies of batches are not read, so no batch is looked into.
+    pub bodies: bool,
 }
 
 impl Samplers {
@@ -45,6 +47,7 @@ impl Samplers {
         Samplers {
             opened: Sampler::new(settings.spans_per_second),
             plain: Sampler::new(settings.told()),
+            bodies: settings.records,
         }
     }
 }
@@ -230,11 +233,13 @@ impl Reading {
         let header = &batch.header;
         let records = batch.claimed.unwrap_or(1);
         let base_offset = self.is_fetch.then_some(header.base_offset);
+        let bodies = keeping.samplers.bodies;
         let sampler = match header.codec {
             Codec::None => &mut keeping.samplers.plain,
             _ => &mut keeping.samplers.opened,
         };
-        let chosen = sampler.level(keeping.time, records).is_some_and(|level| {
+        let level = sampler.level(keeping.time, records).filter(|_| bodies);
+        let chosen = level.is_some_and(|level| {
             batch.level = level;
             // Without a place the choice is made when the answer tells the offset.
             place(header, base_offset, 0)
@@ -365,6 +370,11 @@ impl Reading {
         {
             *keeping.kept = keeping.kept.saturating_sub(body.len());
             batch.sample = Some(Content::Unread);
+        }
+        // That nobody wanted to read it is no loss, but where only its records tell how many count.
+        let unread = matches!(batch.sample, Some(Content::Unread));
+        if unread && !keeping.samplers.bodies && !batch.must_open() {
+            batch.sample = None;
         }
         // Records that no size is known of: those of a compressed batch, or hidden by a gap.
         let unsized_records = counted.saturating_sub(batch.seen);

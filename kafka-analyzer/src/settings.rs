@@ -16,6 +16,8 @@ pub enum SpanTree {
 pub struct Settings {
     pub capture_key: bool,
     pub capture_headers: bool,
+    /// Bodies of record batches are read. False: only what stands before them, so that no single message is seen.
+    pub records: bool,
     /// Show keys as a keyed hash, never as text.
     pub hash_keys: bool,
     /// Bytes of key and headers kept for one message, at most.
@@ -55,6 +57,7 @@ impl Default for Settings {
         Settings {
             capture_key: true,
             capture_headers: true,
+            records: true,
             hash_keys: false,
             max_message_size: 10_240,
             internal_topics: false,

@@ -203,6 +203,11 @@ impl StreamStage {
                     task: None,
                     source,
                 };
+                if reason == GapReason::Records
+                    && let Some(entry) = self.connections.get_mut(&connection)
+                {
+                    entry.connection.leaves_bodies(direction);
+                }
                 let gap = self.moved(moved, Segment::Elided(length), None, facts, verdicts);
                 if let Some(entry) = self.connections.get_mut(&connection) {
                     say_gap(entry, ended, (offset, reason, gap), facts);
@@ -481,9 +486,10 @@ fn entry<'a>(
     }))
 }
 
-/// A gap is told once the connection is proven to be a client's; of no bytes, only those before it are.
+/// A gap is told once the connection is proven to be a client's; of no bytes, only those before it are. What nobody wanted is not missing.
 fn say_gap(entry: &mut Entry, time: Nanos, gap: (u64, GapReason, u64), facts: &mut Vec<Fact>) {
-    if gap.2 > 0 && entry.connection.role == Role::Client {
+    let missing = gap.2 > 0 && gap.1 != GapReason::Records;
+    if missing && entry.connection.role == Role::Client {
         let full = entry.gaps.len() >= GAPS_MOST;
         match entry.gaps.last_mut() {
             Some(last) if full => last.2 = last.2.saturating_add(gap.2),

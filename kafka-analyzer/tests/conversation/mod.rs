@@ -25,6 +25,9 @@ pub const BROKER: &str = "10.0.0.9:9093";
 pub const LOCAL: &str = "10.0.0.5:40001";
 pub const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 
+/// What stands before the records of a batch.
+const BATCH_HEAD: usize = 61;
+
 /// A captured event that owns its bytes.
 #[derive(Clone, Debug)]
 pub enum Captured {
@@ -239,6 +242,22 @@ impl Talk {
         self.clock += 1000;
     }
 
+    /// Moves a frame as it is captured where nobody wants the bodies of its batches, which stand in it in this order; the last one may be cut off.
+    pub fn without_bodies(&mut self, direction: Direction, mut frame: &[u8], batches: &[Bytes]) {
+        for batch in batches {
+            let mut windows = frame.windows(batch.len());
+            let begin = windows.position(|window| window == batch).unwrap();
+            let head = batch.len().min(BATCH_HEAD);
+            self.push(direction, frame[..begin + head].to_vec());
+            let body = batch.len() - head;
+            if body > 0 {
+                self.gap(direction, body as u64, GapReason::Records);
+            }
+            frame = &frame[begin + batch.len()..];
+        }
+        self.push(direction, frame.to_vec());
+    }
+
     pub fn close(&mut self) {
         self.events.push(Captured::Closed {
             connection: self.connection,
@@ -435,6 +454,23 @@ pub fn run_with(
     model.finish(&mut observations);
     observations.sort_by_key(Observation::origin);
     (observations, verdicts)
+}
+
+/// What is counted as lost over `events`, and what it keeps in memory at the end.
+pub fn lost(settings: &Settings, events: &[Captured]) -> (Vec<(&'static str, u64)>, usize) {
+    let (mut stage, mut model) = (StreamStage::new(settings), Model::new(settings));
+    let (mut facts, mut verdicts, mut out) = (Vec::new(), Vec::new(), Vec::new());
+    for event in events {
+        stage.event(&event.event(), &mut facts, &mut verdicts);
+    }
+    let kept = facts.iter().map(|fact| fact.says.held()).sum::<usize>();
+    for mut fact in facts {
+        fact.open(&stage.opening());
+        model.fact(fact, &mut out);
+    }
+    model.finish(&mut out);
+    let all = stage.losses().iter().chain(model.losses().iter());
+    (all.collect(), stage.kept().saturating_sub(kept))
 }
 
 pub fn run(events: &[Captured]) -> Vec<Observation> {

@@ -77,6 +77,7 @@ fn event<'a>(header: &RecordHeader, rest: &'a [u8]) -> Option<CaptureEvent<'a>> 
                 gap::VERDICT => GapReason::Verdict,
                 gap::SENDFILE => GapReason::Sendfile,
                 gap::IOVECS => GapReason::Iovecs,
+                gap::RECORDS => GapReason::Records,
                 _ => GapReason::RingFull,
             },
         },

@@ -140,6 +140,7 @@ fn say(rings: &Rings, doing: u32) {
 pub fn write_verdict(rings: &Rings, verdict: &Verdict) {
     let copy = match verdict.copy {
         Copy::Whole => obi_abi::copy::WHOLE,
+        Copy::Batches => obi_abi::copy::BATCHES,
         Copy::Heads => obi_abi::copy::HEADS,
         Copy::None => obi_abi::copy::NONE,
     };

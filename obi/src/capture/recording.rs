@@ -160,7 +160,8 @@ struct Head {
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Read, Direction::Write];
-const REASONS: [GapReason; 7] = [
+/// Recordings hold their positions: a new one goes to the end.
+const REASONS: [GapReason; 8] = [
     GapReason::CallLimit,
     GapReason::PageFault,
     GapReason::Verdict,
@@ -168,6 +169,7 @@ const REASONS: [GapReason; 7] = [
     GapReason::Iovecs,
     GapReason::RingFull,
     GapReason::Redacted,
+    GapReason::Records,
 ];
 
 /// Position in a table as a byte; the tables are shorter than 256.

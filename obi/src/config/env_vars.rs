@@ -76,6 +76,10 @@ pub const ENV_VARS: &[(&str, &str)] = &[
         "/instrumentation/kafka/client_hooks",
     ),
     (
+        "OBI_KAFKA_READ_RECORDS",
+        "/instrumentation/kafka/read_records",
+    ),
+    (
         "OBI_KAFKA_CAPTURE_HEADERS",
         "/instrumentation/kafka/capture_headers",
     ),

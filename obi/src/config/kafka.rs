@@ -20,6 +20,10 @@ pub struct Kafka {
     /// Hook the functions of Kafka client libraries too: when the application gets a message, and when it is done with it.
     /// `overhead.budget` bounds what hooks that run for each message cost.
     pub client_hooks: bool,
+    /// Copy the bodies of record batches (keys, headers, values) out of the watched process. False: only what stands before them is read.
+    /// Counts, bytes, offsets and lag are as exact; spans of single messages, keys and record headers are not seen; hooks cost less at
+    /// high rates.
+    pub read_records: bool,
     /// Put record headers on spans. Values of headers that look like a secret are masked always.
     pub capture_headers: bool,
     /// Put the record key on spans.
@@ -50,6 +54,7 @@ impl Default for Kafka {
         Kafka {
             enabled: true,
             client_hooks: true,
+            read_records: true,
             capture_headers: true,
             capture_key: true,
             hash_keys: false,

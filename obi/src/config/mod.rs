@@ -88,6 +88,7 @@ impl Config {
         kafka_analyzer::Settings {
             capture_key: kafka.capture_key,
             capture_headers: kafka.capture_headers,
+            records: kafka.read_records,
             hash_keys: kafka.hash_keys,
             max_message_size: kafka.max_message_size,
             internal_topics: kafka.internal_topics,

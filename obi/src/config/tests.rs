@@ -79,6 +79,7 @@ fn environment_wins_over_the_file_and_ours_over_otel() {
             ("OBI_DISCOVERY_EXE", "/usr/bin/*,7"),
             ("OBI_KAFKA_TOPICS", "orders,pay*"),
             ("OBI_KAFKA_CAPTURE_KEY", "false"),
+            ("OBI_KAFKA_READ_RECORDS", "false"),
             ("OBI_KAFKA_MAX_MESSAGE_SIZE", "512"),
         ]),
     )
@@ -105,6 +106,7 @@ fn environment_wins_over_the_file_and_ours_over_otel() {
     assert_eq!(config.discovery.exe, ["/usr/bin/*", "7"]);
     assert_eq!(config.instrumentation.kafka.topics, ["orders", "pay*"]);
     assert!(!config.instrumentation.kafka.capture_key);
+    assert!(!config.settings().records);
     assert_eq!(config.instrumentation.kafka.max_message_size, 512);
 }
 

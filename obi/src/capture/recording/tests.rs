@@ -155,3 +155,21 @@ fn the_file_is_for_its_owner_only_and_never_overwritten() {
     );
     assert!(Writer::create(&path, false).is_err());
 }
+
+#[test]
+fn a_number_of_a_reason_never_changes() {
+    let numbers: Vec<_> = REASONS.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(
+        numbers,
+        [
+            "call_limit",
+            "page_fault",
+            "verdict",
+            "sendfile",
+            "iovecs",
+            "ring_full",
+            "redacted",
+            "records"
+        ]
+    );
+}

@@ -118,7 +118,8 @@ impl Records {
     /// Bytes that were not captured.
     pub fn gap(&mut self, n: u64) {
         match &mut self.field {
-            Some(field) if n < field.left => field.lose(n),
+            _ if n == 0 => {}
+            Some(field) if n <= field.left => field.lose(n),
             _ => self.lost = true,
         }
         self.skip(n);
@@ -133,10 +134,15 @@ impl Records {
 }
 
 impl Field {
-    /// A hole inside the field: its batches are not followed any more.
+    /// A hole inside the field. One within a batch, such as its body, costs the rest of the batch; beyond its end none is followed any more.
     fn lose(&mut self, n: u64) {
         self.left -= n;
-        self.at = At::Rest(self.left);
+        self.head.clear();
+        let batch = match self.at {
+            At::Rest(batch) | At::Record { batch, .. } => batch,
+            At::Head | At::Key { .. } | At::ValueLength { .. } => 0,
+        };
+        self.at = batch.checked_sub(n).map_or(At::Rest(self.left), rest_of);
     }
 
     fn bytes(&mut self, mut bytes: &[u8], runs: &mut Runs) {

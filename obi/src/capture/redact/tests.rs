@@ -228,3 +228,28 @@ fn a_hole_drops_until_the_next_frame_that_is_sure() {
     let next = request(18, 0, 2, b"");
     assert_eq!(stream.write(&next), next);
 }
+
+#[test]
+fn the_body_of_a_batch_that_nobody_read_costs_no_more_than_itself() {
+    let body = record(b"k", b"VALUE", b"\0");
+    let two = [batch(0, &body, 1), batch(4, b"COMPRESSED", 3)].concat();
+    let wire = produce(1, &two);
+    let head = wire.len() - two.len();
+    let mut stream = Stream::new(false);
+    let mut at = 0;
+    for (heads, hole) in [(head + 61, body.len()), (61, 10)] {
+        let seen = &wire[at..at + heads];
+        assert_eq!(stream.write(seen), seen);
+        at += heads + hole;
+        stream.next[1] += hole as u64;
+    }
+    assert_eq!(at, wire.len());
+    let next = request(18, 0, 2, b"");
+    assert_eq!(stream.write(&next), next);
+    // More of a batch than its body.
+    let mut stream = Stream::new(false);
+    stream.write(&wire[..head + 61]);
+    stream.next[1] += body.len() as u64 + 1;
+    let rest = stream.write(&wire[head + 61 + body.len() + 1..]);
+    assert_eq!(rest, vec![b'_'; rest.len()]);
+}

@@ -187,7 +187,10 @@ fn followers(traces: &[Trace]) -> HashSet<&str> {
 fn nothing(makes: &Makes, known: usize, args: &Args) -> String {
     let mut out = "no trace to show\n".to_owned();
     let mut say = |text: &str| out.push_str(&format!("{text}\n"));
-    if args.key.is_some() && makes.keys == Keys::None {
+    let reads = makes.read_records;
+    if args.key.is_some() && !reads {
+        say("keys are not read: instrumentation.kafka.read_records is false");
+    } else if args.key.is_some() && makes.keys == Keys::None {
         say("keys are not kept: instrumentation.kafka.capture_key is false");
     }
     if known > 0 {
@@ -199,8 +202,12 @@ fn nothing(makes: &Makes, known: usize, args: &Args) -> String {
     } else if makes.spans_per_second == 0 {
         say("no span is made: instrumentation.kafka.spans_per_second is 0");
     } else {
-        say("a trace begins when a Kafka client of this node sends or gets a record");
-        if !makes.client_hooks {
+        if reads {
+            say("a trace begins when a Kafka client of this node sends or gets a record");
+        } else {
+            say("records have no spans: instrumentation.kafka.read_records is false");
+        }
+        if reads && !makes.client_hooks {
             say("what applications do with records needs instrumentation.kafka.client_hooks: true");
         }
         if !makes.app {

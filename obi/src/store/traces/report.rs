@@ -42,6 +42,8 @@ pub struct Makes {
     pub otlp: bool,
     /// `process` spans: calls of client libraries.
     pub client_hooks: bool,
+    /// Spans of messages: bodies of record batches are read.
+    pub read_records: bool,
     /// HTTP requests and PostgreSQL statements.
     pub app: bool,
     /// How keys of records are kept.
@@ -170,6 +172,7 @@ impl Makes {
             spans_per_second: config.told_per_second(),
             otlp: config.export.otlp.sends(&config.export.otlp.traces),
             client_hooks: kafka.client_hooks,
+            read_records: kafka.read_records,
             app: config.instrumentation.app.enabled == When::Always,
             keys: match (kafka.capture_key, kafka.hash_keys) {
                 (false, _) => Keys::None,

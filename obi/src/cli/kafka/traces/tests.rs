@@ -61,6 +61,7 @@ fn answer(keys: Keys) -> Traces {
         schema: String::new(),
         makes: Makes {
             kafka: true,
+            read_records: true,
             spans_per_second: 100,
             keys,
             ..Makes::default()
@@ -168,6 +169,12 @@ fn an_empty_answer_says_what_would_fill_it() {
     assert_eq!(
         empty(&[], 0, &|makes| makes.kafka = false),
         "no trace to show\nnothing is watched: instrumentation.kafka.enabled is false\n"
+    );
+    assert_eq!(
+        empty(&[], 0, &|makes| makes.read_records = false),
+        "no trace to show\n\
+         records have no spans: instrumentation.kafka.read_records is false\n\
+         their HTTP requests and PostgreSQL statements need instrumentation.app.enabled: true\n"
     );
     assert_eq!(
         empty(&["--key", "k"], 7, &|makes| makes.keys = Keys::None),
