@@ -154,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// The bodies of record batches are not captured in this direction, or from here on not any more.
+    /// The bodies of record batches are not captured in this direction for now.
     pub fn leaves_bodies(&mut self, direction: Direction) {
         match direction {
             Direction::Write => self.write_samplers.bodies = false,

@@ -38,8 +38,10 @@ pub(crate) struct Samplers {
     opened: Sampler,
     /// The others, whose sizes are known: for spans alone.
     plain: Sampler,
-    /// False: bodies of batches are not read, so no batch is looked into.
+    /// False: bodies of batches are not read, or were not lately, so no batch is looked into.
     pub bodies: bool,
+    /// They may be read again.
+    wanted: bool,
 }
 
 impl Samplers {
@@ -48,6 +50,7 @@ impl Samplers {
             opened: Sampler::new(settings.spans_per_second),
             plain: Sampler::new(settings.told()),
             bodies: settings.records,
+            wanted: settings.records,
         }
     }
 }
@@ -350,6 +353,8 @@ impl Reading {
         let Some(mut batch) = self.batch.take() else {
             return;
         };
+        // After one that came whole the next is looked into again.
+        keeping.samplers.bodies |= complete && keeping.samplers.wanted;
         let records_before = self.records_before;
         self.records_before += batch.claimed.unwrap_or(0);
         let counted = batch.counted();

@@ -144,6 +144,30 @@ fn fetched_records_are_counted_without_their_bodies() {
 }
 
 #[test]
+fn records_have_spans_again_once_bodies_come_again() {
+    for codec in CODECS {
+        let batches = [of(0, 3, codec)];
+        let request = produce_request(-1, &[(ORDERS, &[(0, batches[0].clone())])]);
+        let mut talk = Talk::new(1);
+        talk.greet();
+        for (id, whole) in (3..).zip([true, false, true, true, false, false]) {
+            let frame = request_frame(id, &request);
+            match whole {
+                true => talk.write(frame),
+                false => talk.without_bodies(Direction::Write, &frame, &batches),
+            }
+            let answer = produce_response(&[(ORDERS, &[(0, 0, 100 * i64::from(id))])]);
+            talk.tell(9, id, &answer);
+        }
+        let observations = run(&talk.events);
+        let sent = spans(&observations, SpanKind::Send);
+        // The third request shows that bodies are there again; the fourth is looked into.
+        assert_eq!(sent.len(), 3 + 3, "{codec:?}");
+        assert_eq!(lost(&Settings::default(), &talk.events), (vec![], 0));
+    }
+}
+
+#[test]
 fn what_only_records_tell_counts_as_lost_without_them() {
     // Offsets 100, 103, 104, 109 are left of a batch: from its middle on only they tell how many count. The kernel side copies such a batch whole.
     let left: Vec<_> = [100, 103, 104, 109]

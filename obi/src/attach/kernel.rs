@@ -384,23 +384,35 @@ impl Kernel {
         }
     }
 
+    /// Leaves out the bodies of record batches of a process, or not any more. `processes`: how many are without them then.
+    pub fn leave_bodies(&self, pid: Pid, on: bool, processes: u32) {
+        self.set_flag(pid, pid_flag::NO_BODIES, on);
+        let Some(switch) = self.map("NO_BODIES") else {
+            return;
+        };
+        let written = switch.update(&0u32.to_ne_bytes(), &processes.to_ne_bytes(), MapFlags::ANY);
+        if let Err(error) = written {
+            tracing::warn!(pid, on, %error, "record batches of a process could not be chosen");
+        }
+    }
+
     /// Captures the plaintext of a process's sockets and its calls into shared libraries, or stops it.
     pub fn watch_sockets(&self, pid: Pid, on: bool) {
+        self.set_flag(pid, pid_flag::SOCKETS, on);
+    }
+
+    /// Sets or clears a bit of a process; the others are for others to set.
+    fn set_flag(&self, pid: Pid, flag: u8, on: bool) {
         let Some(pids) = self.map("PIDS") else { return };
         let key = pid.to_ne_bytes();
-        // Other bits of the value belong to the kernel side.
         let others = pids
             .lookup(&key, MapFlags::ANY)
             .ok()
             .flatten()
             .and_then(|v| v.first().copied())
             .unwrap_or(0)
-            & !pid_flag::SOCKETS;
-        let value = if on {
-            others | pid_flag::SOCKETS
-        } else {
-            others
-        };
+            & !flag;
+        let value = if on { others | flag } else { others };
         let done = match value {
             0 => pids.delete(&key).or_else(|error| {
                 if error.kind() == libbpf_rs::ErrorKind::NotFound {
@@ -412,7 +424,7 @@ impl Kernel {
             value => pids.update(&key, &[value], MapFlags::ANY),
         };
         if let Err(error) = done {
-            tracing::warn!(pid, on, %error, "the sockets of a process could not be chosen");
+            tracing::warn!(pid, flag, on, %error, "what is read of a process could not be chosen");
         }
     }
 

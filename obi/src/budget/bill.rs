@@ -61,6 +61,9 @@ pub struct ServiceCost {
     /// Time that the hooks on each message are attached, of all time; absent: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampled_share: Option<f64>,
+    /// Time in which the bodies of record batches are read, of all time; absent: they always are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_share: Option<f64>,
 }
 
 impl HookSeconds {
@@ -142,6 +145,7 @@ impl Bill {
                 share: service.share(),
                 budget: None,
                 sampled_share: None,
+                records_share: None,
             }
         });
         Costs {
@@ -158,8 +162,15 @@ impl Bill {
 }
 
 impl Bill {
-    /// Adds what the processes of each service may cost, and how much of the time hooks on each message are there.
-    pub fn limit(&self, costs: &mut Costs, budget: Budget, shares: &BTreeMap<Pid, f64>) {
+    /// Adds what the processes of each service may cost, how much of the time hooks on each message are there (`shares`), and how much of it
+    /// bodies of record batches are read (`bodies`; of who is not in there, always).
+    pub fn limit(
+        &self,
+        costs: &mut Costs,
+        budget: Budget,
+        shares: &BTreeMap<Pid, f64>,
+        bodies: &BTreeMap<Pid, f64>,
+    ) {
         for cost in &mut costs.services {
             let of = |(_, (name, _)): &(&Pid, &(Arc<str>, Spent))| **name == *cost.service;
             let pids: Vec<Pid> = self
@@ -177,6 +188,12 @@ impl Bill {
                 .collect();
             if !shares.is_empty() {
                 cost.sampled_share = Some(shares.iter().sum::<f64>() / shares.len() as f64);
+            }
+            if pids.iter().any(|pid| bodies.contains_key(pid)) {
+                let read = pids
+                    .iter()
+                    .map(|pid| bodies.get(pid).copied().unwrap_or(1.0));
+                cost.records_share = Some(read.sum::<f64>() / pids.len() as f64);
             }
         }
     }
@@ -235,15 +252,17 @@ mod tests {
         bill.charge(3, spent([1, 0, 0]), || Arc::from("mail"));
         let mut costs = bill.costs(SECOND, &Prices::ASSUMED);
         let shares = BTreeMap::from([(1, 1.0), (2, 0.5), (9, 0.0)]);
-        bill.limit(&mut costs, Budget::percent(0.5), &shares);
+        let bodies = BTreeMap::from([(2, 0.1), (9, 0.0)]);
+        bill.limit(&mut costs, Budget::percent(0.5), &shares, &bodies);
         let told: Vec<_> = costs
             .services
             .iter()
-            .map(|cost| (cost.budget, cost.sampled_share))
+            .map(|cost| (cost.budget, cost.sampled_share, cost.records_share))
             .collect();
-        assert_eq!(told, [(Some(0.005), None), (Some(0.01), Some(0.75))]);
+        let orders = (Some(0.01), Some(0.75), Some(0.55));
+        assert_eq!(told, [(Some(0.005), None, None), orders]);
         let mut costs = bill.costs(SECOND, &Prices::ASSUMED);
-        bill.limit(&mut costs, Budget::percent(100.0), &shares);
+        bill.limit(&mut costs, Budget::percent(100.0), &shares, &bodies);
         assert!(costs.services.iter().all(|cost| cost.budget.is_none()));
     }
 

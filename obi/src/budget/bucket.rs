@@ -52,6 +52,11 @@ impl Budget {
         i64::try_from(earned).unwrap_or(i64::MAX)
     }
 
+    /// Nanoseconds that it allows in such a time.
+    pub fn earned_in(self, time: Nanos) -> u64 {
+        self.earned(time).unsigned_abs()
+    }
+
     fn full(self) -> i64 {
         self.earned(SAVED)
     }

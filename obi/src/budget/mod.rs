@@ -1,11 +1,13 @@
 //! What hooks cost the processes they are in. In: hits and running time by process, as the kernel side counts them, and what a hit costs on this
 //! machine; out: nanoseconds by process and group of hooks.
 //!
-//! [`bucket`] is the budget of one process, [`windows`] says by all of them when hooks that run for each message are attached.
+//! [`bucket`] is the budget of one process, [`windows`] says by all of them when hooks that run for each message are attached, [`bodies`]
+//! of whom record batches are read only part of the time.
 //!
 //! cost = Σ hits × price of the site + time within the programs. Both are exact; the price is measured at the start (see [`prices`]).
 
 pub mod bill;
+pub mod bodies;
 pub mod bucket;
 #[cfg(target_arch = "x86_64")]
 pub mod calibrate;

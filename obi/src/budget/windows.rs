@@ -259,6 +259,12 @@ impl Windows {
         stands.into_iter().collect()
     }
 
+    /// Hooks on each message are there for a while: they were away, and will be again.
+    pub fn has_window(&self, pid: Pid) -> bool {
+        let account = self.accounts.get(&pid);
+        account.is_some_and(|account| account.is_open() && !account.changes.is_empty())
+    }
+
     /// The process ended.
     pub fn forget(&mut self, pid: Pid) {
         self.accounts.remove(&pid);

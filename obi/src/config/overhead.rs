@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Overhead {
     /// Percent of one core that hooks may cost each watched process, 0 to 100. When hooks that run for each message would cost more, they are
-    /// attached for a part of the time only. 0: never; 100: no limit. Hooks on TLS and on batches are never detached: counts need them.
+    /// attached for a part of the time only; where those on TLS alone cost nearly that much, so are the bodies of record batches read. 0: never attached; 100: no
+    /// limit. Hooks on TLS and on batches are never detached: counts need them.
     pub budget: f64,
     /// What each hook costs is told on the control socket (`obi run --cost-by-hook`): for benchmarks, and no part of the file.
     #[serde(skip)]

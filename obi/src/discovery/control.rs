@@ -28,6 +28,7 @@ use crate::attach::Kernel;
 use crate::attach::hooks::HookState;
 use crate::attach::kernel::{Hooked, Target};
 use crate::attach::numbers::CostByHook;
+use crate::budget::bodies::Bodies;
 use crate::budget::bucket::Budget;
 use crate::budget::windows::{Place, Windows};
 use crate::budget::{Bill, Ledger};
@@ -102,6 +103,7 @@ pub struct Control {
     targets: Targets,
     connections: Connections,
     windows: Windows,
+    bodies: Bodies,
     detacher: Detacher,
     /// Places whose hooks come back, one after the other.
     opening: VecDeque<Place>,
@@ -147,6 +149,7 @@ impl Control {
             files,
             connections: Connections::new(&proc_root),
             windows: Windows::new(budget),
+            bodies: Bodies::new(budget),
             detacher: Detacher::start()?,
             opening: VecDeque::new(),
             attached: BTreeMap::new(),
@@ -335,12 +338,17 @@ impl Control {
             if process::exe(&self.proc_root, pid).is_none() {
                 self.ledger.close(pid);
                 self.bill.close(pid);
+                self.forget_bodies(pid);
             }
         }
         let now = monotonic();
         let mut costs = self.bill.costs(now, &self.ledger.prices);
-        let shares = self.windows.shares(now).collect();
-        self.bill.limit(&mut costs, self.windows.budget(), &shares);
+        self.bill.limit(
+            &mut costs,
+            self.windows.budget(),
+            &self.windows.shares(now).collect(),
+            &self.bodies.shares(now).collect(),
+        );
         self.telemetry.set_costs(costs);
         if let Some(hooks) = self.kernel.cost_by_hook(&self.ledger.prices) {
             let at_ns = monotonic();
@@ -454,6 +462,7 @@ impl Control {
     fn gone(&mut self, pid: Pid) {
         self.forget(pid);
         self.windows.forget(pid);
+        self.forget_bodies(pid);
         let spent = self.ledger.close(pid);
         self.bill.charge(pid, spent, || Arc::from("unknown"));
         self.bill.close(pid);

@@ -104,10 +104,16 @@ pub fn snapshot(telemetry: &Telemetry, registry: &Registry, dropped: Dropped) ->
         ),
         rows(
             Id::SampledShare,
-            telemetry.costs().services.iter().filter_map(|cost| {
-                let hook = Label::Word(Group::EachMessage.name());
-                let share = Value::Gauge(cost.sampled_share?);
-                Some((vec![text(&cost.service), hook], share))
+            telemetry.costs().services.iter().flat_map(|cost| {
+                let shares = [
+                    (Group::EachMessage.name(), cost.sampled_share),
+                    ("records", cost.records_share),
+                ];
+                let service = text(&cost.service);
+                shares.into_iter().filter_map(move |(hook, share)| {
+                    let labels = vec![service.clone(), Label::Word(hook)];
+                    Some((labels, Value::Gauge(share?)))
+                })
             }),
         ),
         rows(

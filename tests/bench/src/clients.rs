@@ -14,7 +14,7 @@ use crate::figures::{added, hooks, mean, sampled};
 use crate::hooks::Hooks;
 use crate::library::Library;
 use crate::load::Load;
-use crate::measure::{Bench, Sample};
+use crate::measure::{Bench, LEARN, Sample};
 use crate::report::{self, Row};
 
 /// Messages a second; 0: as many as go.
@@ -25,6 +25,8 @@ const BUDGETED: Library = Library::KafkaGo;
 const BUDGETED_RATE: i64 = 200_000;
 /// As many as go: hooks on each message find no room there, however long one waits for it.
 const SATURATED: Duration = Duration::from_secs(10);
+/// Whoever is above the budget for 30 s is read without the bodies of record batches.
+const LEARN_BUDGET: Duration = Duration::from_secs(75);
 const FILL: Duration = Duration::from_secs(10);
 
 pub struct Plan {
@@ -50,6 +52,7 @@ pub fn run(layout: &Layout, cluster: &Cluster, agent: &Settings, plan: &Plan) ->
             load,
             settings: agent.clone(),
             window: plan.window,
+            learn: LEARN,
             service: name.to_owned(),
         };
         for rate in RATES {
@@ -94,6 +97,7 @@ pub fn budget(layout: &Layout, cluster: &Cluster, agent: &Settings, plan: &Plan)
         load,
         settings: agent.clone(),
         window: plan.window,
+        learn: LEARN_BUDGET,
         service: topic.to_owned(),
     };
     let mut text = String::from(

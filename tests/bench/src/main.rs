@@ -31,7 +31,7 @@ use obi_lab::step::{StopSignal, say};
 
 use crate::library::Library;
 use crate::load::Load;
-use crate::measure::{Bench, Pair};
+use crate::measure::{Bench, LEARN, Pair};
 
 const ROUNDS: u32 = 8;
 const SECONDS: u64 = 8;
@@ -119,6 +119,7 @@ fn run(args: &Args) -> Result<()> {
         load,
         settings,
         window: Duration::from_secs(args.seconds.unwrap_or(SECONDS)),
+        learn: LEARN,
         service: "load".to_owned(),
     };
     let count = args.rounds.unwrap_or(ROUNDS);

@@ -16,12 +16,14 @@ use crate::load::{Load, Window};
 /// Between a change (agent stopped, rate changed) and the window that measures it.
 const SETTLE: Duration = Duration::from_secs(2);
 /// After the agent's start: for 10 s it looks at every new connection of the node, and for 5 s a topic id waits for its name.
-const LEARN: Duration = Duration::from_secs(13);
+pub const LEARN: Duration = Duration::from_secs(13);
 
 pub struct Bench {
     pub load: Load,
     pub settings: Settings,
     pub window: Duration,
+    /// After the agent's start; [`LEARN`] at least.
+    pub learn: Duration,
     /// What the agent calls the load.
     pub service: String,
 }
@@ -158,7 +160,7 @@ impl Bench {
         settings.flags.push("--cost-by-hook".to_owned());
         let agent = settings.start()?;
         self.load.rate(rate)?;
-        std::thread::sleep(LEARN);
+        std::thread::sleep(self.learn);
         let before = by_hook::ask(&settings.socket())?;
         self.load.window()?;
         std::thread::sleep(self.window);
@@ -196,7 +198,7 @@ impl Bench {
 
     fn sample(&mut self, rate: i64, agent: Option<&Agent>) -> Result<Sample> {
         self.load.rate(rate)?;
-        std::thread::sleep(if agent.is_some() { LEARN } else { SETTLE });
+        std::thread::sleep(if agent.is_some() { self.learn } else { SETTLE });
         let before = agent.map(|agent| self.state(agent)).transpose()?;
         let client = cpu_seconds(self.load.pid())?;
         self.load.window()?;

@@ -28,6 +28,7 @@ impl Control {
 
     /// Looks at accounts when it is time. Attaches at most one file, which takes 10 ms: a new process must not wait for more.
     pub fn keep_budget(&mut self) {
+        self.choose_bodies();
         while let Ok(place) = self.detacher.done.try_recv() {
             let users = self.window_users();
             self.look(&users);
@@ -42,6 +43,33 @@ impl Control {
         }
         if let Some(place) = self.opening.pop_front() {
             self.open(place);
+        }
+    }
+
+    /// Whoever copying costs too much is read without the bodies of its record batches for most of the time.
+    fn choose_bodies(&mut self) {
+        let (now, wall) = (monotonic(), wall());
+        if !self.bodies.is_due(now, wall) {
+            return;
+        }
+        let accounts = self.ledger.all().into_iter();
+        let spent: Vec<_> = accounts
+            .map(|(pid, spent)| (pid, spent.of(Group::Tls)))
+            .collect();
+        let windows = &self.windows;
+        let changes = self
+            .bodies
+            .look((now, wall), &spent, |pid| windows.has_window(pid));
+        for (pid, without) in changes {
+            tracing::debug!(pid, without, "bodies of record batches");
+            self.kernel
+                .leave_bodies(pid, without, self.bodies.without());
+        }
+    }
+
+    pub(super) fn forget_bodies(&mut self, pid: Pid) {
+        if self.bodies.forget(pid) {
+            self.kernel.leave_bodies(pid, false, self.bodies.without());
         }
     }
 

@@ -560,7 +560,7 @@ pub static CATALOGUE: [Metric; 55] = [
         Unit::One,
         &["service", "hook"],
         "Part of the last minute during which hooks were attached, mean of the service's processes: durations and errors of messages are of that part",
-        "hook each_message: those that run for each message, which the overhead budget sends away; 1: never",
+        "hook each_message: those that run for each message, which the overhead budget sends away; 1: never. hook records: bodies of record batches, which are read a part of the time where TLS alone is above the budget: spans of messages are of that part; absent: always read",
     ),
     agent(
         Id::Processes,

@@ -103,6 +103,7 @@ fn stats(partitions: i32) -> Stats {
                 share: Some(0.00481),
                 budget: Some(0.005),
                 sampled_share: Some(0.083),
+                records_share: Some(0.06),
             },
             ServiceCost {
                 service: "order-service-with-a-long-name".into(),
@@ -114,6 +115,7 @@ fn stats(partitions: i32) -> Stats {
                 share: None,
                 budget: None,
                 sampled_share: None,
+                records_share: None,
             },
         ],
         forgotten: 0,
