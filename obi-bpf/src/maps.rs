@@ -2,7 +2,7 @@
 //!
 //! Tables that a watched process could fill are LRU: the entry used longest ago goes, and what it described is met
 //! again as something new. User space reads RING, EVENTS, CALLS, STATS, COSTS and HOOKS, writes SHAPES, CLIENT_SHAPES, LAYOUTS, LAYOUT_OF, PIDS,
-//! NO_BODIES, GOES, PEERS, VERDICTS and READER; the rest is private to the programs.
+//! GOES, PEERS, VERDICTS, NEWS and READER; the rest is private to the programs.
 
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
@@ -61,9 +61,9 @@ pub static WALKS: LruHashMap<u64, Walks, 8192> = LruHashMap::new();
 #[btf_map]
 pub static VERDICTS: LruHashMap<u64, u8, 32768> = LruHashMap::new();
 
-/// Element 0: processes with `obi_abi::pid_flag::NO_BODIES`. While it is 0 nobody is asked about.
+/// `obi_abi::news`: a connection knows its verdict until one of these changes.
 #[btf_map]
-pub static NO_BODIES: Array<u32, 1> = Array::new();
+pub static NEWS: Array<u64, { obi_abi::news::COUNT as usize }> = Array::new();
 
 /// Thread group id to `obi_abi::pid_flag`.
 #[btf_map]
@@ -181,7 +181,10 @@ pub struct Conn {
     pub users: u64,
     pub fd: i32,
     pub source: u8,
-    pub reserved: [u8; 3],
+    /// `obi_abi::copy`, as it was when `news` was the sum of `NEWS`.
+    pub copy: u8,
+    pub reserved: [u8; 2],
+    pub news: u64,
 }
 
 #[repr(C)]

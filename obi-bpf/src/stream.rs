@@ -8,7 +8,7 @@ use obi_abi::{HEADS_LIMIT, Socket, copy, kind, pid_flag, source, stat};
 
 use crate::config::{offset, settings};
 use crate::maps::{
-    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, NO_BODIES, SOCKS, Sock, VERDICTS,
+    CONNS, Conn, HANDLES, Handle, HandleKey, LAST_CONN, NEWS, SOCKS, Sock, VERDICTS,
 };
 use crate::payload::Work;
 use crate::read::Stamp;
@@ -17,6 +17,8 @@ use crate::{calls, process, read, ring, socket, transfer};
 
 const ANY: u64 = 0;
 const NOEXIST: u64 = 1;
+/// `Conn::news` of a new connection.
+const NEVER: u64 = u64::MAX;
 /// How often the socket of a Go connection is looked for.
 const TRIES: u32 = 8;
 
@@ -86,10 +88,13 @@ pub fn of_sock(address: u64, fd: i32) -> Option<(u64, &'static mut Conn)> {
 pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut Work) -> bool {
     let index = (direction & 1) as usize;
     let offset = read::add(&mut conn.offsets[index], length);
-    let verdict = match read::value(VERDICTS.get_ptr_mut(id)) {
-        Some(verdict) => read::volatile(verdict),
-        None => copy::UNDECIDED,
-    };
+    let news = news();
+    if conn.news != news {
+        // The news were read before: what comes meanwhile is seen by the next call.
+        conn.copy = wanted(id);
+        conn.news = news;
+    }
+    let verdict = conn.copy;
     if verdict == copy::NONE {
         return false;
     }
@@ -103,7 +108,7 @@ pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut 
     if verdict == copy::HEADS {
         work.rest.budget = HEADS_LIMIT;
         work.rest.reason = obi_abi::gap::VERDICT as u64;
-    } else if verdict == copy::BATCHES || verdict == copy::WHOLE && has_no_bodies(work.header.pid) {
+    } else if verdict == copy::BATCHES {
         work.rest.frames = (length <= work.rest.budget) as u64;
     } else if verdict != copy::WHOLE {
         let open = read::constant(&settings().undecided_limit).saturating_sub(offset);
@@ -115,13 +120,27 @@ pub fn advance(id: u64, conn: &mut Conn, direction: u8, length: u64, work: &mut 
     true
 }
 
-/// Bodies of record batches are not wanted of this process for now.
+/// What user space wants of the connection, in a call of the current process.
+#[inline(never)]
+fn wanted(id: u64) -> u8 {
+    let verdict = match read::value(VERDICTS.get_ptr_mut(id)) {
+        Some(verdict) => read::volatile(verdict),
+        None => copy::UNDECIDED,
+    };
+    let has_bodies = || {
+        transfer::flags(read::pid_tgid()).is_none_or(|flags| flags & pid_flag::NO_BODIES == 0)
+    };
+    if verdict != copy::WHOLE || has_bodies() {
+        verdict
+    } else {
+        copy::BATCHES
+    }
+}
+
 #[inline(always)]
-fn has_no_bodies(pid: u32) -> bool {
-    NO_BODIES
-        .get(0)
-        .is_some_and(|some| read::volatile(some) != 0)
-        && transfer::flags((pid as u64) << 32).is_some_and(|flags| flags & pid_flag::NO_BODIES != 0)
+fn news() -> u64 {
+    let at = |index| NEWS.get(index).map_or(0, |at| read::volatile(at));
+    at(obi_abi::news::VERDICTS).wrapping_add(at(obi_abi::news::BODIES))
 }
 
 /// The handle's socket is descriptor `fd` of the current process.
@@ -231,7 +250,9 @@ fn open(key: &HandleKey, from: u8, shape: u8) -> u64 {
         users: 1,
         fd,
         source: from,
-        reserved: [0; 3],
+        copy: copy::UNDECIDED,
+        reserved: [0; 2],
+        news: NEVER,
     });
     let first = claim_handle(key, id, address, fd);
     if first != id {
@@ -286,7 +307,9 @@ fn open_plain(address: u64, fd: i32) -> u64 {
         users: 1,
         fd,
         source: source::SOCKET,
-        reserved: [0; 3],
+        copy: copy::UNDECIDED,
+        reserved: [0; 2],
+        news: NEVER,
     });
     let first = claim_sock(address, id);
     if first != id {

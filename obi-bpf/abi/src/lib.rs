@@ -267,6 +267,15 @@ pub mod pid_flag {
     pub const NO_BODIES: u8 = 4;
 }
 
+/// Index into the map `NEWS`: when, in ns, user space last changed something that the kernel side remembers.
+pub mod news {
+    /// `VERDICTS`.
+    pub const VERDICTS: u32 = 0;
+    /// [`super::pid_flag::NO_BODIES`] of a process.
+    pub const BODIES: u32 = 1;
+    pub const COUNT: u32 = 2;
+}
+
 /// Key of the map `PEERS`: a listener that speaks Kafka in the clear. Who connects to it is followed before its first byte.
 #[repr(C)]
 #[derive(

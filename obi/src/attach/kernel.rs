@@ -8,13 +8,13 @@ use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use kafka_analyzer::capture::Pid;
+use kafka_analyzer::capture::{Nanos, Pid};
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType,
     ProgramMut,
 };
 use obi_abi::client::CLIENT_SHAPES;
-use obi_abi::{CallShape, ClientShape, SHAPES, pid_flag};
+use obi_abi::{CallShape, ClientShape, SHAPES, news, pid_flag};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::costs::CostTable;
@@ -330,6 +330,7 @@ impl Kernel {
             calls: self.handle("CALLS")?,
             reader: self.handle("READER")?,
             verdicts: self.handle("VERDICTS")?,
+            news: self.handle("NEWS")?,
             stats: self.handle("STATS")?,
         })
     }
@@ -384,14 +385,12 @@ impl Kernel {
         }
     }
 
-    /// Leaves out the bodies of record batches of a process, or not any more. `processes`: how many are without them then.
-    pub fn leave_bodies(&self, pid: Pid, on: bool, processes: u32) {
+    /// Leaves out the bodies of record batches of a process, or not any more; `now` is another time than that of any call before.
+    pub fn leave_bodies(&self, pid: Pid, on: bool, now: Nanos) {
         self.set_flag(pid, pid_flag::NO_BODIES, on);
-        let Some(switch) = self.map("NO_BODIES") else {
-            return;
-        };
-        let written = switch.update(&0u32.to_ne_bytes(), &processes.to_ne_bytes(), MapFlags::ANY);
-        if let Err(error) = written {
+        let Some(news) = self.map("NEWS") else { return };
+        let (index, now) = (news::BODIES.to_ne_bytes(), now.to_ne_bytes());
+        if let Err(error) = news.update(&index, &now, MapFlags::ANY) {
             tracing::warn!(pid, on, %error, "record batches of a process could not be chosen");
         }
     }

@@ -124,15 +124,6 @@ impl Bodies {
         gone.is_some_and(|process| !process.is_whole())
     }
 
-    /// How many are read without bodies now.
-    pub fn without(&self) -> u32 {
-        let without = self
-            .processes
-            .values()
-            .filter(|process| !process.is_whole());
-        u32::try_from(without.count()).unwrap_or(u32::MAX)
-    }
-
     /// Part of the last minute in which bodies were read of each process of which they were not always.
     pub fn shares(&self, now: Nanos) -> impl Iterator<Item = (Pid, f64)> + '_ {
         let lately = self.processes.iter().filter(move |(_, process)| {

@@ -18,6 +18,7 @@ use super::calls::Calls;
 use super::decode::{Record, record};
 use super::ring::{Alarm, Ring};
 use crate::discovery::events::ProcessEvent;
+use crate::pipeline::monotonic;
 use crate::telemetry::Telemetry;
 
 /// Between two looks at a busy ring while a connection waits for its verdict: until then its bytes are copied whole.
@@ -42,6 +43,7 @@ pub struct Rings {
     pub calls: MapHandle,
     pub reader: MapHandle,
     pub verdicts: MapHandle,
+    pub news: MapHandle,
     pub stats: MapHandle,
 }
 
@@ -144,11 +146,11 @@ pub fn write_verdict(rings: &Rings, verdict: &Verdict) {
         Copy::Heads => obi_abi::copy::HEADS,
         Copy::None => obi_abi::copy::NONE,
     };
-    if let Err(error) =
-        rings
-            .verdicts
-            .update(&verdict.connection.0.to_ne_bytes(), &[copy], MapFlags::ANY)
-    {
+    let connection = verdict.connection.0.to_ne_bytes();
+    let written = rings.verdicts.update(&connection, &[copy], MapFlags::ANY);
+    let now = monotonic().to_ne_bytes();
+    let index = obi_abi::news::VERDICTS.to_ne_bytes();
+    if let Err(error) = written.and_then(|()| rings.news.update(&index, &now, MapFlags::ANY)) {
         tracing::debug!(%error, "a verdict was not written; the kernel side goes on as before");
     }
 }

@@ -2,6 +2,7 @@
 //! need to be alive is the [`World`], started once, its agent before any client.
 
 mod app;
+mod bodies;
 mod client_calls;
 mod cut_off;
 mod fork;
@@ -38,6 +39,7 @@ const SHARED: &[(&str, Body)] = &[
     ("two brokers", two_brokers::run),
     ("pipelined produce", pipelining::run),
     ("answers that are cut off", cut_off::run),
+    ("bodies that nobody reads", bodies::run),
     ("recording, replay, secrets", replay::run),
     ("calls of client libraries", client_calls::run),
     ("windows of the overhead budget", windows::run),

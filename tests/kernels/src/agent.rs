@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
 use libbpf_rs::query::LinkInfoIter;
@@ -16,7 +17,7 @@ use libbpf_rs::{
 use obi_abi::cost::{CELL_SHIFT, HOOK_SHIFT, OfHook};
 use obi_abi::walk::Layout;
 use obi_abi::{
-    CallShape, ClientShape, Costs, GoLayout, Peer, RESULT_AT_SHIFT, RecordHeader, Settings,
+    CallShape, ClientShape, Costs, GoLayout, Peer, RESULT_AT_SHIFT, RecordHeader, Settings, news,
 };
 use object::{Object as _, ObjectSymbol};
 use zerocopy::{FromBytes, IntoBytes};
@@ -117,6 +118,13 @@ impl Agent {
         self.update("GOES", &pid.to_ne_bytes(), layout.as_bytes())
     }
 
+    /// Something of this kind changed.
+    pub fn tell(&self, news: u32) -> Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let now = (now.as_nanos() as u64).to_ne_bytes();
+        self.update("NEWS", &news.to_ne_bytes(), &now)
+    }
+
     pub fn forget_pid(&self, pid: u32) -> Result<()> {
         let map = self.object.maps().find(|m| m.name() == "PIDS");
         Ok(map.context("no map PIDS")?.delete(&pid.to_ne_bytes())?)
@@ -127,7 +135,8 @@ impl Agent {
     }
 
     pub fn set_verdict(&self, conn: u64, copy: u8) -> Result<()> {
-        self.update("VERDICTS", &conn.to_ne_bytes(), &[copy])
+        self.update("VERDICTS", &conn.to_ne_bytes(), &[copy])?;
+        self.tell(news::VERDICTS)
     }
 
     pub fn set_layout(&self, index: u32, layout: &Layout) -> Result<()> {
@@ -136,10 +145,6 @@ impl Agent {
 
     pub fn set_layout_of(&self, message: u32, layout: u32) -> Result<()> {
         self.update("LAYOUT_OF", &message.to_ne_bytes(), &layout.to_ne_bytes())
-    }
-
-    pub fn set_no_bodies(&self, processes: u32) -> Result<()> {
-        self.update("NO_BODIES", &0u32.to_ne_bytes(), &processes.to_ne_bytes())
     }
 
     fn update(&self, map: &str, key: &[u8], value: &[u8]) -> Result<()> {

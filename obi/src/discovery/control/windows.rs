@@ -62,14 +62,13 @@ impl Control {
             .look((now, wall), &spent, |pid| windows.has_window(pid));
         for (pid, without) in changes {
             tracing::debug!(pid, without, "bodies of record batches");
-            self.kernel
-                .leave_bodies(pid, without, self.bodies.without());
+            self.kernel.leave_bodies(pid, without, monotonic());
         }
     }
 
     pub(super) fn forget_bodies(&mut self, pid: Pid) {
         if self.bodies.forget(pid) {
-            self.kernel.leave_bodies(pid, false, self.bodies.without());
+            self.kernel.leave_bodies(pid, false, monotonic());
         }
     }
 

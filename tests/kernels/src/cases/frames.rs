@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
 use obi_abi::walk::{Layout, OF_ANSWER, STEPS, step};
-use obi_abi::{Settings, copy, gap, kind, pid_flag};
+use obi_abi::{Settings, copy, gap, kind, news, pid_flag};
 
 use crate::agent::{Agent, Record};
 use crate::cases::calls::pattern;
@@ -164,8 +164,8 @@ pub fn bodies(object: &[u8]) -> Result<()> {
     // A process whose bodies nobody wants for now, and then again.
     at += BODY as u64 - 100;
     let me = std::process::id();
-    agent.set_no_bodies(1)?;
     agent.set_pid(me, pid_flag::SOCKETS | pid_flag::NO_BODIES)?;
+    agent.tell(news::BODIES)?;
     let seen = moved(&agent, out, &one, &[one.len()])?;
     let expected = [
         (at, head, 0, 0),
@@ -174,6 +174,7 @@ pub fn bodies(object: &[u8]) -> Result<()> {
     ensure!(seen == expected, "of the process: {seen:?}");
     at += one.len() as u64;
     agent.set_pid(me, pid_flag::SOCKETS)?;
+    agent.tell(news::BODIES)?;
     let seen = moved(&agent, out, &one, &[one.len()])?;
     ensure!(
         seen == [(at, one.len() as u32, 0, 0)],
