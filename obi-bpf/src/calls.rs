@@ -242,15 +242,15 @@ fn place_go(task: &mut Task, handle: u64, shape: u8) -> u64 {
     place
 }
 
-/// Return of a hooked function: at a RET instruction, (`popped` = 8) after it, or in a deferred call.
+/// Return of a hooked function: at a RET instruction, (`popped` = 8) after it, or in a deferred call. Gives the bytes that passed.
 #[inline(always)]
-pub fn leave(ctx: *mut c_void, popped: u64) {
+pub fn leave(ctx: *mut c_void, popped: u64) -> u64 {
     count(stat::HITS_CALL);
     let cookie = read::cookie(ctx);
     let index = cookie as u8;
-    let Some(shape) = shape(index) else { return };
+    let Some(shape) = shape(index) else { return 0 };
     if shape.role == role::NOTHING {
-        return;
+        return 0;
     }
     let pid_tgid = read::pid_tgid();
     let key = task_key(shape, || read::register_of(ctx, shape.task), pid_tgid);
@@ -259,13 +259,15 @@ pub fn leave(ctx: *mut c_void, popped: u64) {
     } else {
         returned(ctx, shape, index, cookie, &key, popped)
     };
-    let Some(moved) = moved else { return };
+    let Some(moved) = moved else { return 0 };
     let go = if shape.goid == 0 || moved.in_part {
         0
     } else {
         read::user::<u64>(key.go.wrapping_add(shape.goid as u64)).unwrap_or(0)
     };
+    let bytes = moved.length;
     deliver(moved, pid_tgid, go);
+    bytes
 }
 
 /// Plaintext that passed through a TLS handle.

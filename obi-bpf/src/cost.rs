@@ -17,17 +17,17 @@ const NEW: u64 = 1;
 
 static NOTHING: Costs = Costs::NOTHING;
 
-/// Runs a program and charges it to the current process.
+/// Runs a program, which says how many bytes passed through its call, and charges it to the current process.
 #[inline(always)]
-pub fn metered(ctx: *mut c_void, run: fn(*mut c_void)) {
+pub fn metered(ctx: *mut c_void, run: fn(*mut c_void) -> u64) {
     let began = read::now();
-    run(ctx);
-    charge(read::cookie(ctx), began);
+    let bytes = run(ctx);
+    charge(read::cookie(ctx), began, bytes);
 }
 
 /// A function of its own, so that its stack is not that of the program.
 #[inline(never)]
-fn charge(cookie: u64, began: u64) {
+fn charge(cookie: u64, began: u64, bytes: u64) {
     let cell = cookie >> CELL_SHIFT;
     let pid = (read::pid_tgid() >> 32) as u32;
     let mut costs = read::value(COSTS.get_ptr_mut(pid));
@@ -44,6 +44,9 @@ fn charge(cookie: u64, began: u64) {
     let ran = read::element(&mut costs.ran, cell >> CLASS_BITS);
     let took = read::now().wrapping_sub(began);
     read::add(ran, took);
+    if bytes > 0 {
+        read::add(&mut costs.bytes, bytes);
+    }
     if read::constant(&settings().by_hook) == 0 {
         return;
     }

@@ -47,20 +47,20 @@ macro_rules! programs {
 }
 
 programs! {
-    call_entry "uprobe.multi" UPROBE |ctx| cost::metered(ctx, calls::enter);
+    call_entry "uprobe.multi" UPROBE |ctx| cost::metered(ctx, |ctx| { calls::enter(ctx); 0 });
     // At a RET instruction.
     call_return "uprobe.multi" UPROBE |ctx| cost::metered(ctx, |ctx| calls::leave(ctx, 0));
     // At the return address: RET has taken it from the stack.
     call_uretprobe "uretprobe.multi" UPROBE |ctx| cost::metered(ctx, |ctx| calls::leave(ctx, 8));
 
     // The same on a library that serves others than Kafka clients, hooked for all of its processes: who is not followed only passes.
-    shared_entry "uprobe.multi" UPROBE |ctx| if process::is_followed() { cost::metered(ctx, calls::enter) };
+    shared_entry "uprobe.multi" UPROBE |ctx| if process::is_followed() { cost::metered(ctx, |ctx| { calls::enter(ctx); 0 }) };
     shared_return "uprobe.multi" UPROBE |ctx| if process::is_followed() { cost::metered(ctx, |ctx| calls::leave(ctx, 0)) };
 
-    client_entry "uprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| client::hit(ctx, 0));
+    client_entry "uprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| { client::hit(ctx, 0); 0 });
     // At a RET instruction.
-    client_return "uprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| client::hit(ctx, 0));
-    client_uretprobe "uretprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| client::hit(ctx, 8));
+    client_return "uprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| { client::hit(ctx, 0); 0 });
+    client_uretprobe "uretprobe.multi" CLIENT |ctx| cost::metered(ctx, |ctx| { client::hit(ctx, 8); 0 });
 
     sock_state "tp_btf/inet_sock_set_state" SOCK_STATE process::sock_state;
     sock_destroy "tp_btf/tcp_destroy_sock" SOCK_DESTROY process::sock_destroy;

@@ -127,9 +127,8 @@ fn wanted(id: u64) -> u8 {
         Some(verdict) => read::volatile(verdict),
         None => copy::UNDECIDED,
     };
-    let has_bodies = || {
-        transfer::flags(read::pid_tgid()).is_none_or(|flags| flags & pid_flag::NO_BODIES == 0)
-    };
+    let has_bodies =
+        || transfer::flags(read::pid_tgid()).is_none_or(|flags| flags & pid_flag::NO_BODIES == 0);
     if verdict != copy::WHOLE || has_bodies() {
         verdict
     } else {

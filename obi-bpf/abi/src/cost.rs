@@ -48,6 +48,8 @@ pub struct Costs {
     pub hits: [u64; CELLS],
     /// Nanoseconds within programs, by group.
     pub ran: [u64; GROUPS],
+    /// Bytes that passed through hooked calls, copied or not.
+    pub bytes: u64,
 }
 
 /// Value of the map `HOOKS`, one for each CPU: one hook in all processes. Since the load.
@@ -65,6 +67,7 @@ impl Costs {
     pub const NOTHING: Costs = Costs {
         hits: [0; CELLS],
         ran: [0; GROUPS],
+        bytes: 0,
     };
 
     /// Adds what another CPU counted.
@@ -74,5 +77,6 @@ impl Costs {
         for (sum, more) in hits.chain(ran) {
             *sum = sum.wrapping_add(*more);
         }
+        self.bytes = self.bytes.wrapping_add(other.bytes);
     }
 }

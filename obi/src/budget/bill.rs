@@ -214,7 +214,11 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn spent(ns: [u64; 3]) -> Spent {
-        Spent { ns, hits: [1; 3] }
+        Spent {
+            ns,
+            hits: [1; 3],
+            bytes: 0,
+        }
     }
 
     #[test]

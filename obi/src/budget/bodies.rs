@@ -1,8 +1,8 @@
 //! Whose record batches are read only part of the time. In: what hooks that are never detached have cost each process; out: processes of which the
 //! kernel side is to leave out the bodies of record batches, and to read them again.
 //!
-//! Copying what passes through TLS is most of what these hooks cost a busy client, and counts need batch headers only. A process that was above four
-//! fifths of its budget (the rest is for hooks on each message) for [`LONG`] is read without bodies, but for a moment at each multiple of
+//! Copying what passes through TLS is most of what these hooks cost a client that moves much, and counts need batch headers only. A process that was above
+//! four fifths of its budget (the rest is for hooks on each message) for [`LONG`], and of it a fifth by copying, is read without bodies, but for a moment at each multiple of
 //! [`PERIOD`] of the wall clock, at which windows of hooks on each message begin too, and as long as such a window is open. What the moment costs says
 //! whether it goes on. Pure: times come in.
 
@@ -23,13 +23,24 @@ const MINUTE: Nanos = 60_000_000_000;
 /// Changes of one process that are remembered: more than come in a minute.
 const CHANGES: usize = 32;
 const FIFTHS: u64 = 5;
+/// What copying costs at least: 10 bytes a nanosecond are more than any machine did.
+const BYTES_A_NANOSECOND: u64 = 10;
+
+/// Of hooks that stay, since any moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Nanoseconds that they took.
+    pub ns: u64,
+    /// Bytes that passed through the calls, copied or not.
+    pub bytes: u64,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Bodies are read; since when, and what was spent by then.
-    Whole(Nanos, u64),
+    /// Bodies are read; since when, and what had passed by then.
+    Whole(Nanos, Passed),
     /// For a moment.
-    Again(Nanos, u64),
+    Again(Nanos, Passed),
     Without,
 }
 
@@ -68,12 +79,12 @@ impl Bodies {
             || wall / PERIOD != self.period && states().any(|state| state == State::Without)
     }
 
-    /// `spent`: nanoseconds of hooks that stay, since any moment on, of every process there is. `has_window`: its hooks on each message are
+    /// `passed`: of every process there is. `has_window`: its hooks on each message are
     /// there for a while. Gives who is to be read without bodies from now on (true), and who with them.
     pub fn look(
         &mut self,
         (now, wall): (Nanos, u64),
-        spent: &[(Pid, u64)],
+        passed: &[(Pid, Passed)],
         has_window: impl Fn(Pid) -> bool,
     ) -> Vec<(Pid, bool)> {
         let begins = wall / PERIOD != self.period;
@@ -83,31 +94,32 @@ impl Bodies {
         }
         let budget = self.budget;
         let mut changes = Vec::new();
-        for (pid, spent) in spent.iter().copied() {
+        for (pid, passed) in passed.iter().copied() {
             let process = self.processes.entry(pid).or_insert_with(|| Process {
-                state: State::Whole(now, spent),
+                state: State::Whole(now, passed),
                 changes: VecDeque::new(),
             });
             let before = process.is_whole();
-            let is_above = |(since, before): (Nanos, u64)| {
-                let allowed = budget.earned_in(now.saturating_sub(since)) / FIFTHS * (FIFTHS - 1);
-                spent.saturating_sub(before) > allowed
+            let is_above = |(since, before): (Nanos, Passed)| {
+                let fifth = budget.earned_in(now.saturating_sub(since)) / FIFTHS;
+                let copying = passed.bytes.saturating_sub(before.bytes) / BYTES_A_NANOSECOND;
+                passed.ns.saturating_sub(before.ns) > fifth * (FIFTHS - 1) && copying > fifth
             };
             process.state = match process.state {
                 State::Whole(since, before) if now.saturating_sub(since) >= LONG => {
                     match is_above((since, before)) {
                         true => State::Without,
-                        false => State::Whole(now, spent),
+                        false => State::Whole(now, passed),
                     }
                 }
                 State::Again(since, before) if now.saturating_sub(since) >= MOMENT => {
                     match is_above((since, before)) {
                         true if has_window(pid) => State::Again(since, before),
                         true => State::Without,
-                        false => State::Whole(now, spent),
+                        false => State::Whole(now, passed),
                     }
                 }
-                State::Without if begins => State::Again(now, spent),
+                State::Without if begins => State::Again(now, passed),
                 state => state,
             };
             if process.is_whole() != before {
@@ -169,10 +181,15 @@ mod tests {
     const SECOND: Nanos = 1_000_000_000;
     const MS: u64 = 1_000_000;
 
+    /// So much time, and bytes of which copying takes a tenth of it.
+    fn passed(ns: u64) -> Passed {
+        Passed { ns, bytes: 4 * ns }
+    }
+
     /// Half a per cent of a core is 5 ms a second, four fifths of it 4 ms.
     fn bodies() -> Bodies {
         let mut bodies = Bodies::new(Budget::percent(0.5));
-        assert_eq!(bodies.look((0, 0), &[(1, 0)], |_| false), []);
+        assert_eq!(bodies.look((0, 0), &[(1, passed(0))], |_| false), []);
         bodies
     }
 
@@ -183,32 +200,34 @@ mod tests {
         for second in 1..30 {
             let at = second * SECOND;
             assert_eq!(
-                bodies.look((at, at), &[(1, second * 5 * MS)], |_| false),
+                bodies.look((at, at), &[(1, passed(second * 5 * MS))], |_| false),
                 []
             );
         }
         let at = 30 * SECOND;
         assert!(bodies.is_due(at, at));
         assert_eq!(
-            bodies.look((at, at), &[(1, 150 * MS)], |_| false),
+            bodies.look((at, at), &[(1, passed(150 * MS))], |_| false),
             [(1, true)]
         );
         assert!(!bodies.is_due(at + MS, at + MS));
         assert_eq!(
-            bodies.look((39 * SECOND, 39 * SECOND), &[(1, 152 * MS)], |_| false),
+            bodies.look((39 * SECOND, 39 * SECOND), &[(1, passed(152 * MS))], |_| {
+                false
+            }),
             []
         );
         let at = 40 * SECOND;
         assert!(bodies.is_due(at, at));
         assert_eq!(
-            bodies.look((at, at), &[(1, 152 * MS)], |_| false),
+            bodies.look((at, at), &[(1, passed(152 * MS))], |_| false),
             [(1, false)]
         );
         assert!(!bodies.is_due(at + MOMENT - 1, at + MOMENT - 1));
         let at = at + MOMENT;
         assert!(bodies.is_due(at, at));
         assert_eq!(
-            bodies.look((at, at), &[(1, 155 * MS)], |_| false),
+            bodies.look((at, at), &[(1, passed(155 * MS))], |_| false),
             [(1, true)]
         );
         // 30 s of the last minute, and half a second.
@@ -217,11 +236,14 @@ mod tests {
         // A moment that costs less than 2 ms.
         let at = 60 * SECOND;
         assert_eq!(
-            bodies.look((at, at), &[(1, 160 * MS)], |_| false),
+            bodies.look((at, at), &[(1, passed(160 * MS))], |_| false),
             [(1, false)]
         );
         let at = at + MOMENT;
-        assert_eq!(bodies.look((at, at), &[(1, 162 * MS)], |_| false), []);
+        assert_eq!(
+            bodies.look((at, at), &[(1, passed(162 * MS))], |_| false),
+            []
+        );
         assert_eq!(bodies.shares(121 * SECOND).count(), 0, "a minute of it");
     }
 
@@ -229,16 +251,39 @@ mod tests {
     fn who_is_busy_for_a_while_is_read_whole() {
         let mut bodies = bodies();
         let at = 10 * SECOND;
-        assert_eq!(bodies.look((at, at), &[(1, 100 * MS)], |_| false), []);
+        assert_eq!(
+            bodies.look((at, at), &[(1, passed(100 * MS))], |_| false),
+            []
+        );
         let at = 30 * SECOND;
-        assert_eq!(bodies.look((at, at), &[(1, 120 * MS)], |_| false), []);
+        assert_eq!(
+            bodies.look((at, at), &[(1, passed(120 * MS))], |_| false),
+            []
+        );
         assert_eq!(bodies.shares(at).count(), 0);
         let at = 60 * SECOND;
         assert_eq!(
-            bodies.look((at, at), &[(1, 241 * MS)], |_| false),
+            bodies.look((at, at), &[(1, passed(241 * MS))], |_| false),
             [(1, true)]
         );
         assert!(bodies.forget(1) && !bodies.forget(1));
+    }
+
+    #[test]
+    fn who_moves_little_is_read_whole() {
+        let mut bodies = bodies();
+        let at = 30 * SECOND;
+        // A per cent of a core, and 10 MB/s: a fifth of the budget.
+        let ns = 300 * MS;
+        let bytes = 300_000_000;
+        assert_eq!(
+            bodies.look((at, at), &[(1, Passed { ns, bytes })], |_| false),
+            []
+        );
+        let at = 60 * SECOND;
+        let (ns, bytes) = (600 * MS, 600_000_020);
+        let more = bodies.look((at, at), &[(1, Passed { ns, bytes })], |_| false);
+        assert_eq!(more, [(1, true)]);
     }
 
     #[test]
@@ -246,7 +291,7 @@ mod tests {
         let mut bodies = bodies();
         let look = |bodies: &mut Bodies, second: u64, ms: u64, window: bool| {
             let at = second * SECOND;
-            bodies.look((at, at), &[(1, ms * MS)], |_| window)
+            bodies.look((at, at), &[(1, passed(ms * MS))], |_| window)
         };
         assert_eq!(look(&mut bodies, 30, 300, false), [(1, true)]);
         assert_eq!(look(&mut bodies, 40, 300, false), [(1, false)]);
@@ -260,7 +305,7 @@ mod tests {
             let mut bodies = Bodies::new(Budget::percent(percent));
             for second in 0..100 {
                 let at = second * SECOND;
-                assert_eq!(bodies.look((at, at), &[(1, at)], |_| false), []);
+                assert_eq!(bodies.look((at, at), &[(1, passed(at))], |_| false), []);
             }
         }
     }

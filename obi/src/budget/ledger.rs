@@ -18,6 +18,8 @@ use crate::attach::costs::CostTable;
 pub struct Spent {
     pub ns: [u64; Group::ALL.len()],
     pub hits: [u64; Group::ALL.len()],
+    /// That passed through hooked calls.
+    pub bytes: u64,
 }
 
 impl Spent {
@@ -33,7 +35,10 @@ impl Spent {
     }
 
     fn new(costs: &Costs, prices: &Prices) -> Spent {
-        let mut spent = Spent::default();
+        let mut spent = Spent {
+            bytes: costs.bytes,
+            ..Spent::default()
+        };
         for (cell, hits) in costs.hits.iter().enumerate() {
             let class = cell as u8 & ((1 << CLASS_BITS) - 1);
             let group = cell >> CLASS_BITS;
@@ -75,6 +80,8 @@ impl Account {
         for ((now, before), sum) in hits.chain(ran) {
             *sum = sum.saturating_add(now.saturating_sub(*before));
         }
+        let bytes = now.bytes.saturating_sub(self.seen.bytes);
+        self.sum.bytes = self.sum.bytes.saturating_add(bytes);
         self.seen = *now;
     }
 }

@@ -54,7 +54,10 @@ const SHARED: &[(&str, Body)] = &[
 ];
 
 /// The same, in the whole table only.
-const SHARED_FULL: &[(&str, Body)] = &[("requests and statements of Python", app::python::run)];
+const SHARED_FULL: &[(&str, Body)] = &[
+    ("requests and statements of Python", app::python::run),
+    ("bodies above the overhead budget", bodies::above_budget),
+];
 
 fn shared(full: bool) -> impl Iterator<Item = &'static (&'static str, Body)> {
     let more = if full { SHARED_FULL } else { &[] };

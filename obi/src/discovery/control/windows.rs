@@ -11,6 +11,7 @@ use super::{Announcement, Control, say_hooked, warn_of_refused};
 use crate::attach::hooks::Attached;
 use crate::attach::kernel::Target;
 use crate::budget::Group;
+use crate::budget::bodies::Passed;
 use crate::budget::bucket::Cost;
 use crate::budget::windows::{Change, Place, Users};
 use crate::discovery::files::KnownFile;
@@ -53,13 +54,17 @@ impl Control {
             return;
         }
         let accounts = self.ledger.all().into_iter();
-        let spent: Vec<_> = accounts
-            .map(|(pid, spent)| (pid, spent.of(Group::Tls)))
+        let passed: Vec<_> = accounts
+            .map(|(pid, spent)| {
+                let ns = spent.of(Group::Tls);
+                let bytes = spent.bytes;
+                (pid, Passed { ns, bytes })
+            })
             .collect();
         let windows = &self.windows;
         let changes = self
             .bodies
-            .look((now, wall), &spent, |pid| windows.has_window(pid));
+            .look((now, wall), &passed, |pid| windows.has_window(pid));
         for (pid, without) in changes {
             tracing::debug!(pid, without, "bodies of record batches");
             self.kernel.leave_bodies(pid, without, monotonic());

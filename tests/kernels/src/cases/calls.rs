@@ -246,6 +246,11 @@ pub fn every_size(object: &[u8]) -> Result<()> {
             agent.stat(stat::BYTES_OPENSSL)? == (written.len() + read.len()) as u64,
             "bytes counted differ"
         );
+        let costs = agent.costs(std::process::id())?;
+        ensure!(
+            costs.context("nobody was charged")?.bytes == (written.len() + read.len()) as u64,
+            "bytes charged differ"
+        );
         for lost in [
             stat::LOST_RING,
             stat::LOST_UNPAIRED,
