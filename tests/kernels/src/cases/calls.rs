@@ -1,6 +1,6 @@
 //! Hooked calls: what is taken at the return, byte for byte.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use obi_abi::{CallShape, NO_REG, Settings, abi, count, direction, gap, kind, role, source, stat};
 
 use crate::agent::{Agent, Record};
